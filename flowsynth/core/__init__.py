@@ -1,0 +1,1 @@
+"""Operators, ports, registry, graphs, keys and plans: no torch, no hydra."""

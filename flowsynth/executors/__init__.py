@@ -1,0 +1,1 @@
+"""Schedulers that run a plan: serial and threaded, and where each node is placed."""

@@ -1,0 +1,1 @@
+"""Reading and writing video and picture files with PyAV and Pillow."""

@@ -1,0 +1,1 @@
+"""Model families, sources of weights, and the manager that keeps models loaded."""

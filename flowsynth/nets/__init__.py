@@ -1,0 +1,1 @@
+"""Network definitions of our own that load published weights."""
