@@ -1,0 +1,97 @@
+"""Canonical JSON and the hashes that everything is named by.
+
+One value has one text, and one text has one hash: two runs, two machines and two Python versions agree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import TypeAlias, Union
+
+from blake3 import blake3
+
+Json: TypeAlias = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+
+DIGEST_BYTES = 20
+FRAME_DIGEST_BYTES = 16
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, shortest round-trip floats.
+
+    Args:
+        value: None, bool, int, finite float, str, or lists, tuples and str-keyed dicts of those.
+
+    Raises:
+        TypeError: a type that JSON has no exact form for. There is never a placeholder.
+        ValueError: a NaN or an infinity.
+    """
+    if type(value) is int:
+        return str(value)
+    require_json(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def require_json(value: object, where: str = "value") -> None:
+    """Raise unless the value is JSON all the way down (a tuple counts as a list).
+
+    Raises:
+        TypeError: names the path of the first part that is not JSON.
+        ValueError: names the path of the first NaN or infinity.
+    """
+    stack: list[tuple[object, str]] = [(value, where)]
+    while stack:
+        item, path = stack.pop()
+        if item is None or isinstance(item, (bool, int, str)):
+            continue
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise ValueError(f"{path} is {item}, which JSON cannot hold")
+        elif isinstance(item, (list, tuple)):
+            stack.extend((part, f"{path}[{i}]") for i, part in enumerate(item))
+        elif isinstance(item, dict):
+            for key, part in item.items():
+                if not isinstance(key, str):
+                    raise TypeError(f"{path} has the key {key!r}; JSON keys are strings")
+                stack.append((part, f"{path}.{key}"))
+        else:
+            raise TypeError(f"{path} is a {type(item).__qualname__}, which has no exact JSON form")
+
+
+def is_json(value: object) -> bool:
+    """Whether :func:`canonical_json` takes the value."""
+    try:
+        require_json(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def digest(data: bytes | bytearray | memoryview) -> str:
+    """BLAKE3 of some bytes: 20 bytes as 40 hexadecimal digits."""
+    return blake3(data).hexdigest(length=DIGEST_BYTES)
+
+
+def digest_text(text: str) -> str:
+    """BLAKE3 of a text in UTF-8."""
+    return digest(text.encode("utf-8", "surrogatepass"))
+
+
+def digest_json(value: object) -> str:
+    """BLAKE3 of the canonical JSON of a value."""
+    return digest_text(canonical_json(value))
+
+
+def digest_parts(parts: Iterable[str]) -> str:
+    """BLAKE3 of a sequence of texts, each framed by its length so that no two sequences collide."""
+    return digest_text("".join(f"{len(part)}:{part}" for part in parts))
+
+
+def frame_digest(parts: Iterable[memoryview]) -> str:
+    """BLAKE3 of one frame's raw bytes (all its tensors in order): 16 bytes as 32 hexadecimal digits."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(part)
+    return hasher.hexdigest(length=FRAME_DIGEST_BYTES)
