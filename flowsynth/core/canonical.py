@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from blake3 import blake3
 
-Json: TypeAlias = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 DIGEST_BYTES = 20
 FRAME_DIGEST_BYTES = 16

@@ -1,0 +1,1 @@
+"""Traces, objects, leases and eviction: the content-addressed disk cache."""
