@@ -130,12 +130,7 @@ def value_types() -> dict[str, type[Value]]:
 
 def is_temporal(cls: type[Any]) -> bool:
     """Whether values of a class can be cut along time."""
-    return (
-        isinstance(cls, type)
-        and hasattr(cls, "num_frames")
-        and hasattr(cls, "slice")
-        and hasattr(cls, "concat")
-    )
+    return all(hasattr(cls, name) for name in ("num_frames", "slice", "concat"))
 
 
 def frame_hashes(encoded: Encoded) -> list[str]:
