@@ -1,0 +1,63 @@
+"""What an operator is given besides its inputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowsynth.core.errors import CancelledError
+from flowsynth.core.streams import Span
+
+
+@dataclass(slots=True)
+class RunContext:
+    """Where and how a node runs. `RunContext()` is enough to call any operator by hand in a test.
+
+    Attributes:
+        device: torch's name of the device to compute on, such as ``cpu`` or ``cuda:0``.
+        node: name of the node, for messages.
+        span: which part of the output to make; None makes all of it.
+        state: what a `scan` handed on from the chunk before (None at the first); the operator sets the next.
+        models: the model manager of the device, or None where a node needs no model.
+        cache_dir: folder for files that may be fetched again (weights, clips).
+        work_dir: folder for files that live no longer than the run.
+        offline: never touch the network.
+        on_progress: called with (step, total) by long operators.
+        cancelled: set when the run is asked to stop.
+        notes: things worth telling the user, shown once and kept in the record.
+    """
+
+    device: str = "cpu"
+    node: str = ""
+    span: Span | None = None
+    state: Any = None
+    models: Any = None
+    cache_dir: Path | None = None
+    work_dir: Path | None = None
+    offline: bool = False
+    on_progress: Callable[[int, int], None] | None = None
+    cancelled: threading.Event | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def progress(self, step: int, total: int) -> None:
+        """Say how far a long operator is; also a point where it may be cancelled.
+
+        Raises:
+            CancelledError: the run was asked to stop.
+        """
+        self.check_cancelled()
+        if self.on_progress is not None:
+            self.on_progress(step, total)
+
+    def check_cancelled(self) -> None:
+        """Raise `CancelledError` if the run was asked to stop."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise CancelledError(f"{self.node or 'run'}: stopped on request")
+
+    def note(self, text: str) -> None:
+        """Tell the user something once."""
+        if text not in self.notes:
+            self.notes.append(text)

@@ -1,0 +1,86 @@
+"""Errors that a person reads: what, where, expected, given, and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class FlowsynthError(Exception):
+    """Base of every error raised on purpose; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class RequestError(FlowsynthError):
+    """The request is wrong: a graph, an option or a file that cannot work. Exit code 2."""
+
+    exit_code = 2
+
+
+class RunError(FlowsynthError):
+    """A run failed: a node raised, a file ended early, a disk is full. Exit code 1."""
+
+
+class InputError(RequestError):
+    """A file that an operator was told to read is missing or is not what it should be."""
+
+
+class CancelledError(RunError):
+    """The run was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request.
+
+    Attributes:
+        path: where, as a YAML path such as ``nodes.denoise.params.strength``, or a file.
+        message: what is wrong, in a few words.
+        expected: what would be right, if that can be said.
+        given: what was found.
+        nearest: the valid name closest to the given one, if there is one.
+    """
+
+    path: str
+    message: str
+    expected: str = ""
+    given: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        text = f"{self.path}: {self.message}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.given:
+            text += f"; given {self.given}"
+        if self.nearest:
+            text += f"; did you mean {self.nearest!r}?"
+        return text
+
+
+class GraphError(RequestError):
+    """Everything wrong with a graph, found at once."""
+
+    def __init__(self, faults: Sequence[Fault], where: str = "graph") -> None:
+        self.faults = tuple(faults)
+        self.where = where
+        count = len(self.faults)
+        head = f"{where}: {count} fault{'s' if count != 1 else ''}"
+        lines = [f"  {fault}" for fault in self.faults]
+        super().__init__("\n".join([head, *lines]) if count != 1 else f"{where}: {self.faults[0]}")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The valid name closest to a given one, or an empty string when none is close."""
+    found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
+    return found[0] if found else ""
+
+
+def listing(names: Iterable[str], limit: int = 12) -> str:
+    """Names for an ``expected`` text: sorted, and cut when they are many."""
+    names = sorted(names)
+    shown = ", ".join(names[:limit])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > limit else shown or "none"

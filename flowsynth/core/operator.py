@@ -1,0 +1,127 @@
+"""The operator: one verb, its parameters, its ports and how it treats time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, FlowsynthError
+from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
+from flowsynth.core.streams import Reads, StreamInfo, StreamKind, Whole
+
+#: Every operator class defined so far, by name; the registry looks here first.
+DEFINED: dict[str, type[Operator]] = {}
+
+
+class Operator(BaseModel):
+    """Base of all operators.
+
+    A subclass sets `op` and `version`, declares its parameters as pydantic fields, and writes `run`, whose
+    keyword-only arguments are its input ports and whose return type is its output (a NamedTuple for several).
+
+    Class attributes:
+        op: the name in graphs.
+        version: raise it when results change in a way the source does not show.
+        deterministic: equal inputs give equal bytes.
+        positional: the output may depend on where in the stream a chunk lies.
+        io: reads files through a cursor; pinned to the I/O worker.
+        uses: helpers that are chosen by name at run time, so that a static walk cannot see them:
+            objects, or ``"module:symbol"`` strings; they enter the source fingerprint.
+        libraries: distributions whose major.minor version enters the key.
+        whole_ports: temporal ports of a stream operator that get the whole value, not the chunk's frames.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    op: ClassVar[str] = ""
+    version: ClassVar[int] = 0
+    deterministic: ClassVar[bool] = True
+    positional: ClassVar[bool] = False
+    io: ClassVar[bool] = False
+    uses: ClassVar[tuple[object, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
+    whole_ports: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the operator known by its name (a class without `op` is a base for others)."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if "op" in cls.__dict__:
+            _define(cls)
+
+    def run(self, ctx: RunContext, /, *args: Any, **inputs: Any) -> Any:
+        """Make the output (all of it, or `ctx.span`) from the inputs."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no run()")
+
+    def stream(self) -> StreamKind:
+        """How the output depends on the inputs along time, given the parameters."""
+        return Whole()
+
+    def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
+        """Length and rate of the output stream, from those of the temporal inputs.
+
+        Map, window and scan operators keep the first input's length; a resampling operator overrides this.
+        """
+        return next(iter(inputs.values()))
+
+    def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
+        """What output frames ``start`` to ``stop`` of a resampling operator depend on."""
+        raise NotImplementedError(f"{type(self).__qualname__} declares Resample and has no reads()")
+
+    def probe(self, ctx: RunContext) -> StreamInfo:
+        """Length and rate of a source's stream, without making any of it.
+
+        Raises:
+            InputError: the file is missing or cannot be what it should be.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} declares Source and has no probe()")
+
+    def segment(self, ctx: RunContext, /, *args: Any, **inputs: Any) -> Any:
+        """One segment's value of a fold."""
+        raise NotImplementedError(f"{type(self).__qualname__} declares Fold and has no segment()")
+
+    def combine(self, ctx: RunContext, parts: Sequence[Any], /, **inputs: Any) -> Any:
+        """The value of a fold, from its segments in order and its inputs that are not streams."""
+        raise NotImplementedError(f"{type(self).__qualname__} declares Fold and has no combine()")
+
+    def files(self) -> Mapping[str, Path]:
+        """Files that the parameters name, by parameter. They enter the key by content, never by path.
+
+        The parameters named here are left out of the key; `RunContext` paths never enter it.
+        """
+        return {}
+
+    def key_params(self) -> dict[str, Json]:
+        """The parameters as they enter the key: all fields but those that `files` names."""
+        skip = set(self.files())
+        return {k: v for k, v in self.model_dump(mode="json").items() if k not in skip}
+
+    def cacheable(self) -> bool:
+        """Whether the result may be kept: False for a null seed, say."""
+        return self.deterministic
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Faults that only the parameters together with the graph can show.
+
+        Args:
+            inputs: port -> what feeds it: a model spec for model ports, else the upstream operator.
+
+        Returns:
+            Faults with paths relative to the node, such as ``params.window``.
+        """
+        del inputs
+        return []
+
+
+def _define(cls: type[Operator]) -> None:
+    # The last definition of a name wins among a user's own classes: a notebook cell run again.
+    if cls.op in shipped_names() and not cls.__module__.startswith(SHIPPED_PACKAGE + "."):
+        raise FlowsynthError(
+            f"{cls.__module__}.{cls.__qualname__}: {cls.op!r} is the name of a shipped operator"
+        )
+    DEFINED[cls.op] = cls

@@ -1,0 +1,89 @@
+"""Values that are encoded files already: a video, a set of pictures, a sound track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.codec import Buffer, Encoded, register_value
+from flowsynth.values.tensors import from_buffer, to_buffer
+
+if TYPE_CHECKING:
+    import torch
+
+
+@register_value
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An encoded file, or one segment of it.
+
+    Attributes:
+        data: the file's bytes; a view on the cache's file when it comes from there.
+        suffix: the file's extension with its dot, such as ``.mp4``.
+        info: what is inside: ``width``, ``height``, ``fps`` (as text), ``num_frames``, ``codec``.
+    """
+
+    codec_name: ClassVar[str] = "video"
+    codec_version: ClassVar[int] = 1
+
+    data: bytes | memoryview
+    suffix: str = ".mp4"
+    info: Mapping[str, Json] = field(default_factory=dict)
+
+    def encode(self) -> Encoded:
+        """The file as JSON and bytes."""
+        view = memoryview(self.data).cast("B")
+        meta: dict[str, Json] = {"suffix": self.suffix, "info": dict(self.info)}
+        return Encoded(meta, {"file": Buffer("U8", (view.nbytes,), view)})
+
+    @classmethod
+    def decode(cls, encoded: Encoded) -> Video:
+        """The file back, still mapped."""
+        info = encoded.meta["info"]
+        data = encoded.tensors["file"].data
+        return cls(data, str(encoded.meta["suffix"]), info if isinstance(info, dict) else {})
+
+
+@register_value
+@dataclass(frozen=True, slots=True)
+class FileSet:
+    """Several encoded files, such as the pictures of a clip: relative name -> bytes."""
+
+    codec_name: ClassVar[str] = "file_set"
+    codec_version: ClassVar[int] = 1
+
+    files: Mapping[str, bytes | memoryview]
+
+    def encode(self) -> Encoded:
+        """The files as JSON and bytes."""
+        views = {name: memoryview(data).cast("B") for name, data in self.files.items()}
+        return Encoded({}, {name: Buffer("U8", (view.nbytes,), view) for name, view in views.items()})
+
+    @classmethod
+    def decode(cls, encoded: Encoded) -> FileSet:
+        """The files back, still mapped."""
+        return cls({name: buffer.data for name, buffer in encoded.tensors.items()})
+
+
+@register_value
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound: samples (channels, samples) float32 in [-1, 1] at a sample rate in Hz."""
+
+    codec_name: ClassVar[str] = "audio"
+    codec_version: ClassVar[int] = 1
+
+    samples: torch.Tensor
+    sample_rate: int
+
+    def encode(self) -> Encoded:
+        """The sound as JSON and bytes."""
+        return Encoded({"sample_rate": self.sample_rate}, {"samples": to_buffer(self.samples)})
+
+    @classmethod
+    def decode(cls, encoded: Encoded) -> Audio:
+        """The sound back from its bytes."""
+        rate = encoded.meta["sample_rate"]
+        return cls(from_buffer(encoded.tensors["samples"]), int(str(rate)))

@@ -1,0 +1,78 @@
+"""Tensors to raw bytes and back without a copy, and the plainest value: named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.codec import Buffer, Encoded, register_value
+
+if TYPE_CHECKING:
+    import torch
+
+_TORCH_NAMES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "F16": "float16",
+    "BF16": "bfloat16", "U32": "uint32", "I32": "int32", "F32": "float32", "U64": "uint64",
+    "I64": "int64", "F64": "float64",
+}  # fmt: skip
+_BUFFER_NAMES = {name: key for key, name in _TORCH_NAMES.items()}
+
+
+def to_buffer(tensor: torch.Tensor) -> Buffer:
+    """The bytes of a tensor of any device; a CPU tensor in C order is not copied."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous()
+    name = _BUFFER_NAMES[str(flat.dtype).removeprefix("torch.")]
+    raw = flat.reshape(-1).view(torch.uint8) if flat.numel() else flat.new_empty(0, dtype=torch.uint8)
+    return Buffer(name, tuple(tensor.shape), memoryview(cast("Any", raw.numpy())).cast("B"))
+
+
+def from_buffer(buffer: Buffer) -> torch.Tensor:
+    """A tensor over the bytes of a buffer. Mapped bytes stay mapped: treat the tensor as read-only."""
+    import warnings
+
+    import torch
+
+    dtype = getattr(torch, _TORCH_NAMES[buffer.dtype])
+    if not buffer.data.nbytes:
+        return torch.empty(buffer.shape, dtype=dtype)
+    with warnings.catch_warnings():
+        # torch warns that it can't mark the tensor read-only; values are never written to in place.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.frombuffer(buffer.data, dtype=dtype).reshape(buffer.shape)
+
+
+@register_value
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """Named tensors with JSON beside them: states of scans, and whatever needs no type of its own."""
+
+    codec_name: ClassVar[str] = "tensors"
+    codec_version: ClassVar[int] = 1
+
+    tensors: Mapping[str, torch.Tensor]
+    meta: Mapping[str, Json] = field(default_factory=dict)
+
+    def encode(self) -> Encoded:
+        """The value as JSON and bytes."""
+        return Encoded(dict(self.meta), {name: to_buffer(t) for name, t in self.tensors.items()})
+
+    @classmethod
+    def decode(cls, encoded: Encoded) -> Tensors:
+        """The value back from its bytes."""
+        return cls({name: from_buffer(b) for name, b in encoded.tensors.items()}, encoded.meta)
+
+    def to(self, device: str) -> Tensors:
+        """The same tensors on a device."""
+        return Tensors({name: t.to(device) for name, t in self.tensors.items()}, self.meta)
+
+
+def on_device(value: Any, device: str) -> Any:
+    """A value with its tensors on a device; JSON and files are left as they are."""
+    if isinstance(value, (list, tuple)):
+        return [on_device(part, device) for part in value]
+    move = getattr(value, "to", None)
+    return move(device) if callable(move) else value
