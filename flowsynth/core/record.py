@@ -1,0 +1,115 @@
+"""`run.json` and `plan --json`: a contract for other programs, with a JSON Schema in `flowsynth/schemas`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from flowsynth.core.events import NodeStatus, PlanStatus
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskCounts(_Part):
+    """Tasks of a node: one a chunk of a stream, one in all for a whole value."""
+
+    hit: int = Field(0, ge=0, description="taken from the cache")
+    computed: int = Field(0, ge=0, description="computed in this run")
+
+
+class NodeRecord(_Part):
+    """What became of one node."""
+
+    op: str = Field(description="the operator")
+    status: NodeStatus = Field(description="hit: every task came from the cache; skipped: an input failed")
+    seconds: float = Field(0.0, ge=0, description="compute of this run's tasks, summed")
+    device: str = Field("", description="where it ran, or would have")
+    key: str = Field("", description="its key; of a stream, the hash of its tasks' keys; empty if unknown")
+    objects: dict[str, str] = Field(default_factory=dict, description="output port -> content hash")
+    bytes: int = Field(0, ge=0, description="size of its outputs, as stored")
+    tasks: TaskCounts = Field(default_factory=TaskCounts)
+    notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
+    error: str = Field("", description="why it failed or was skipped")
+
+
+class RunRecord(_Part):
+    """What `run.json` holds."""
+
+    status: Literal["done", "failed"]
+    graph: dict[str, JsonValue] = Field(description="the resolved graph: what Graph.from_yaml takes")
+    nodes: dict[str, NodeRecord]
+    outputs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="output -> path of its file (relative to run.json), or its value"
+    )
+    versions: dict[str, str] = Field(default_factory=dict, description="python, flowsynth and the libraries")
+    models: dict[str, JsonValue] = Field(
+        default_factory=dict, description="model -> {family, source, fingerprint, ...}"
+    )
+    peak_rss_bytes: int = Field(0, ge=0, description="largest resident size of the process so far")
+    seconds: float = Field(0.0, ge=0, description="wall time of the run")
+    started: str = Field("", description="when it began, ISO 8601 in UTC")
+    notes: list[str] = Field(default_factory=list, description="what the user should know of the run")
+    errors: list[str] = Field(default_factory=list, description="one message a failure")
+
+    def to_json(self) -> str:
+        """The text of `run.json`."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class NodePlan(_Part):
+    """What a plan expects of one node."""
+
+    op: str = Field(description="the operator")
+    status: PlanStatus = Field(
+        description="hit; run; rerun: known, but its object is gone and needed; unknown: below a run"
+    )
+    device: str = Field("", description="where it would run")
+    key: str = Field("", description="its key, if it can be known now")
+    tasks: int | None = Field(None, ge=0, description="how many tasks it has, null if not known yet")
+    tasks_hit: int | None = Field(None, ge=0, description="how many of those are in the cache")
+    seconds: float | None = Field(None, ge=0, description="what it took when it was last computed")
+    why: str = Field("", description="which part of its key changed since the last run")
+
+
+class PlanRecord(_Part):
+    """What `flowsynth plan --json` prints."""
+
+    graph: dict[str, JsonValue] = Field(description="the resolved graph: what Graph.from_yaml takes")
+    nodes: dict[str, NodePlan]
+    outputs: list[str] = Field(default_factory=list, description="the nodes, or node.port, asked for")
+
+    def to_json(self) -> str:
+        """The text that `plan --json` prints."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class Provenance(_Part):
+    """What every output file carries inside: enough to show it, and to make it again."""
+
+    flowsynth: str = Field(description="version that made the file")
+    output: str = Field(description="which output of the graph the file is: node or node.port")
+    object: str = Field(description="content hash of the value, before this text was put into the file")
+    graph: dict[str, JsonValue] = Field(description="the resolved graph")
+    keys: dict[str, str] = Field(default_factory=dict, description="node -> key")
+    objects: dict[str, str] = Field(default_factory=dict, description="node.port -> content hash")
+    versions: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, JsonValue] = Field(default_factory=dict)
+    folder: str = Field("", description="folder that relative paths in the graph start from")
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a record, as it is written."""
+    schema = model.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+#: The schemas that are kept in `flowsynth/schemas`, by file name.
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "run.schema.json": RunRecord,
+    "plan.schema.json": PlanRecord,
+    "provenance.schema.json": Provenance,
+}
