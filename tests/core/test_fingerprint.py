@@ -7,7 +7,6 @@ import importlib
 import sys
 import textwrap
 from collections.abc import Iterator
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -322,71 +321,3 @@ def test_a_module_that_appears_later_is_seen(project: Project) -> None:
     before = project.look("pkg.form")
     project.write({"pkg/gone.py": "def f():\n    return 3\n"})
     assert project.look("pkg.form") != before
-
-
-def test_a_library_function_is_no_changing_method(project: Project) -> None:
-    text = "import bisect as np\nclass Op:\n    def run(self, x):\n        return np.bisect(x, 1)\n"
-    project.write({"pkg/form.py": text + "def apart(x):\n    return np.insert(x, 1)\n"})
-    before = project.parts("pkg.form")
-    assert set(before) == {"pkg.form:Op", "pkg.form:np"}
-    project.edit("pkg/form.py", "np.insert(x, 1)", "np.insert(x, 2)")
-    assert project.parts("pkg.form") == before
-
-
-def test_a_table_of_another_module_filled_here(project: Project) -> None:
-    project.write(
-        {
-            "pkg/table.py": "TABLE = {}\n",
-            "pkg/form.py": (
-                "from pkg.table import TABLE\ndef f():\n    return 1\nTABLE.update(f=f)\n"
-                "class Op:\n    def run(self, name):\n        return TABLE[name]()\n"
-            ),
-        }
-    )
-    before = project.look("pkg.form")
-    project.edit("pkg/form.py", "return 1", "return 2")
-    assert project.look("pkg.form") != before
-
-
-def test_a_compiled_helper_enters_by_its_bytes(project: Project) -> None:
-    fast = project.root / "pkg" / f"fast{EXTENSION_SUFFIXES[0]}"
-    fast.write_bytes(b"first")
-    project.write(
-        {
-            "pkg/form.py": "class Op:\n    def run(self, x):\n        from .fast import f\n        return f(x)\n"
-        }
-    )
-    before = project.parts("pkg.form")
-    assert "pkg.fast:*" in before
-    fast.write_bytes(b"other")
-    assert project.parts("pkg.form") != before
-
-
-def test_an_operator_and_what_it_takes_from_the_engine(project: Project) -> None:
-    project.write(
-        {
-            "pkg/real.py": """
-                from __future__ import annotations
-
-                import flowsynth as fs
-                from flowsynth import RunContext
-                from flowsynth.core.canonical import Json
-                from pydantic import Field
-                from pkg import deep
-
-                class Half(fs.Operator):
-                    uses = (deep.curve,)
-
-                class Op(Half):
-                    op = "fingerprint_test"
-                    version = 1
-                    step: int = Field(1, ge=0)
-
-                    def run(self, ctx: RunContext, /, *, x: Json = 0) -> int:
-                        return x + self.step
-                """
-        }
-    )
-    labels = set(project.parts("pkg.real"))
-    assert not {label for label in labels if label.startswith(("flowsynth", "pydantic"))}
-    assert {"pkg.real:Op", "pkg.real:Half", "pkg.real:fs", "pkg.deep:curve", "pkg.deep:ORDER"} <= labels

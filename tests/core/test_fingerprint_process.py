@@ -114,16 +114,6 @@ def test_nothing_is_imported(folder: Path) -> None:
     run(folder, "late.py")
 
 
-def test_a_helper_named_like_a_standard_module(folder: Path) -> None:
-    (folder / "statistics.py").write_text("def spread(x):\n    return x\n")
-    edit(folder / "helper.py", "import math", "import math\nfrom statistics import spread")
-    edit(folder / "helper.py", "x + 1", "spread(x) + 1")
-    before = look(folder)[0]
-    assert "statistics:spread" in before
-    edit(folder / "statistics.py", "return x", "return -x")
-    assert look(folder)[0] != before
-
-
 def test_installed_libraries_are_not_walked_but_a_plugin_is(folder: Path) -> None:
     site = folder / "site-packages"
     for name in ("plugin", "library"):

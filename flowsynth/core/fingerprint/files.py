@@ -7,7 +7,6 @@ import os
 import sys
 import sysconfig
 from dataclasses import dataclass
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypeAlias
@@ -41,7 +40,7 @@ def policy_of(module: str, own: frozenset[str]) -> Policy:
     """
     top, _, rest = module.partition(".")
     if top != "flowsynth":
-        return "walk" if top in own or top not in sys.builtin_module_names else "stop"
+        return "walk" if top in own or top not in sys.stdlib_module_names else "stop"
     if not rest:
         return "through"
     return "walk" if rest.partition(".")[0] in WALKED else "stop"
@@ -50,6 +49,8 @@ def policy_of(module: str, own: frozenset[str]) -> Policy:
 def is_library(place: Located) -> bool:
     """Whether a module is installed code, which the key names by version: never walked."""
     path = place.path or (place.folders[0] if place.folders else "")
+    if not path.endswith(".py") and place.path:
+        return True
     parts = Path(path).parts
     if "site-packages" in parts or "dist-packages" in parts or path.startswith(_STDLIB + os.sep):
         return True
@@ -145,9 +146,6 @@ def _below(parent: Located, name: str, last: str) -> Located | None:
             return Located(name, inner, (base,))
         if os.path.isfile(base + ".py"):  # noqa: PTH113
             return Located(name, base + ".py")
-        for suffix in EXTENSION_SUFFIXES:
-            if os.path.isfile(base + suffix):  # noqa: PTH113
-                return Located(name, base + suffix)
         if os.path.isdir(base):  # noqa: PTH112
             return Located(name, "", (base,))
     return None

@@ -36,11 +36,7 @@ class Statement:
     later: frozenset[str]
     """Module-level names read inside function bodies."""
     mutates: frozenset[str]
-    """Names that it changes, if they are values: by a store below them or by a changing method."""
-    changes: frozenset[str]
-    """Those that it changes even if they are modules, where `torch.sort(x)` is no method."""
     pokes: frozenset[str]
-    """Names on which any method is called at import, and those given to a call."""
     chains: tuple[Chain, ...]
     """Dotted names that start at a module-level name."""
     targets: tuple[tuple[Target, Chain], ...]
@@ -233,7 +229,7 @@ class _Scan:
         """Something below a name is stored or deleted."""
         root = root_name(node)
         if root is not None:
-            scope.stored.add(root)
+            scope.mutated.add(root)
 
     def note_call(self, func: ast.expr, scope: Scope) -> None:
         """A method is called on something below a name."""
@@ -241,7 +237,7 @@ class _Scan:
         if root is None or not isinstance(func, ast.Attribute):
             return
         if func.attr in MUTATORS:
-            scope.called.add(root)
+            scope.mutated.add(root)
         if not scope.deferred:
             scope.poked.add(root)
 
@@ -251,7 +247,6 @@ class _Scan:
         now: set[str] = set()
         later: set[str] = set()
         mutates: set[str] = set()
-        changes: set[str] = set()
         pokes: set[str] = set()
         binds = set(self.module.names)
         for scope in self.scopes:
@@ -262,12 +257,7 @@ class _Scan:
                     (later if scope.deferred else now).add(chain[0])
                 else:
                     self.targets.update((target, chain[1:]) for target in found)
-            stored = {name for name in scope.stored if scope.lookup(name) is None}
-            called = {name for name in scope.called if scope.lookup(name) is None}
-            mutates |= stored | called
-            changes |= stored
-            if not scope.deferred and kind not in {"data", "constant"}:
-                changes |= called
+            mutates.update(name for name in scope.mutated if scope.lookup(name) is None)
             pokes.update(name for name in scope.poked if scope.lookup(name) is None)
             binds |= scope.names & scope.globals
         text = "\0".join(self.tokens).encode("utf-8", "surrogatepass")
@@ -278,7 +268,6 @@ class _Scan:
             frozenset(now),
             frozenset(later),
             frozenset(mutates),
-            frozenset(changes),
             frozenset(pokes),
             tuple(chains),
             tuple(self.targets),

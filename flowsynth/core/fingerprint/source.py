@@ -130,7 +130,7 @@ def _use(finder: Finder, use: object) -> str:
     if isinstance(use, str):
         return use
     if isinstance(use, ModuleType):
-        return _adopted(finder, use.__name__)
+        return use.__name__
     module, name = getattr(use, "__module__", None), getattr(use, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError(
