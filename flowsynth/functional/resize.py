@@ -3,13 +3,17 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = ["bicubic", "centre_crop_to_aspect", "lanczos", "resample", "scaled_size"]
 
 Kernel = Callable[[Tensor], Tensor]
+
+_MOST_PHASES = 64  # beyond it, gathering beats many short strided views
 
 
 def lanczos_kernel(x: Tensor) -> Tensor:
@@ -67,42 +71,96 @@ def resample(x: Tensor, size: tuple[int, int], kernel: Kernel, support: int) -> 
         raise ValueError(f"resample: expected floating-point values, got {x.dtype}")
     if min(size) < 1:
         raise ValueError(f"resample: height and width must be at least 1, got {size}")
-    for axis, length in ((-2, size[0]), (-1, size[1])):
+    axes = [(-1, size[1]), (-2, size[0])]
+    if size[0] < x.shape[-2]:
+        axes.reverse()  # rows are quicker to read than columns: drop them first, add them last
+    for axis, length in axes:
         if length != x.shape[axis]:
             x = _resample_axis(x, axis, length, kernel, support)
     return x
 
 
 def _resample_axis(x: Tensor, axis: int, length: int, kernel: Kernel, support: int) -> Tensor:
-    """Resize one axis by summing weighted gathers, one a tap of the kernel."""
-    index, weight = resample_taps(x.shape[axis], length, kernel, support)
-    index, weight = index.to(x.device), weight.to(x)
+    """Resize one axis; weights outside the image are dropped and the rest normalised, as Pillow does."""
+    phases = length // math.gcd(length, x.shape[axis])
+    taps = resample_taps(x.shape[axis], length, kernel, support)
+    out = _by_phase(x, axis, taps, phases) if phases <= _MOST_PHASES else _by_tap(x, axis, taps)
     shape = [1] * x.ndim
     shape[axis] = length
-    total = x.index_select(axis, index[0]) * weight[0].view(shape)
-    for source, share in zip(index[1:], weight[1:], strict=True):
-        total.addcmul_(x.index_select(axis, source), share.view(shape))
-    return total
+    return out.mul_(taps.gain.to(x).view(shape))
 
 
-def resample_taps(source: int, target: int, kernel: Kernel, support: int) -> tuple[Tensor, Tensor]:
-    """Return for every tap the source index and the weight of each target pixel, both `(taps, target)`.
+class Taps(NamedTuple):
+    """How the pixels of one axis are mixed.
 
-    Target pixel i lies at (i + 1/2) source / target - 1/2. Weights outside the image are dropped and the
-    rest normalised, as Pillow does.
+    Attributes:
+        first: `(target,)` source index of the first tap of each target pixel; may lie outside the image.
+        weight: `(taps, target)` float64.
+        gain: `(target,)` float64, one over the sum of the weights that lie inside.
     """
+
+    first: Tensor
+    weight: Tensor
+    gain: Tensor
+
+
+def resample_taps(source: int, target: int, kernel: Kernel, support: int) -> Taps:
+    """Plan an axis: target pixel i lies at (i + 1/2) source / target - 1/2."""
     stretch = max(Fraction(source, target), Fraction(1))
     reach = math.ceil(support * stretch)
     double = (2 * torch.arange(target) + 1) * source - target  # position in units of 1 / (2 target)
     base = torch.div(double, 2 * target, rounding_mode="floor")
     fraction = (double - base * 2 * target).double() / (2 * target)
-    offset = torch.arange(-reach, reach + 2)[:, None]
-    index = base + offset
+    offset = torch.arange(1 - reach, reach + 1)[:, None]
     weight = kernel((offset - fraction) * (1 / float(stretch)))
-    weight = torch.where((index < 0) | (index >= source), 0.0, weight)
-    used = (weight != 0).any(dim=1)
-    index, weight = index[used].clamp(0, source - 1), weight[used]
-    return index, weight / weight.sum(dim=0)
+    index = base + offset
+    inside = torch.where((index < 0) | (index >= source), 0.0, weight)
+    return Taps(base + 1 - reach, weight, 1 / inside.sum(dim=0))
+
+
+def _by_phase(x: Tensor, axis: int, taps: Taps, phases: int) -> Tensor:
+    """Sum shifted, strided views: the weights repeat after `phases` target pixels."""
+    count = taps.weight.shape[1] // phases
+    step = x.shape[axis] // count
+    before = max(0, -int(taps.first[0]))
+    after = max(0, int(taps.first[-1]) + taps.weight.shape[0] - x.shape[axis])
+    padded = _zero_padded(x, axis, before, after)
+    shape = list(x.shape)
+    shape[axis] = count * phases
+    out = x.new_empty(shape)
+    for phase in range(phases):
+        total = _strided(out, axis, phase, phases, count)
+        first = int(taps.first[phase]) + before
+        for tap, weight in enumerate(taps.weight[:, phase].tolist()):
+            view = _strided(padded, axis, first + tap, step, count)
+            if tap == 0:
+                torch.mul(view, weight, out=total)
+            elif weight != 0:
+                total.add_(view, alpha=weight)
+    return out
+
+
+def _by_tap(x: Tensor, axis: int, taps: Taps) -> Tensor:
+    """Sum weighted gathers, one a tap: for sizes whose ratio repeats late or never."""
+    size, shape = x.shape[axis], [1] * x.ndim
+    shape[axis] = taps.weight.shape[1]
+    total = x.new_zeros(*x.shape[:axis], shape[axis], *(x.shape[axis:][1:]))
+    for tap, weight in enumerate(taps.weight):
+        index = taps.first + tap
+        inside = torch.where((index < 0) | (index >= size), 0.0, weight)
+        source = index.clamp(0, size - 1).to(x.device)
+        total.addcmul_(x.index_select(axis, source), inside.to(x).view(shape))
+    return total
+
+
+def _zero_padded(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    return F.pad(x, (before, after) if axis == -1 else (0, 0, before, after))
+
+
+def _strided(x: Tensor, axis: int, first: int, step: int, count: int) -> Tensor:
+    """Return a view of `count` samples of an axis, `step` apart."""
+    taken = slice(first, first + (count - 1) * step + 1, step)
+    return x[..., taken] if axis == -1 else x[..., taken, :]
 
 
 def centre_crop_to_aspect(x: Tensor, width: int, height: int) -> Tensor:
