@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.errors import Fault, GraphError, nearest
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -20,19 +19,6 @@ def parse_size(value: Any) -> Any:
     """Bytes from a number or a text such as ``20GB`` (powers of 1024); other values as they are."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     return int(float(match[1]) * _UNITS[match[2].upper()]) if match else value
-
-
-def default_cache_dir() -> Path:
-    """The per-user cache folder, so that a second run hits wherever it is started."""
-    if os.environ.get("FLOWSYNTH_CACHE"):
-        return Path(os.environ["FLOWSYNTH_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "flowsynth"
 
 
 class _Part(BaseModel):

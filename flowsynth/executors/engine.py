@@ -77,15 +77,15 @@ class Engine:
 
     def _outline(self) -> None:
         outline = [
-            NodeOutline(s.name, type(s.operator).op, s.status, s.device, 1 if isinstance(s.kind, Whole) else None)
+            NodeOutline(
+                s.name, type(s.operator).op, s.status, s.device, 1 if isinstance(s.kind, Whole) else None
+            )
             for s in self.plan.steps.values()
         ]
         self.observer.run_started(self.plan.graph.name, outline)
 
     def _execute(self, runs: dict[str, StepRun]) -> None:
-        shared = Shared(
-            self.cache, self.observer, self.context, self.models, threading.Event(), self.debug
-        )
+        shared = Shared(self.cache, self.observer, self.context, self.models, threading.Event(), self.debug)
         expander = Expander(runs, self.chunk, self._probe)
         scheduler = Scheduler(list(runs.values()), expander, self._over)
         lanes = sorted({run.step.device for run in runs.values()})
@@ -109,7 +109,9 @@ class Engine:
             return StreamInfo(length, Fraction(fps) if fps else None)
         info = step.operator.probe(self.context(step.name, step.device))
         if step.kept:
-            self.cache.record(key, json.dumps([info.length, str(info.fps) if info.fps else None]).encode(), 0.0)
+            self.cache.record(
+                key, json.dumps([info.length, str(info.fps) if info.fps else None]).encode(), 0.0
+            )
         return info
 
     def _over(self, run: StepRun) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MissingError(Exception):
-    """Values that are neither in memory nor on disk: the tasks, or the planned hits, that have to run again."""
+    """Values that are neither in memory nor on disk: tasks, or planned hits, have to run again."""
 
     def __init__(self, tasks: Sequence[Task], runs: Sequence[StepRun]) -> None:
         super().__init__("values are gone")
@@ -52,7 +52,9 @@ class Feed:
         return cls(port, many, [(task.peer(step), out) for step, out in sources], reads)
 
 
-def _pieces(run: StepRun, out: str, reads: tuple[int, int]) -> Iterator[tuple[Task | None, StreamRef, int, int]]:
+def _pieces(
+    run: StepRun, out: str, reads: tuple[int, int]
+) -> Iterator[tuple[Task | None, StreamRef, int, int]]:
     """(task, its stream, first, one past last) for every part of a stream that holds frames to read."""
     start, stop = reads
     if run.outputs is not None and not any(task.values for task in run.overlapping(start, stop)):
@@ -62,13 +64,13 @@ def _pieces(run: StepRun, out: str, reads: tuple[int, int]) -> Iterator[tuple[Ta
         yield None, ref, start, stop
         return
     for task in run.overlapping(start, stop):
-        ref = task.refs[out] if task.refs is not None else None
-        if not isinstance(ref, StreamRef):
+        part = task.refs[out] if task.refs is not None else None
+        if not isinstance(part, StreamRef):
             raise TypeError(f"{run.name}.{out} is no stream")
         offset = task.span.start if task.span is not None else 0
-        low, high = max(start - offset, 0), min(stop - offset, ref.length)
+        low, high = max(start - offset, 0), min(stop - offset, part.length)
         if low < high or reads[0] == reads[1]:
-            yield task, ref, low, high
+            yield task, part, low, high
 
 
 def hashes(task: Task, feeds: Sequence[Feed]) -> list[tuple[str, str]]:
@@ -76,12 +78,14 @@ def hashes(task: Task, feeds: Sequence[Feed]) -> list[tuple[str, str]]:
     pairs = []
     for feed in feeds:
         if feed.reads is None:
-            pairs.append((feed.port, whole_hash([whole_ref(run, out) for run, out in feed.sources], feed.many)))
+            pairs.append(
+                (feed.port, whole_hash([whole_ref(run, out) for run, out in feed.sources], feed.many))
+            )
         else:
             found = [_range_hash(run, out, feed.reads) for run, out in feed.sources]
             pairs.append((feed.port, "[" + ",".join(found) + "]" if feed.many else found[0]))
     for port, tasks in hidden(task):
-        refs = [other.refs[port] for other in tasks if other.refs is not None]
+        refs: list[Ref] = [other.refs[port] for other in tasks if other.refs is not None]
         pairs.append((port, whole_hash(refs, many=True)))
     return pairs
 
@@ -163,7 +167,9 @@ class Gatherer:
             self._gone(run, [task] if task is not None else [])
         return value
 
-    def _frames(self, run: StepRun, task: Task | None, out: str, ref: StreamRef, low: int, high: int) -> list[Any]:
+    def _frames(
+        self, run: StepRun, task: Task | None, out: str, ref: StreamRef, low: int, high: int
+    ) -> list[Any]:
         held = task.values if task is not None else None
         if held is not None and out in held:
             return [held[out].slice(low, high)]
@@ -212,3 +218,11 @@ def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
     if device.partition(":")[0] in ("cpu", "sim"):
         return inputs
     return {port: on_device(value, device) for port, value in inputs.items()}
+
+
+def load_output(run: StepRun, out: str, ref: Ref, cache: Cache) -> Any:
+    """The value of a finished step's output, from memory or mapped from the cache; None where it is gone."""
+    probe = Task(run, 0, Role.WHOLE, None, run.step.device)
+    gatherer = Gatherer(probe, cache)
+    reads = (0, ref.length) if isinstance(ref, StreamRef) else None
+    return gatherer.value(run, out, reads)

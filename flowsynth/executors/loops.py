@@ -30,9 +30,7 @@ def run_serial(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> No
         if task is not None:
             worker.execute(task)
             continue
-        if scheduler.finished:
-            break
-        if not scheduler.parked:
+        if not scheduler.parked and not scheduler.finished:
             raise RuntimeError("the scheduler has tasks left and none is ready")
         shared.cache.commit()  # others may wait for what this process has finished
         scheduler.wait(POLL_SECONDS)

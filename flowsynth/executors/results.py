@@ -60,7 +60,9 @@ def _check_type(step: Step, port: str, value: Any) -> None:
     if value is None and expected.type is not object:
         raise RunError(f"{step.name}.{port}: the operator gave nothing; expected {expected.type_name}")
     if value is not None and not expected.accepts(type(value)) and expected.type is not type(value):
-        raise RunError(f"{step.name}.{port}: expected {expected.type_name}, the operator gave {type(value).__name__}")
+        raise RunError(
+            f"{step.name}.{port}: expected {expected.type_name}, the operator gave {type(value).__name__}"
+        )
 
 
 def _reference(value: Any, encoded: Encoded) -> Ref:
@@ -73,7 +75,7 @@ def _reference(value: Any, encoded: Encoded) -> Ref:
 
 
 def worth_storing(task: Task, refs: Mapping[str, Ref], seconds: float) -> bool:
-    """Whether a task's values go to disk: if recomputing costs more than loading, or all of a stream is needed."""
+    """Whether values go to disk: if recomputing costs more than loading, or all of a stream is needed."""
     step = task.run.step
     if step.node.cache == "always" or step.wanted or needed_whole(task):
         return True

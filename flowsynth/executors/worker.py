@@ -1,4 +1,4 @@
-"""What happens to one task: its key, a look into the cache, a lease, its inputs, the operator, its results."""
+"""What happens to one task: its key, a look into the cache, a lease, inputs, the operator, results."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ class Worker:
         if task.role is not Role.WHOLE:
             self.shared.observer.task_finished(run.name, status, run.hits + run.computed, total)
 
-    def _compute(
-        self, task: Task, key: str, feeds: Sequence[Feed], pairs: Sequence[tuple[str, str]]
-    ) -> None:
+    def _compute(self, task: Task, key: str, feeds: Sequence[Feed], pairs: Sequence[tuple[str, str]]) -> None:
         run, cache = task.run, self.shared.cache
         try:
             inputs = gather(task, feeds, cache)
@@ -202,7 +200,7 @@ def named_outputs(run: StepRun, result: Any) -> dict[str, Any]:
 
 
 def _read_soon(task: Task) -> bool:
-    """Whether to keep values in memory though they are on disk: not where everything of them is needed first."""
+    """Whether to keep values in memory though they are on disk: not where all of a stream is needed."""
     return task.role is not Role.CHUNK or any(d.role is Role.CHUNK for d in task.dependents)
 
 
