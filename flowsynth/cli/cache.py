@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text, when_text
-from flowsynth.config.settings import CacheSettings, default_cache_dir, parse_size
+from flowsynth.config.settings import CacheSettings, parse_size
 from flowsynth.core.errors import RequestError, nearest
 
 _KEYS = ("cache.dir", "cache.max_bytes")

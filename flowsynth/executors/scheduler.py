@@ -236,7 +236,7 @@ class Scheduler:
 
     def _revive(self, run: StepRun, needer: Task) -> list[Task]:
         if not run.expanded:
-            run.outputs = None
+            run.settled = False
             self._left += 1
             tasks = self.expander.expand(run)
             for task in tasks:

@@ -13,7 +13,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError, FlowsynthError
 from flowsynth.core.events import Observer
-from flowsynth.core.refs import Ref, Trace
+from flowsynth.core.refs import Ref, Trace, objects_of
 from flowsynth.core.streams import Scan
 from flowsynth.executors.expand import is_streamed
 from flowsynth.executors.inputs import Feed, MissingError, gather, hashes, whole_ref
@@ -108,12 +108,17 @@ class Worker:
     def _hit(self, task: Task, key: str) -> bool:
         row = self.shared.cache.lookup(key)
         trace = Trace.from_bytes(row) if row is not None else None
-        if trace is None:
+        if trace is None or (task.run.step.wanted and not self._there(trace)):
             return False
         task.refs = trace.outputs
         task.run.hits += 1
         self._finished(task, "hit")
         return True
+
+    def _there(self, trace: Trace) -> bool:
+        """Whether the objects of a result are in the store: the run must deliver them."""
+        has = self.shared.cache.objects.has
+        return all(has(name) for ref in trace.outputs.values() for name in objects_of(ref))
 
     def _finished(self, task: Task, status: Any) -> None:
         run = task.run
