@@ -7,11 +7,13 @@ import importlib
 import sys
 import textwrap
 from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
 from flowsynth.core.fingerprint import source_fingerprint, source_parts
+from flowsynth.core.fingerprint.module import read_module
 
 BASE = {
     "pkg/__init__.py": "",
@@ -212,6 +214,7 @@ FORMS = {
     "computed lazy": "from pkg import magic\nclass Op:\n    def run(self):\n        return magic.f()",
     "either branch": "try:\n    from pkg.gone import f\nexcept ImportError:\n    from pkg.leaf import f\nclass Op:\n    def run(self):\n        return f()",
     "escaped module": "from pkg import leaf\nclass Op:\n    def run(self, name='f'):\n        return getattr(leaf, name)()",
+    "module's dict": "from pkg import leaf\nclass Op:\n    def run(self, name='f'):\n        return leaf.__dict__[name]()",
     "literal import_module": "import importlib\nclass Op:\n    def run(self):\n        return importlib.import_module('pkg.leaf').f()",
     "decorator": "from pkg.leaf import deco\nclass Op:\n    @deco\n    def run(self):\n        return 1",
     "default": "from pkg.leaf import f\nclass Op:\n    def run(self, g=f):\n        return g()",
@@ -321,3 +324,115 @@ def test_a_module_that_appears_later_is_seen(project: Project) -> None:
     before = project.look("pkg.form")
     project.write({"pkg/gone.py": "def f():\n    return 3\n"})
     assert project.look("pkg.form") != before
+
+
+def test_a_library_function_is_no_changing_method(project: Project) -> None:
+    text = "import bisect as np\nclass Op:\n    def run(self, x):\n        return np.bisect(x, 1)\n"
+    project.write({"pkg/form.py": text + "def apart(x):\n    return np.insert(x, 1)\n"})
+    before = project.parts("pkg.form")
+    assert set(before) == {"pkg.form:Op", "pkg.form:np"}
+    project.edit("pkg/form.py", "np.insert(x, 1)", "np.insert(x, 2)")
+    assert project.parts("pkg.form") == before
+
+
+def test_a_table_of_another_module_filled_here(project: Project) -> None:
+    project.write(
+        {
+            "pkg/table.py": "TABLE = {}\n",
+            "pkg/form.py": (
+                "from pkg.table import TABLE\ndef f():\n    return 1\nTABLE.update(f=f)\n"
+                "class Op:\n    def run(self, name):\n        return TABLE[name]()\n"
+            ),
+        }
+    )
+    before = project.look("pkg.form")
+    project.edit("pkg/form.py", "return 1", "return 2")
+    assert project.look("pkg.form") != before
+
+
+def test_a_compiled_helper_enters_by_its_bytes(project: Project) -> None:
+    fast = project.root / "pkg" / f"fast{EXTENSION_SUFFIXES[0]}"
+    fast.write_bytes(b"first")
+    project.write(
+        {
+            "pkg/form.py": "class Op:\n    def run(self, x):\n        from .fast import f\n        return f(x)\n"
+        }
+    )
+    before = project.parts("pkg.form")
+    assert "pkg.fast:*" in before
+    fast.write_bytes(b"other")
+    assert project.parts("pkg.form") != before
+
+
+def test_an_operator_and_what_it_takes_from_the_engine(project: Project) -> None:
+    project.write(
+        {
+            "pkg/real.py": """
+                from __future__ import annotations
+
+                import flowsynth as fs
+                from flowsynth import RunContext
+                from flowsynth.core.canonical import Json
+                from pydantic import Field
+                from pkg import deep
+
+                class Half(fs.Operator):
+                    uses = (deep.curve,)
+
+                class Op(Half):
+                    op = "fingerprint_test"
+                    version = 1
+                    step: int = Field(1, ge=0)
+
+                    def run(self, ctx: RunContext, /, *, x: Json = 0) -> int:
+                        return x + self.step
+                """
+        }
+    )
+    labels = set(project.parts("pkg.real"))
+    assert not {label for label in labels if label.startswith(("flowsynth", "pydantic"))}
+    assert {"pkg.real:Op", "pkg.real:Half", "pkg.real:fs", "pkg.deep:curve", "pkg.deep:ORDER"} <= labels
+
+
+CODE = """
+    import os.path as p, json
+    from math import pi as PI, tau
+
+    TABLE: dict[str, float] = {"a": 1e-3, **{}, "b": -0x10, "c": 2j, "d": b"x", "e": ..., "f": None}
+
+    def deco(*names, flag=True):
+        return lambda g: g
+
+    class Op:
+        size: int = 3
+
+        @deco("x", flag=not False)
+        def run(self, x, /, y=PI, *args, z: "str" = "a" "b", **more):
+            global STATE
+            STATE = x if y else -x
+            with open(p.join("a", "b")) as f, f as g:
+                total = [i async for i in x] if x < y <= 3 is not None else {*args, 1}
+            try:
+                first, *others = (k := tau), *args
+            except (ValueError, OSError) as error:
+                raise KeyError(f"{x!r:>{y}} and {{}} {PI:.2f}") from error
+            else:
+                del first
+            finally:
+                assert TABLE["a"] @ 2 ** 3, "text"
+            match x:
+                case {"k": [1, *rest], **left} | int(real=0) if left:
+                    yield from (a for a in rest for b in a if b)
+                case _:
+                    await json.loads(x)[1:2, ::3]
+            while True:
+                continue
+            return lambda *a, b=1, **c: (yield)
+    """
+PINNED = ["8cbf9062", "b8a5679e", "2371f9ae", "7d1f769a", "2b9ad0cd", "bd97b630", "5b7ecb50"]
+
+
+def test_the_same_on_every_python() -> None:
+    """The value is pinned: another one means that every cache in the world is stale."""
+    digests = [s.digest.hex()[:8] for s in read_module(textwrap.dedent(CODE).encode(), "code").statements]
+    assert digests == PINNED

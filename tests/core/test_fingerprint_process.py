@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flowsynth import Operator, RunContext
 from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint, source_parts
 
 REPOSITORY = Path(__file__).parents[2]
@@ -114,6 +115,16 @@ def test_nothing_is_imported(folder: Path) -> None:
     run(folder, "late.py")
 
 
+def test_a_helper_named_like_a_standard_module(folder: Path) -> None:
+    (folder / "statistics.py").write_text("def spread(x):\n    return x\n")
+    edit(folder / "helper.py", "import math", "import math\nfrom statistics import spread")
+    edit(folder / "helper.py", "x + 1", "spread(x) + 1")
+    before = look(folder)[0]
+    assert "statistics:spread" in before
+    edit(folder / "statistics.py", "return x", "return -x")
+    assert look(folder)[0] != before
+
+
 def test_installed_libraries_are_not_walked_but_a_plugin_is(folder: Path) -> None:
     site = folder / "site-packages"
     for name in ("plugin", "library"):
@@ -195,6 +206,38 @@ def test_a_class_made_by_a_function_holds_what_it_captured() -> None:
     assert any(label.endswith(":in_uses") for label in source_parts(make(1, in_uses)))
     with pytest.raises(NoSource, match="takes 'other', a list"):
         source_fingerprint(make(1, [1]))
+
+
+def make_operator(step: int) -> type[Operator]:
+    class LocalOperator(Operator):
+        size: int = 3
+
+        def run(self, ctx: RunContext, /, *, x: int = 0) -> int:
+            return x + step * self.size
+
+    return LocalOperator
+
+
+def test_an_operator_made_by_a_function() -> None:
+    parts = source_parts(make_operator(1))
+    assert {label.rpartition(".")[2] for label in parts if "[" in label} == {"run[step]"}
+    assert source_fingerprint(make_operator(2)) != source_fingerprint(make_operator(1))
+
+
+picked = lambda x: x + 1  # noqa: E731
+
+
+def test_a_lambda_in_uses() -> None:
+    assert f"{__name__}:picked" in source_parts(Chooser, uses=(picked,))
+
+
+def test_two_processes_share_a_memo(tmp_path: Path) -> None:
+    first, second = FingerprintMemo(tmp_path / "memo.json"), FingerprintMemo(tmp_path / "memo.json")
+    source_fingerprint(Chooser, memo=first)
+    source_fingerprint(make_operator(1), memo=second)
+    first.save()
+    second.save()
+    assert len(json.loads((tmp_path / "memo.json").read_text())["entries"]) == 2
 
 
 MEMO = """

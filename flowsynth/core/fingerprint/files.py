@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypeAlias
@@ -17,6 +18,32 @@ Policy: TypeAlias = Literal["walk", "through", "stop"]
 
 WALKED = ("functional", "nets", "models", "values", "media", "operators")
 """Packages of flowsynth that are part of an operator's source; the rest is named by the key's tag."""
+
+LIBRARIES = frozenset(
+    {
+        "PIL",
+        "accelerate",
+        "av",
+        "cv2",
+        "diffusers",
+        "einops",
+        "hydra",
+        "networkx",
+        "numpy",
+        "omegaconf",
+        "peft",
+        "pydantic",
+        "safetensors",
+        "scipy",
+        "skimage",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "triton",
+        "xformers",
+    }
+)
+"""Never walked, even where they are developed from a checkout: the key names them by version."""
 
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _pinned: dict[str, tuple[object, str, bytes]] = {}
@@ -40,7 +67,8 @@ def policy_of(module: str, own: frozenset[str]) -> Policy:
     """
     top, _, rest = module.partition(".")
     if top != "flowsynth":
-        return "walk" if top in own or top not in sys.stdlib_module_names else "stop"
+        known = top in LIBRARIES or top in sys.builtin_module_names
+        return "walk" if top in own or not known else "stop"
     if not rest:
         return "through"
     return "walk" if rest.partition(".")[0] in WALKED else "stop"
@@ -49,8 +77,6 @@ def policy_of(module: str, own: frozenset[str]) -> Policy:
 def is_library(place: Located) -> bool:
     """Whether a module is installed code, which the key names by version: never walked."""
     path = place.path or (place.folders[0] if place.folders else "")
-    if not path.endswith(".py") and place.path:
-        return True
     parts = Path(path).parts
     if "site-packages" in parts or "dist-packages" in parts or path.startswith(_STDLIB + os.sep):
         return True
@@ -146,6 +172,9 @@ def _below(parent: Located, name: str, last: str) -> Located | None:
             return Located(name, inner, (base,))
         if os.path.isfile(base + ".py"):  # noqa: PTH113
             return Located(name, base + ".py")
+        for suffix in EXTENSION_SUFFIXES:
+            if os.path.isfile(base + suffix):  # noqa: PTH113
+                return Located(name, base + suffix)
         if os.path.isdir(base):  # noqa: PTH112
             return Located(name, "", (base,))
     return None

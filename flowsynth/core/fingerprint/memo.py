@@ -16,6 +16,8 @@ from typing import Any
 from flowsynth.core.fingerprint.files import Finder, Reader
 
 _FORMAT = f"flowsynth fingerprints 1, Python {sys.version_info.major}.{sys.version_info.minor}"
+_MOST = 4096
+"""Entries kept, so that a memo used for years stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ class _Store:
         """Write what is known, by a temporary file and a rename. Failing to is no error."""
         if self.path is None or not self.fresh:
             return
+        self.load()  # another process may have written since
         kept = {key: entry for key in self.entries if (entry := self.entry(key)) is not None}
         kept.update(self.fresh)
+        kept = dict(list(kept.items())[-_MOST:])
         text = json.dumps(_tables(kept), separators=(",", ":"))
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from blake3 import blake3
 
@@ -33,11 +35,12 @@ class Module:
     ) -> None:
         self.statements = statements
         self.opaque = opaque
-        """The hash of a text that is not Python of this version, else empty."""
+        """The hash of a file that is not Python of this version, else empty."""
         self.lazy = lazy
         """Entries of dicts of strings in a module with `__getattr__`: a key and the strings of its value."""
         self.binders = self._index(s.binds - {"*"} for s in statements)
         self.mutators = self._index(s.mutates for s in statements)
+        self.changers = self._index(s.changes for s in statements)
         self.pokers = self._index(s.pokes for s in statements)
         self.stars = [t for s in statements for t in s.aliases.get("*", ())]
         self.wild = [i for i, s in enumerate(statements) if s.now & _WILD]
@@ -68,8 +71,10 @@ class Module:
 
     def _members(self, name: str) -> set[int]:
         members = set(self.binders.get(name, ()))
-        data = any(self.statements[i].kind in {"data", "other"} for i in members)
-        changing = set(self.mutators.get(name, ())) - members
+        kinds = {self.statements[i].kind for i in members}
+        data = not kinds.isdisjoint({"data", "other"})
+        index = self.changers if kinds == {"import"} else self.mutators
+        changing = set(index.get(name, ())) - members
         members |= changing | self._calls_of_changing(changing)
         if data:
             members.update(self.pokers.get(name, ()))
@@ -106,6 +111,23 @@ class Module:
         return [i for i, s in enumerate(self.statements) if not s.binds - {"*"}]
 
 
+def opaque(content: bytes) -> Module:
+    """A module known only by its bytes: a compiled extension, or a text this Python cannot parse."""
+    return Module([], [], blake3(content).hexdigest(length=20))
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the cyclic collector off: it would walk a growing tree that has no cycles, a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def read_module(source: bytes, where: str) -> Module:
     """Parse a source file.
 
@@ -116,18 +138,16 @@ def read_module(source: bytes, where: str) -> Module:
     Raises:
         NoSource: the file is nested too deeply for Python's parser.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes are for the importer to report
-            tree = ast.parse(source)
-    except (
-        SyntaxError,
-        ValueError,
-    ):  # nothing that can be imported, such as one branch of a conditional import
-        return Module([], [], opaque=blake3(source).hexdigest(length=20))
-    except (RecursionError, MemoryError) as error:
-        raise NoSource(f"{where} is nested too deeply to be parsed, so it has no fingerprint") from error
-    statements = [scan(node) for node in top_level(tree)]
+    with _no_collector():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # invalid escapes are for the importer to report
+                tree = ast.parse(source)
+        except (SyntaxError, ValueError):  # not importable, such as one branch of a conditional import
+            return opaque(source)
+        except (RecursionError, MemoryError) as error:
+            raise NoSource(f"{where} is nested too deeply to be parsed, so it has no fingerprint") from error
+        statements = [scan(node) for node in top_level(tree)]
     has_getattr = any("__getattr__" in s.binds for s in statements)
     return Module(statements, _lazy_entries(tree) if has_getattr else [])
 

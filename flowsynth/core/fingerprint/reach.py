@@ -6,7 +6,7 @@ import builtins
 from typing import NamedTuple
 
 from flowsynth.core.fingerprint.files import Finder, Located, Reader, policy_of
-from flowsynth.core.fingerprint.module import Module, lazy_targets, read_module
+from flowsynth.core.fingerprint.module import Module, NoSource, lazy_targets, opaque, read_module
 from flowsynth.core.fingerprint.scan import Statement
 from flowsynth.core.fingerprint.scopes import Chain, Target
 
@@ -71,16 +71,21 @@ class Walk:
         if place is None:
             self.places[name] = None
             return None
-        if not place.path.endswith(".py"):
-            return Module([], []) if place.folders else None
-        return self._parse(name, place)
+        return self._parse(name, place) if place.path else Module([], [])
 
     def _parse(self, name: str, place: Located) -> Module:
-        digest, source = self.reader.read(place.path, name)
+        try:
+            digest, source = self.reader.read(place.path, name)
+        except OSError as error:
+            raise NoSource(
+                f"{place.path} cannot be read, so what uses it has no fingerprint: {error}"
+            ) from error
         self.places[name] = (place.path, digest)
         module = _modules.get(digest)
         if module is None:
-            module = _modules[digest] = read_module(source, place.path)
+            compiled = not place.path.endswith(".py")
+            module = opaque(source) if compiled else read_module(source, place.path)
+            _modules[digest] = module
         return module
 
     def _resolve(self, step: Step) -> None:
@@ -148,6 +153,8 @@ class Walk:
             if module.wild and not hasattr(builtins, name):
                 self._todo.append(Step(step.module, ()))
             return
+        if name == "__dict__":
+            self._todo.append(Step(step.module, ()))
         below = f"{step.module}.{name}"
         if self._is_package(step.module) and self.open(below) is not None:
             self._todo.append(Step(below, step.chain[1:]))

@@ -36,7 +36,11 @@ class Statement:
     later: frozenset[str]
     """Module-level names read inside function bodies."""
     mutates: frozenset[str]
+    """Names that it changes, if they are values: by a store below them or by a changing method."""
+    changes: frozenset[str]
+    """Those that it changes even if they are modules, where `torch.sort(x)` is no method."""
     pokes: frozenset[str]
+    """Names on which any method is called at import, and those given to a call."""
     chains: tuple[Chain, ...]
     """Dotted names that start at a module-level name."""
     targets: tuple[tuple[Target, Chain], ...]
@@ -186,6 +190,19 @@ class _Scan:
         """`:=` binds in the scope around all comprehensions."""
         self.visit(node, scope, {"target": scope.walrus_scope()})
 
+    def joined(self, node: ast.JoinedStr, scope: Scope) -> None:
+        """An f-string; some versions split its text at braces, or end it with an empty one."""
+        merged: list[ast.expr] = []
+        for part in node.values:
+            last = merged[-1] if merged else None
+            if isinstance(part, ast.Constant) and not part.value:
+                continue
+            if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
+                merged[-1] = ast.Constant(f"{last.value!s}{part.value!s}")
+            else:
+                merged.append(part)
+        self.visit(ast.JoinedStr(merged), scope, {})
+
     def attribute(self, node: ast.Attribute, scope: Scope) -> None:
         """A dotted name, kept whole; a store into one changes its root."""
         if type(node.ctx) is not ast.Load:
@@ -229,7 +246,7 @@ class _Scan:
         """Something below a name is stored or deleted."""
         root = root_name(node)
         if root is not None:
-            scope.mutated.add(root)
+            scope.stored.add(root)
 
     def note_call(self, func: ast.expr, scope: Scope) -> None:
         """A method is called on something below a name."""
@@ -237,7 +254,7 @@ class _Scan:
         if root is None or not isinstance(func, ast.Attribute):
             return
         if func.attr in MUTATORS:
-            scope.mutated.add(root)
+            scope.called.add(root)
         if not scope.deferred:
             scope.poked.add(root)
 
@@ -247,6 +264,7 @@ class _Scan:
         now: set[str] = set()
         later: set[str] = set()
         mutates: set[str] = set()
+        changes: set[str] = set()
         pokes: set[str] = set()
         binds = set(self.module.names)
         for scope in self.scopes:
@@ -257,7 +275,12 @@ class _Scan:
                     (later if scope.deferred else now).add(chain[0])
                 else:
                     self.targets.update((target, chain[1:]) for target in found)
-            mutates.update(name for name in scope.mutated if scope.lookup(name) is None)
+            stored = {name for name in scope.stored if scope.lookup(name) is None}
+            called = {name for name in scope.called if scope.lookup(name) is None}
+            mutates |= stored | called
+            changes |= stored
+            if not scope.deferred and kind not in {"data", "constant"}:
+                changes |= called
             pokes.update(name for name in scope.poked if scope.lookup(name) is None)
             binds |= scope.names & scope.globals
         text = "\0".join(self.tokens).encode("utf-8", "surrogatepass")
@@ -268,6 +291,7 @@ class _Scan:
             frozenset(now),
             frozenset(later),
             frozenset(mutates),
+            frozenset(changes),
             frozenset(pokes),
             tuple(chains),
             tuple(self.targets),
@@ -310,6 +334,7 @@ _HANDLERS: dict[type, Callable[[_Scan, Any, Scope], None]] = {
     ast.MatchStar: _Scan.binder,
     ast.MatchMapping: _Scan.binder,
     ast.NamedExpr: _Scan.walrus,
+    ast.JoinedStr: _Scan.joined,
     ast.Attribute: _Scan.attribute,
     ast.Subscript: _Scan.subscript,
     ast.Call: _Scan.call,

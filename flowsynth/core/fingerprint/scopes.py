@@ -26,16 +26,17 @@ class Scope:
     """One scope of a statement and what happens to names in it."""
 
     __slots__ = (
+        "called",
         "deferred",
         "globals",
         "imports",
         "kind",
         "loads",
-        "mutated",
         "names",
         "nonlocals",
         "parent",
         "poked",
+        "stored",
     )
 
     def __init__(self, kind: Kind, parent: Scope | None = None) -> None:
@@ -47,7 +48,8 @@ class Scope:
         self.nonlocals: set[str] = set()
         self.imports: dict[str, list[Target]] = {}
         self.loads: set[Chain] = set()
-        self.mutated: set[str] = set()  # roots of stores into attributes or items, of `x.append(...)`
+        self.stored: set[str] = set()  # roots of stores into attributes or items
+        self.called: set[str] = set()  # roots of calls such as `x.append(...)`
         self.poked: set[str] = set()  # at import: roots of any method call, plain arguments of any call
 
     def walrus_scope(self) -> Scope:

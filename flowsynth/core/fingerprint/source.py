@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from types import CodeType, FunctionType, ModuleType
 
@@ -130,13 +131,16 @@ def _use(finder: Finder, use: object) -> str:
     if isinstance(use, str):
         return use
     if isinstance(use, ModuleType):
-        return use.__name__
+        return _adopted(finder, use.__name__)
     module, name = getattr(use, "__module__", None), getattr(use, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError(
             f"uses: {use!r} is a {type(use).__name__}; expected a function, class, module or 'module:name'"
         )
-    return f"{_adopted(finder, module)}:{name.partition('.')[0]}"
+    symbol = name.partition(".")[0]
+    if symbol == "<lambda>":
+        symbol = next((n for n, v in vars(sys.modules[module]).items() if v is use), symbol)
+    return f"{_adopted(finder, module)}:{symbol}"
 
 
 def _adopted(finder: Finder, module: str) -> str:
@@ -194,13 +198,23 @@ def _captured(cls: type) -> tuple[dict[str, str], list[object]]:
 
 def _taken(cls: type) -> Iterator[tuple[str, str, object]]:
     for attr, value in vars(cls).items():
-        function = getattr(value, "__func__", value)
-        if isinstance(function, FunctionType):
+        functions = list(_own_functions(cls, value))
+        for function in functions:
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
                 if name != "__class__":
                     yield f"{cls.__qualname__}.{attr}", name, cell.cell_contents
-        elif not attr.startswith("_") and _is_constant(value):
+        if not functions and not attr.startswith("_") and _is_constant(value):
             yield cls.__qualname__, f"class {attr}", value
+
+
+def _own_functions(cls: type, value: object) -> Iterator[FunctionType]:
+    """The functions behind a class attribute that were written in the class's file, decorators unwrapped."""
+    file = vars(sys.modules[cls.__module__]).get("__file__")
+    value = getattr(value, "fget", getattr(value, "__func__", value))
+    while isinstance(value, FunctionType):
+        if value.__code__.co_filename == file:
+            yield value
+        value = getattr(value, "__wrapped__", None)
 
 
 def _is_constant(value: object) -> bool:
