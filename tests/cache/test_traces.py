@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from flowsynth.cache import CacheError
-from flowsynth.cache import traces as module
-from flowsynth.cache.traces import COLUMNS, SCHEMA, TraceStore
+from flowsynth.cache import rows as module
+from flowsynth.cache.disk import open_index
+from flowsynth.cache.rows import COLUMNS, SCHEMA
+from flowsynth.cache.traces import TraceStore
 
 from .helpers import python
 
@@ -70,6 +72,23 @@ def test_the_table_is_as_the_direct_reads_expect(tmp_path: Path) -> None:
     connection.close()
     assert tuple(columns) == COLUMNS
     assert mode == "wal"
+    store.close()
+
+
+def test_diskcache_reads_what_is_written_and_the_other_way_round(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path)
+    store.put_many({"a": b"1", "b": b"2", "c": b"3"})
+    store.put_many({"b": b"22"})
+    store.delete_many(["c"])
+    index = open_index(tmp_path)
+    assert sorted(index) == ["a", "b"]
+    assert (index["a"], index["b"], len(index)) == (b"1", b"22", 2)
+    (tmp_path / "create.lock").unlink()  # the one file here that is not diskcache's
+    assert index.check() == []
+    index["d"] = b"4"
+    index["a"] = b"11"
+    assert store.get_many(["a", "b", "c", "d"]) == {"a": b"11", "b": b"22", "d": b"4"}
+    index.close()
     store.close()
 
 
@@ -233,3 +252,23 @@ TraceStore(Path(sys.argv[1])).get("k")
 print([name for name in ("diskcache", "torch", "filelock", "psutil", "pickle") if name in sys.modules])
 """
     assert python(code, tmp_path).strip() == "[]"
+
+
+def test_a_fork_has_connections_of_its_own(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from flowsynth.cache.traces import TraceStore
+store = TraceStore(Path(sys.argv[1]))
+store.put_many({"parent": b"row"})
+assert store.get("parent") == b"row"
+pid = os.fork()
+if pid == 0:
+    store.put_many({"child": b"row"})
+    os._exit(0 if store.get("parent") == store.get("child") == b"row" else 1)
+assert os.waitpid(pid, 0)[1] == 0
+assert store.get("child") == b"row"
+store.put_many({"again": b"row"})
+store.close()
+"""
+    python(code, tmp_path)
