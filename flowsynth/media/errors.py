@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from flowsynth.core.errors import InputError
 
-class MediaError(Exception):
+
+class MediaError(InputError):
     """A fault of a media file or of a request on it.
 
     Attributes:
@@ -65,6 +67,8 @@ class PictureTooLargeError(MediaError):
 class MediaWriteError(MediaError):
     """A file could not be written; nothing of it is left behind."""
 
+    exit_code = 1
+
 
 class EncodeSettingsError(MediaError):
     """Codec, container, size or rate don't go together."""
@@ -72,6 +76,8 @@ class EncodeSettingsError(MediaError):
 
 class FetchError(MediaError):
     """An asset could not be had by name."""
+
+    exit_code = 1
 
 
 class OfflineError(FetchError):

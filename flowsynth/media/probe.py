@@ -304,7 +304,7 @@ def _info(
         end_timestamp=ticks[-1] + last,
         key_frames=tuple(place for place, i in enumerate(order) if packets.keys[i]),
         has_audio=bool(container.streams.audio),
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         container=container.format.name,
         pixel_format=frame.format.name,
         bit_depth=max(component.bits for component in frame.format.components),
