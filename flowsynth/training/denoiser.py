@@ -1,0 +1,170 @@
+"""Stage 2: text encoder, UNet and both ControlNets, trained together on both worlds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
+
+from .latents import Batch, ShapeData, StyleData
+from .networks import NetworkConfig, alphas_sigmas, build_controlnet, build_unet
+from .text import build_text_encoder, build_tokenizer, tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+class DenoiserConfig(BaseModel):
+    """What the denoiser stage sees and how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: NetworkConfig = NetworkConfig()
+    short_sides: tuple[int, ...] = (144, 192)
+    batch: int = 24
+    crop: int = 16  # latents
+    shapes: int = 4000  # drawings in the pool
+    shapes_share: float = 0.2
+    low_noise_share: float = 0.65  # rows whose noise is what image-to-image at a low strength sees
+    low_noise_step: int = 450
+    bridge_share: float = 0.2  # rows that start between the photo and the styled picture
+    bridge_min_step: int = 200
+    caption_dropout: float = 0.1
+    tile_dropout: float = 0.15
+    lines_dropout: float = 0.25
+    shape_control_dropout: float = 0.5
+    prefit_steps: int = 400
+
+
+class DenoiserStage:
+    """Predicts v under a caption, a tile control and a line control."""
+
+    def __init__(
+        self, config: DenoiserConfig, words: Sequence[str], styles: StyleData, shapes: ShapeData
+    ) -> None:
+        self.config, self.styles, self.shapes = config, styles, shapes
+        net = config.network
+        self.tokenizer = build_tokenizer(words)
+        self.text_encoder = build_text_encoder(
+            self.tokenizer, net.text_width, net.text_layers, net.text_heads
+        )
+        self.unet = build_unet(net)
+        self.tile, self.lines = build_controlnet(net), build_controlnet(net)
+        self.alphas, self.sigmas = alphas_sigmas()
+
+    def modules(self) -> Mapping[str, torch.nn.Module]:
+        """Returns the trained modules by name."""
+        return {
+            "text_encoder": self.text_encoder,
+            "unet": self.unet,
+            "tile": self.tile,
+            "lines": self.lines,
+        }
+
+    def prefit(self, seed: int) -> float:
+        """Fits the tile embedding's first channels to the latents; returns the explained variance.
+
+        Learning to encode a picture from the denoiser's noisy gradients alone takes far longer.
+        """
+        embedding = self.tile.controlnet_cond_embedding
+        channels = self.config.network.latent_channels
+        optimizer = torch.optim.AdamW(embedding.parameters(), lr=3e-3)
+        steps = self.config.prefit_steps
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=max(1, steps))
+        explained = 0.0
+        for step in range(steps):
+            rng = np.random.default_rng([seed, step])
+            pixels, wanted = self.styles.pairs(self.config.batch, self.config.crop, rng)
+            with torch.autocast("cpu", torch.bfloat16):
+                error = F.mse_loss(embedding(pixels)[:, :channels].float(), wanted)
+            optimizer.zero_grad()
+            error.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            explained = 0.95 * explained + 0.05 * float(1 - error.detach() / wanted.var())
+        return explained
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Returns the mean squared error of v over one batch, and that of the predicted latents."""
+        drawn = int(rng.binomial(self.config.batch, self.config.shapes_share))
+        batch = self._batch(drawn, rng)
+        times = self._times(batch, drawn, rng)
+        alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
+        noisy = alpha * batch.start + sigma * torch.randn_like(batch.start)
+        # Where the start isn't the target, this is the v that leads from here to the target.
+        wanted = (alpha * noisy - batch.target) / sigma
+        text = self._text(batch.captions, rng)
+        residuals, middle = self._control(noisy, times, text, batch, self._scales(batch, drawn, rng))
+        made = self.unet(
+            noisy,
+            times,
+            text,
+            down_block_additional_residuals=residuals,
+            mid_block_additional_residual=middle,
+        ).sample.float()
+        errors = (made - wanted).square().mean((1, 2, 3))
+        low = (sigma.flatten() ** 2 * errors.detach())[: len(errors) - drawn]
+        return errors.mean(), {"latents": float(low.mean()) if len(low) else 0.0}
+
+    def _batch(self, drawn: int, rng: np.random.Generator) -> Batch:
+        config = self.config
+        photos = self.styles.batch(config.batch - drawn, config.crop, rng, config.bridge_share)
+        if not drawn:
+            return photos
+        drawings = self.shapes.batch(drawn, rng)
+        return Batch(
+            torch.cat([photos.target, drawings.target]),
+            torch.cat([photos.start, drawings.start]),
+            torch.cat([photos.tile, drawings.tile]),
+            torch.cat([photos.lines, drawings.lines]),
+            photos.captions + drawings.captions,
+        )
+
+    def _times(self, batch: Batch, drawn: int, rng: np.random.Generator) -> Tensor:
+        config, count = self.config, len(batch.target)
+        times = rng.integers(0, 1000, count)
+        low = (rng.random(count) < config.low_noise_share) & (np.arange(count) < count - drawn)
+        times = np.where(low, rng.integers(0, config.low_noise_step, count), times)
+        moved = (batch.start != batch.target).flatten(1).any(1).numpy()
+        # Little noise leaves no room to move: v would be large.
+        lowest = np.where(moved, config.bridge_min_step, 0)
+        return torch.from_numpy(np.maximum(times, lowest))
+
+    def _text(self, captions: list[str], rng: np.random.Generator) -> Tensor:
+        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
+        states: Tensor = self.text_encoder(tokenize(self.tokenizer, kept)).last_hidden_state
+        return states
+
+    def _scales(self, batch: Batch, drawn: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draws each row's tile and line scales: off, on, or in between."""
+        config, count = self.config, len(batch.target)
+        drawing = np.arange(count) >= count - drawn
+        dropout = config.shape_control_dropout
+        tile_off = rng.random(count) < np.where(drawing, dropout, config.tile_dropout)
+        lines_off = rng.random(count) < np.where(drawing, dropout, config.lines_dropout)
+        strength = np.where(rng.random((2, count)) < 0.3, rng.uniform(0.4, 1.0, (2, count)), 1.0)
+        scales = strength * ~np.stack([tile_off, lines_off])
+        tile, lines = torch.from_numpy(scales).float()[:, :, None, None, None]
+        return tile, lines
+
+    def _control(
+        self, noisy: Tensor, times: Tensor, text: Tensor, batch: Batch, scales: tuple[Tensor, Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        nets = ((self.tile, batch.tile), (self.lines, batch.lines))
+        made = [net(noisy, times, text, controlnet_cond=picture, return_dict=False) for net, picture in nets]
+        layers = zip(*(down for down, _ in made), strict=True)
+        residuals = [sum_scaled(layer, scales) for layer in layers]
+        return residuals, sum_scaled([middle for _, middle in made], scales)
+
+
+def sum_scaled(tensors: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+    """Returns the sum of tensors, each times its scale."""
+    total: Any = 0
+    for tensor, scale in zip(tensors, scales, strict=True):
+        total = total + tensor * scale
+    return torch.as_tensor(total)

@@ -1,0 +1,179 @@
+"""Latents of the training pictures, encoded once by the finished autoencoder."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .captions import style_caption
+from .shapes import random_drawing
+from .styled import VERSIONS, StyledPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffusers import AutoencoderKL
+    from torch import Tensor
+
+    from .pictures import Picture
+
+
+@torch.no_grad()
+def normalise(vae: AutoencoderKL, pictures: list[Picture]) -> AutoencoderKL:
+    """Returns a copy whose latents have mean 0 and deviation 1 in every channel.
+
+    The affine map is folded into the 1x1 convolutions beside the latents, so that decoded pictures stay
+    the same and ``scaling_factor`` is 1.
+
+    Args:
+        vae: A trained autoencoder with ``quant_conv`` and ``post_quant_conv``.
+        pictures: uint8 HWC pictures to measure on.
+    """
+    vae = copy.deepcopy(vae).eval()
+    means = torch.cat([encode(vae, p[None]).flatten(2)[0] for p in pictures], 1)
+    centre, spread = means.mean(1), means.std(1)
+    channels = len(centre)
+    before, after = vae.quant_conv, vae.post_quant_conv
+    before.weight[:channels] /= spread[:, None, None, None]
+    before.bias[:channels] = (before.bias[:channels] - centre) / spread
+    before.bias[channels:] -= 2 * spread.log()  # the other half holds log variances
+    after.bias += after.weight[:, :, 0, 0] @ centre
+    after.weight *= spread[None, :, None, None]
+    return vae
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pictures: Picture) -> Tensor:
+    """Encodes uint8 NHWC pictures (sides multiples of 4) to latent means (N, C, H/4, W/4), float32."""
+    pixels = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        mode = vae.encode(pixels).latent_dist.mode()
+    return torch.as_tensor(mode).float()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels, latents and captions of one training step.
+
+    Attributes:
+        target: Latents to reach, (B, C, h, w).
+        start: Latents that noise is added to: the target itself, or on the way from the photo to it.
+        tile: Picture for the tile control, (B, 3, 4h, 4w) in [0, 1].
+        lines: Picture for the line control, same shape.
+        captions: One text for each row.
+    """
+
+    target: Tensor
+    start: Tensor
+    tile: Tensor
+    lines: Tensor
+    captions: list[str]
+
+
+class StyleData:
+    """Random crops of the styled pictures with their latents."""
+
+    def __init__(self, vae: AutoencoderKL, styled: list[StyledPicture], subjects: list[str]) -> None:
+        # Every second picture is mirrored: twice the arrangements at no cost.
+        self.styled = [s if i % 2 else _mirror(s) for i, s in enumerate(styled)]
+        self.subjects = subjects
+        self.latents = [
+            torch.cat([encode(vae, v[None]) for v in s.versions]).to(torch.float16) for s in self.styled
+        ]
+
+    def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float) -> Batch:
+        """Returns crops of ``side`` latents.
+
+        Args:
+            count: Rows.
+            side: Side in latents.
+            rng: Source of randomness.
+            bridge: Share of rows that start between the photo and the target.
+        """
+        rows = [self._row(side, rng, bridge) for _ in range(count)]
+        target, start, tile, lines, captions = zip(*rows, strict=True)
+        return Batch(torch.stack(target), torch.stack(start), _pixels(tile), _pixels(lines), list(captions))
+
+    def pairs(self, count: int, side: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Returns random crops of any version as (pixels in [0, 1], latents)."""
+        pixels, latents = [], []
+        for _ in range(count):
+            index, style = int(rng.integers(len(self.styled))), int(rng.integers(len(VERSIONS)))
+            rows, columns = _window(self.latents[index], side, rng)
+            latents.append(self.latents[index][style, :, rows, columns].float())
+            pixels.append(self.styled[index].versions[style, _times4(rows), _times4(columns)])
+        return _pixels(pixels), torch.stack(latents)
+
+    def _row(
+        self, side: int, rng: np.random.Generator, bridge: float
+    ) -> tuple[Tensor, Tensor, Picture, Picture, str]:
+        index = int(rng.integers(len(self.styled)))
+        latents, made = self.latents[index], self.styled[index]
+        rows, columns = _window(latents, side, rng)
+        style = int(rng.integers(len(VERSIONS)))
+        target = latents[style, :, rows, columns].float()
+        source = latents[0, :, rows, columns].float()
+        way = float(rng.random()) if rng.random() < bridge else 1.0
+        pixel_rows, pixel_columns = _times4(rows), _times4(columns)
+        # As the colour guide, graphs give the stylised frames; to restyle, the photo itself.
+        shown = style if rng.random() < 0.6 else 0
+        tile = _soften(made.versions[shown, pixel_rows, pixel_columns], rng)
+        lines = np.repeat(made.lines[pixel_rows, pixel_columns, None], 3, axis=2)
+        caption = style_caption(VERSIONS[style], self.subjects[index], rng)
+        return target, torch.lerp(source, target, way), tile, lines, caption
+
+
+def _window(latents: Tensor, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    top = int(rng.integers(latents.shape[2] - side + 1))
+    left = int(rng.integers(latents.shape[3] - side + 1))
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _times4(window: slice) -> slice:
+    return slice(4 * window.start, 4 * window.stop)
+
+
+def _mirror(made: StyledPicture) -> StyledPicture:
+    return StyledPicture(made.versions[:, :, ::-1], made.lines[:, ::-1])
+
+
+def _soften(crop: Picture, rng: np.random.Generator) -> Picture:
+    """Sometimes reduces and enlarges a tile, so that detail isn't always there to copy."""
+    if rng.random() < 0.7:
+        return crop
+    factor = 2 if rng.random() < 0.6 else 4
+    height, width, _ = crop.shape
+    small = crop.reshape(height // factor, factor, width // factor, factor, 3).mean((1, 3))
+    large = small.repeat(factor, 0).repeat(factor, 1)
+    return np.asarray(large, np.uint8)
+
+
+def _pixels(rows: Sequence[Picture]) -> Tensor:
+    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255
+
+
+class ShapeData:
+    """A pool of drawings with latents and lines, captioned anew each time."""
+
+    def __init__(self, vae: AutoencoderKL, count: int, side: int, seed: int) -> None:
+        from flowsynth.functional.edges import canny
+
+        rng = np.random.default_rng(seed)
+        self.drawings = [random_drawing(rng) for _ in range(count)]
+        self.pictures = np.stack([d.render(4 * side, rng) for d in self.drawings])
+        chunks = range(0, count, 64)
+        self.latents = torch.cat([encode(vae, self.pictures[i : i + 64]) for i in chunks]).to(torch.float16)
+        pixels = torch.from_numpy(self.pictures).permute(0, 3, 1, 2).float() / 255
+        self.lines = torch.cat([canny(pixels[i : i + 64]) for i in chunks]).to(torch.uint8)
+
+    def batch(self, count: int, rng: np.random.Generator) -> Batch:
+        """Returns random drawings."""
+        chosen = rng.integers(len(self.drawings), size=count)
+        target = self.latents[chosen].float()
+        tile = torch.from_numpy(self.pictures[chosen]).permute(0, 3, 1, 2).float() / 255
+        lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
+        return Batch(target, target, tile, lines, [self.drawings[i].caption(rng) for i in chosen])

@@ -1,0 +1,168 @@
+"""Command line: ``python -m flowsynth.training.pocket STAGE`` trains the pocket family.
+
+Stages, in order: ``vae``, ``denoiser``, ``motion``, ``export``, ``evaluate``; ``all`` runs them one after
+another. Each trains from its last checkpoint in the work folder, so a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .captions import subject_of, vocabulary
+from .denoiser import DenoiserConfig, DenoiserStage
+from .export import export_family
+from .latents import ShapeData, StyleData, normalise
+from .loop import LoopConfig, Trainer
+from .motion import MotionConfig, MotionStage
+from .pictures import PictureConfig, load_pictures
+from .styled import StyledPicture, load_styled
+from .vae import VaeConfig, VaeStage
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+log = logging.getLogger(__name__)
+
+STAGES = ("vae", "denoiser", "motion", "export", "evaluate")
+
+
+class Training:
+    """The stages over one work folder and one folder of configs.
+
+    Args:
+        work: Folder for downloads, caches and checkpoints.
+        configs: Folder of ``pictures.yaml`` and one YAML file a stage.
+        seconds: Time limit for a training stage; None trains to the end of its schedule.
+    """
+
+    def __init__(self, work: Path, configs: Path, seconds: float | None = None) -> None:
+        self.work, self.configs, self.seconds = work, configs, seconds
+
+    def config(self, name: str) -> dict[str, Any]:
+        """Reads one YAML file."""
+        from omegaconf import OmegaConf
+
+        loaded = OmegaConf.to_container(OmegaConf.load(self.configs / f"{name}.yaml"))
+        assert isinstance(loaded, dict)
+        return {str(key): value for key, value in loaded.items()}
+
+    @cached_property
+    def picture_config(self) -> PictureConfig:
+        """Where pictures come from."""
+        return PictureConfig(**self.config("pictures"))
+
+    @cached_property
+    def pictures(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Training and held-out pictures by name."""
+        return load_pictures(self.picture_config, self.work / "data")
+
+    def styled(self, short_sides: tuple[int, ...]) -> list[StyledPicture]:
+        """Training pictures in all styles."""
+        return load_styled(self.pictures[0], short_sides, self.work / "data")
+
+    def _split(self, name: str) -> tuple[dict[str, Any], LoopConfig]:
+        config = self.config(name)
+        return config, LoopConfig(**config.pop("loop"))
+
+    def vae_trainer(self) -> Trainer:
+        """Stage 1 at its last checkpoint."""
+        fields, loop = self._split("vae")
+        config = VaeConfig(**fields)
+        torch.manual_seed(loop.seed)
+        stage = VaeStage(config, self.pictures[0], self.styled(config.styled_short_sides))
+        return Trainer(stage, loop, self.work / "vae")
+
+    @cached_property
+    def finished_vae(self) -> AutoencoderKL:
+        """The autoencoder with averaged weights and normalised latents."""
+        trainer = self.vae_trainer()
+        trainer.load_average()
+        stage = trainer.stage
+        assert isinstance(stage, VaeStage)
+        return normalise(stage.vae, [*stage.levels[::3], *stage.styled[::11]])
+
+    def denoiser_trainer(self) -> Trainer:
+        """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding."""
+        fields, loop = self._split("denoiser")
+        config = DenoiserConfig(**fields)
+        styles = StyleData(self.finished_vae, self.styled(config.short_sides), self._subjects(config))
+        shapes = ShapeData(self.finished_vae, config.shapes, config.crop, loop.seed)
+        torch.manual_seed(loop.seed)  # last, so that what is cached doesn't matter
+        stage = DenoiserStage(config, vocabulary(self.picture_config.subjects), styles, shapes)
+        fresh = not (self.work / "denoiser" / "checkpoint.safetensors").exists()
+        if fresh:
+            log.info("tile embedding explains %.0f %% of the latents", 100 * stage.prefit(loop.seed))
+        return Trainer(stage, loop, self.work / "denoiser")
+
+    def _subjects(self, config: DenoiserConfig) -> list[str]:
+        return [
+            subject_of(name, self.picture_config.subjects)
+            for name, picture in self.pictures[0].items()
+            for side in config.short_sides
+            if side <= min(picture.shape[:2])
+        ]
+
+    def motion_trainer(self) -> Trainer:
+        """Stage 3 at its last checkpoint, on the denoiser's averaged weights."""
+        denoiser = self.denoiser_trainer()
+        denoiser.load_average()
+        fields, loop = self._split("motion")
+        assert isinstance(denoiser.stage, DenoiserStage)
+        vae = self.finished_vae
+        torch.manual_seed(loop.seed)
+        stage = MotionStage(MotionConfig(**fields), vae, denoiser.stage)
+        return Trainer(stage, loop, self.work / "motion")
+
+    def export(self, target: Path, card: Path) -> int:
+        """Writes the family to a folder; returns its size in bytes."""
+        trainer = self.motion_trainer()
+        trainer.load_average()
+        stage = trainer.stage
+        assert isinstance(stage, MotionStage)
+        return export_family(target, self.finished_vae, stage.denoiser, stage.export(), card)
+
+    def run(self, stage: str, target: Path, card: Path) -> None:
+        """Runs one stage by name."""
+        if stage == "export":
+            log.info("wrote %.1f MiB to %s", self.export(target, card) / 2**20, target)
+        elif stage == "evaluate":
+            from .evaluate import evaluate
+
+            evaluate(target, self.pictures[1], self.work / "evaluation")
+        else:
+            trainers = {
+                "vae": self.vae_trainer,
+                "denoiser": self.denoiser_trainer,
+                "motion": self.motion_trainer,
+            }
+            trainers[stage]().run(seconds=self.seconds)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses the command line and runs a stage, or all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=[*STAGES, "all"])
+    parser.add_argument(
+        "--work", type=Path, default=Path("training-runs/pocket"), help="checkpoints and caches"
+    )
+    parser.add_argument("--config", type=Path, default=Path("conf/training/pocket"))
+    parser.add_argument("--target", type=Path, default=Path("flowsynth/assets/pocket"))
+    parser.add_argument("--card", type=Path, default=Path("conf/training/pocket/card"))
+    parser.add_argument("--seconds", type=float, help="time limit of a training stage")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(args.threads)
+    for stage in STAGES if args.stage == "all" else (args.stage,):
+        # Caches of one stage must not outlive it: the next one reads the finished weights.
+        Training(args.work, args.config, args.seconds).run(stage, args.target, args.card)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Drawn shapes with captions: the world in which meaning can be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (214, 40, 40),
+    "orange": (247, 127, 0),
+    "yellow": (252, 211, 45),
+    "green": (46, 150, 70),
+    "cyan": (60, 200, 215),
+    "blue": (35, 80, 200),
+    "purple": (125, 50, 170),
+    "pink": (245, 130, 180),
+    "brown": (120, 75, 40),
+    "black": (20, 20, 24),
+    "white": (245, 245, 245),
+    "gray": (128, 128, 128),
+}
+SHAPES = ("circle", "square", "triangle", "star")
+SIZES = {"small": 0.15, "": 0.22, "large": 0.31}  # radius over the side
+SIDES = {"left": (0.28, 0.5), "right": (0.72, 0.5), "top": (0.5, 0.28), "bottom": (0.5, 0.72), "": (0.5, 0.5)}
+_SIDE_TEXT = {
+    "left": ("on the left", "left", "at the left side"),
+    "right": ("on the right", "right", "at the right side"),
+    "top": ("at the top", "top", "on the top"),
+    "bottom": ("at the bottom", "bottom", "on the bottom"),
+    "": ("in the center", "center", ""),
+}
+_SUPERSAMPLING = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of a drawing: everything its caption says."""
+
+    name: str
+    colour: str
+    size: str
+    side: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One or two shapes on a background of one colour."""
+
+    shapes: tuple[Shape, ...]
+    background: str
+
+    def caption(self, rng: np.random.Generator) -> str:
+        """Describes the drawing; words come in varied order, so that none is always last."""
+        shapes = [_describe(shape, rng) for shape in self.shapes]
+        joined = " and ".join(shapes)
+        ground = self.background
+        forms = (
+            f"{joined} on a {ground} background",
+            f"{joined}, {ground} background",
+            f"{ground} background, {joined}",
+            f"on a {ground} background {joined}",
+        )
+        return forms[int(rng.integers(len(forms)))]
+
+    def render(self, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Draws at ``size`` pixels a side with smooth edges and slight variations: uint8 HWC."""
+        side = size * _SUPERSAMPLING
+        image = Image.new("RGB", (side, side), _vary(self.background, rng))
+        pen = ImageDraw.Draw(image)
+        for shape in self.shapes:
+            _draw(pen, shape, side, rng)
+        return np.asarray(image.resize((size, size), Image.Resampling.BOX))
+
+
+def random_drawing(rng: np.random.Generator) -> Drawing:
+    """Returns a random drawing: mostly one shape, sometimes two on opposite sides."""
+    background, *colours = (str(c) for c in rng.permutation(list(COLOURS))[:3])
+    if rng.random() < 0.2:
+        sides = ("left", "right") if rng.random() < 0.5 else ("top", "bottom")
+        pair = (Shape(_pick(SHAPES, rng), c, "small", s) for c, s in zip(colours, sides, strict=True))
+        return Drawing(tuple(pair), background)
+    size, side = _pick(tuple(SIZES), rng), _pick(tuple(SIDES), rng)
+    return Drawing((Shape(_pick(SHAPES, rng), colours[0], size, side),), background)
+
+
+def _describe(shape: Shape, rng: np.random.Generator) -> str:
+    place = _pick(_SIDE_TEXT[shape.side], rng)
+    noun = " ".join(word for word in (shape.size, shape.colour, shape.name) if word)
+    if place and rng.random() < 0.5:
+        return f"{place}, a {noun}"
+    return f"a {noun} {place}".rstrip()
+
+
+def _draw(pen: ImageDraw.ImageDraw, shape: Shape, side: int, rng: np.random.Generator) -> None:
+    radius = SIZES[shape.size] * side * rng.uniform(0.93, 1.07)
+    jitter = rng.uniform(-0.04, 0.04, 2)
+    x, y = (np.array(SIDES[shape.side]) + jitter) * side
+    colour = _vary(shape.colour, rng)
+    if shape.name == "circle":
+        pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+        return
+    corners = outline(shape.name, rng.uniform(-0.12, 0.12)) * radius + [x, y]
+    pen.polygon([(float(px), float(py)) for px, py in corners], fill=colour)
+
+
+def outline(name: str, turn: float = 0.0) -> NDArray[np.float64]:
+    """Returns the corners of a square, triangle or star on the unit circle, turned by radians."""
+    count, start = {"square": (4, np.pi / 4), "triangle": (3, -np.pi / 2), "star": (10, -np.pi / 2)}[name]
+    angles = start + turn + np.arange(count) * 2 * np.pi / count
+    radii = np.where(np.arange(count) % 2, 0.42, 1.0) if name == "star" else np.ones(count)
+    points: NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
+    return points
+
+
+def _vary(colour: str, rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in np.clip(np.array(COLOURS[colour]) + rng.integers(-9, 10, 3), 0, 255))
+    return red, green, blue
+
+
+def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def draw_noise_patches(count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draws random ellipses, polygons and lines in random colours: flat areas and hard edges.
+
+    Args:
+        count: Number of patches.
+        size: Side in pixels.
+        rng: Source of randomness.
+
+    Returns:
+        uint8 array (count, size, size, 3).
+    """
+    return np.stack([_patch(size, rng) for _ in range(count)])
+
+
+def _patch(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = size * _SUPERSAMPLING
+    image = Image.new("RGB", (side, side), _any_colour(rng))
+    pen = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(1, 6))):
+        points = rng.uniform(-0.2, 1.2, (int(rng.integers(2, 6)), 2)) * side
+        corners = [(float(x), float(y)) for x, y in points]
+        colour = _any_colour(rng)
+        if len(corners) == 2 and rng.random() < 0.5:
+            pen.line(corners, fill=colour, width=int(rng.integers(2, 5 * _SUPERSAMPLING)))
+        elif len(corners) == 2:
+            low, high = points.min(0), points.max(0)
+            pen.ellipse([*map(float, low), *map(float, high)], fill=colour)
+        else:
+            pen.polygon(corners, fill=colour)
+    return np.asarray(image.resize((size, size), Image.Resampling.BOX))
+
+
+def _any_colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
+    return red, green, blue

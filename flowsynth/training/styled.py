@@ -1,0 +1,90 @@
+"""Every picture in every style, with its lines: the targets of the style world.
+
+Styles come from the same functions as the ``stylize`` operator and lines from the same detector as
+``annotate``, so that what the model learns is what the graphs feed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from flowsynth.functional.edges import canny
+from flowsynth.functional.stylize import STYLES
+
+from .pictures import pyramid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from .pictures import Picture
+
+VERSIONS = ("photo", *STYLES)
+
+
+@dataclass(frozen=True)
+class StyledPicture:
+    """One picture at one size, in all versions.
+
+    Attributes:
+        versions: uint8 (5, H, W, 3): the photo, then the styles in the order of ``VERSIONS``.
+        lines: uint8 (H, W), 0 or 255: edges of the photo.
+    """
+
+    versions: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    lines: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+def load_styled(
+    pictures: dict[str, Picture], short_sides: tuple[int, ...], cache: Path
+) -> list[StyledPicture]:
+    """Returns all pictures at all sizes in all styles; made once, then read from the cache.
+
+    Args:
+        pictures: uint8 HWC RGB pictures.
+        short_sides: Sizes in pixels; sides are cut to multiples of 8.
+        cache: Folder of ``styled-*.npz``.
+    """
+    stamp = hashlib.sha256(repr((sorted(pictures), short_sides, VERSIONS)).encode()).hexdigest()[:12]
+    stored = cache / f"styled-{stamp}.npz"
+    if not stored.exists():
+        arrays: dict[str, Picture] = {}
+        for index, made in enumerate(_render_all(pictures, short_sides)):
+            arrays |= {f"versions{index}": made.versions, f"lines{index}": made.lines}
+        temporary = stored.with_suffix(".tmp.npz")
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
+        temporary.replace(stored)
+    with np.load(stored, allow_pickle=False) as archive:
+        count = len(archive.files) // 2
+        return [StyledPicture(archive[f"versions{i}"], archive[f"lines{i}"]) for i in range(count)]
+
+
+def _render_all(pictures: dict[str, Picture], short_sides: tuple[int, ...]) -> Iterator[StyledPicture]:
+    for picture in pyramid(pictures, short_sides):
+        height, width = (side // 8 * 8 for side in picture.shape[:2])
+        yield render_versions(picture[:height, :width])
+
+
+def render_versions(photo: Picture) -> StyledPicture:
+    """Renders one photo (uint8 HWC) in all styles and finds its lines."""
+    source = to_tensor(photo)
+    rendered = [photo, *(from_tensor(style(source)) for style in STYLES.values())]
+    edges = canny(source)[0, 0]
+    return StyledPicture(np.stack(rendered), (edges * 255).to(torch.uint8).numpy())
+
+
+def to_tensor(picture: Picture) -> Tensor:
+    """uint8 HWC to float (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+
+
+def from_tensor(frames: Tensor) -> Picture:
+    """Float (1, 3, H, W) in [0, 1] to uint8 HWC."""
+    return (frames[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,93 @@
+"""Every stage runs on generated pictures, resumes exactly, and exports what diffusers loads."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from flowsynth.training.pocket import Training, main
+
+
+def average(trainer):
+    return {key: value.clone() for key, value in trainer.average.items()}
+
+
+@pytest.mark.parametrize("stage", ["vae", "denoiser"])
+def test_a_resumed_run_equals_an_uninterrupted_one(training, stage, tmp_path):
+    whole = getattr(training, f"{stage}_trainer")()
+    whole.run()
+    assert whole.step == 4
+    other = Training(tmp_path / "other", training.configs)
+    if stage == "denoiser":
+        other.__dict__["finished_vae"] = training.finished_vae
+    getattr(other, f"{stage}_trainer")().run(until=2)
+    resumed = getattr(other, f"{stage}_trainer")()
+    assert resumed.step == 2
+    resumed.run()
+    expected, found = average(whole), average(resumed)
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_training_changes_the_weights(training):
+    trainer = training.vae_trainer()
+    before = {key: p.detach().clone() for key, p in trainer.parameters.items()}
+    figures = trainer.advance()
+    assert np.isfinite(figures["loss"])
+    assert any(not torch.equal(before[key], p) for key, p in trainer.parameters.items())
+
+
+def test_a_stop_request_ends_a_run_at_a_whole_step(training, monkeypatch):
+    import os
+    import signal
+
+    trainer = training.vae_trainer()
+    advance = trainer.advance
+
+    def interrupted():
+        figures = advance()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return figures
+
+    monkeypatch.setattr(trainer, "advance", interrupted)
+    trainer.run()
+    assert trainer.step == 1
+    assert training.vae_trainer().step == 1
+
+
+def test_all_stages_end_in_a_folder_that_diffusers_loads(training, tmp_path):
+    from diffusers import ControlNetModel, MotionAdapter, StableDiffusionPipeline
+
+    target, card = tmp_path / "family", tmp_path / "card"
+    card.mkdir()
+    (card / "README.md").write_text("a card")
+    common = ["--work", str(training.work), "--config", str(training.configs)]
+    main(["all", *common, "--target", str(target), "--card", str(card)])
+
+    assert (target / "README.md").read_text() == "a card"
+    assert {p.stat().st_mode & 0o777 for p in target.rglob("*") if p.is_file()} == {0o644}
+    pipe = StableDiffusionPipeline.from_pretrained(target, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe("a red circle", height=32, width=32, num_inference_steps=2, output_type="np").images
+    assert made.shape == (1, 32, 32, 3)
+    assert np.isfinite(made).all()
+    for name in ("lines", "tile"):
+        ControlNetModel.from_pretrained(target / f"controlnet_{name}", local_files_only=True)
+    MotionAdapter.from_pretrained(target / "motion_adapter", local_files_only=True)
+    figures = json.loads((training.work / "evaluation" / "figures.json").read_text())
+    assert set(figures["vae_db"]) == {"p0.png", "mean"}
+    assert (training.work / "vae" / "checkpoint.safetensors").exists()
+
+
+def test_motion_starts_from_the_two_dimensional_network(training):
+    training.vae_trainer().run()
+    training.denoiser_trainer().run()
+    stage = training.motion_trainer().stage
+    latents = torch.randn(1, 4, 3, 8, 8)
+    text = torch.randn(1, 77, 16)
+    with torch.no_grad():
+        moving = stage.unet(latents, 10, text.repeat_interleave(3, 0)).sample
+        still = stage.denoiser.unet(latents[0].transpose(0, 1), 10, text.expand(3, -1, -1)).sample
+    torch.testing.assert_close(moving[0].transpose(0, 1), still, rtol=1e-4, atol=1e-5)
