@@ -32,7 +32,7 @@ class Operator(BaseModel):
         io: reads files through a cursor; pinned to the I/O worker.
         uses: helpers that are chosen by name at run time, so that a static walk cannot see them:
             objects, or ``"module:symbol"`` strings; they enter the source fingerprint.
-        libraries: distributions whose major.minor version enters the key.
+        libraries: distributions whose major.minor version enters the key; empty where only exact Python runs.
         whole_ports: temporal ports of a stream operator that get the whole value, not the chunk's frames.
     """
 
@@ -44,7 +44,7 @@ class Operator(BaseModel):
     positional: ClassVar[bool] = False
     io: ClassVar[bool] = False
     uses: ClassVar[tuple[object, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     whole_ports: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -89,17 +89,20 @@ class Operator(BaseModel):
         """The value of a fold, from its segments in order and its inputs that are not streams."""
         raise NotImplementedError(f"{type(self).__qualname__} declares Fold and has no combine()")
 
-    def files(self) -> Mapping[str, Path]:
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """Files that the parameters name, by parameter. They enter the key by content, never by path.
 
-        The parameters named here are left out of the key; `RunContext` paths never enter it.
+        May fetch a file that is named by a catalogue entry into `RunContext.cache_dir`.
+
+        Raises:
+            InputError: a file is missing.
         """
+        del ctx
         return {}
 
-    def key_params(self) -> dict[str, Json]:
+    def key_params(self, files: frozenset[str]) -> dict[str, Json]:
         """The parameters as they enter the key: all fields but those that `files` names."""
-        skip = set(self.files())
-        return {k: v for k, v in self.model_dump(mode="json").items() if k not in skip}
+        return {k: v for k, v in self.model_dump(mode="json").items() if k not in files}
 
     def cacheable(self) -> bool:
         """Whether the result may be kept: False for a null seed, say."""

@@ -28,7 +28,7 @@ STYLES: dict[Style, Callable[..., Tensor]] = {
 assert set(STYLES) == set(get_args(Style))
 
 
-def stylize(frames: Tensor, style: Style, *, strength: float = 1.0) -> Tensor:
+def stylize(frames: Tensor, style: Style, *, strength: float = 1.0, **options: float) -> Tensor:
     """Render frames in a classical style.
 
     Frames are taken one at a time, so the result does not depend on how a clip is cut into batches, and
@@ -38,6 +38,7 @@ def stylize(frames: Tensor, style: Style, *, strength: float = 1.0) -> Tensor:
         frames: `(T, 3, H, W)` float in [0, 1], any size from 1 pixel up; lengths scale with the short side.
         style: one of `STYLES`.
         strength: mix of the source (0) and the full style (1).
+        options: keyword arguments of the style's own function.
 
     Returns:
         `(T, 3, H, W)` in [0, 1].
@@ -54,5 +55,5 @@ def stylize(frames: Tensor, style: Style, *, strength: float = 1.0) -> Tensor:
     if frames.shape[0] == 0:
         return frames
     render = STYLES[style]
-    out = torch.cat([render(frame[None]) for frame in frames.unbind()])
+    out = torch.cat([render(frame[None], **options) for frame in frames.unbind()])
     return torch.lerp(frames, out, strength) if strength != 1.0 else out

@@ -1,0 +1,115 @@
+"""From values to files: what a run delivers into its output folder, each file with its provenance inside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowsynth.core.errors import RunError
+
+
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        RunError: the folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def deliver(value: Any, name: str, folder: Path, provenance: str) -> Any:
+    """Write one output; JSON is returned as it is.
+
+    Args:
+        value: the value.
+        name: the output's name, which becomes the file's.
+        folder: where to write; nothing is written outside of it.
+        provenance: JSON text to put inside the file.
+
+    Returns:
+        The path relative to the folder (the first of several), or the JSON value.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    if not hasattr(value, "codec_name"):
+        return value
+    stem = name.replace("/", "_").removesuffix(".out").replace(".", "_")
+    return WRITERS.get(value.codec_name, _tensors)(value, stem, folder, provenance)
+
+
+def _video(value: Any, stem: str, folder: Path, provenance: str) -> str:
+    path = folder / f"{stem}{value.suffix}"
+    write_atomic(path, value.data)
+    _embed(path, provenance)
+    return path.name
+
+
+def _file_set(value: Any, stem: str, folder: Path, provenance: str) -> str:
+    target = folder / stem
+    names = sorted(value.files)
+    for name in names:
+        path = (target / name).resolve()
+        if not path.is_relative_to(target.resolve()):
+            raise RunError(f"{stem}: a file named {name!r} would be written outside of the output folder")
+        write_atomic(path, value.files[name])
+        _embed(path, provenance)
+    return f"{stem}/{names[0]}" if names else stem
+
+
+def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
+    from flowsynth.media.pictures import encode_picture  # type: ignore[import-not-found,unused-ignore]
+    from flowsynth.values.frames import as_dtype, as_float
+
+    names = [f"{stem}/{i:06d}.png" for i in range(value.num_frames)]
+    paths = [folder / f"{stem}.png"] if len(names) == 1 else [folder / name for name in names]
+    for i, path in enumerate(paths):
+        image = as_dtype(as_float(value.frame(i)), "uint8").permute(1, 2, 0).contiguous().numpy()
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        write_atomic(path, encode_picture(pixels, "png", text=provenance))
+    return str(paths[0].relative_to(folder)) if paths else stem
+
+
+def _tensors(value: Any, stem: str, folder: Path, provenance: str) -> str:
+    from safetensors.torch import save
+
+    from flowsynth.values.tensors import from_buffer
+
+    encoded = value.encode()
+    tensors = {key: from_buffer(buffer) for key, buffer in encoded.tensors.items()}
+    path = folder / f"{stem}.safetensors"
+    write_atomic(path, save(tensors, {"flowsynth": provenance, "type": value.codec_name}))
+    return path.name
+
+
+def _embed(path: Path, provenance: str) -> None:
+    from flowsynth.media.errors import NotMediaError
+    from flowsynth.media.provenance import embed  # type: ignore[import-not-found,unused-ignore]
+
+    with contextlib.suppress(NotMediaError):
+        embed(path, provenance)
+
+
+WRITERS: Mapping[str, Callable[[Any, str, Path, str], str]] = {
+    "video": _video,
+    "file_set": _file_set,
+    "frames": _frames,
+    "mask": _frames,
+}

@@ -1,0 +1,200 @@
+"""What a run leaves: values by name, the record, and files with their provenance."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsynth._version import __version__
+from flowsynth.api.outputs import deliver, write_atomic
+from flowsynth.core.errors import RunError
+from flowsynth.core.events import NodeStatus
+from flowsynth.core.graph import Edge
+from flowsynth.core.keys import library_version
+from flowsynth.core.plan import Plan
+from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
+from flowsynth.core.refs import JsonRef, Ref, ref_bytes
+from flowsynth.core.spec import to_spec
+
+if TYPE_CHECKING:
+    from flowsynth.api.graph import Graph
+    from flowsynth.cache.store import Cache
+    from flowsynth.executors.tasks import StepRun
+
+LIBRARIES = ("torch", "diffusers", "transformers", "av", "numpy")
+
+
+class RunFailedError(RunError):
+    """Some nodes failed; what they did not need is done and kept.
+
+    Attributes:
+        run: the run, with its record and the values that exist.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__("\n".join(run.record.errors))
+
+
+class Run:
+    """The results of a run.
+
+    ``run["node"]`` or ``run["node.port"]`` gives a value; large ones stay mapped from the cache.
+
+    Attributes:
+        record: what `run.json` holds.
+        output_dir: where files were written, if anywhere.
+        peak_alive: most chunks that were in memory at once.
+    """
+
+    def __init__(self, graph: Graph, plan: Plan, runs: Mapping[str, StepRun], cache: Cache) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.output_dir: Path | None = None
+        self.peak_alive = 0
+        self._runs = runs
+        self._cache = cache
+        self.record = _record(plan, runs)
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a node's output.
+
+        Raises:
+            KeyError: no such output in this run.
+            RunError: the node failed, or its value was not kept (it was not asked for).
+        """
+        edge = self._edge(name)
+        run = self._runs[edge.node]
+        if run.outputs is None:
+            raise RunError(run.failed or f"{edge.node}: skipped, since an input failed")
+        if edge.port not in run.outputs:
+            raise KeyError(f"{edge.node} has no output {edge.port!r}")
+        ref = run.outputs[edge.port]
+        return ref.value if isinstance(ref, JsonRef) else self._load(run, edge, ref)
+
+    def _edge(self, name: str) -> Edge:
+        if name in self._runs:
+            ports = list(self._runs[name].step.ports.outputs)
+            return Edge(name, ports[0])
+        node, _, port = name.rpartition(".")
+        if node not in self._runs:
+            raise KeyError(f"no node {name!r} in this run")
+        return Edge(node, port)
+
+    def _load(self, run: StepRun, edge: Edge, ref: Ref) -> Any:
+        from flowsynth.executors.inputs import load_output
+
+        value = load_output(run, edge.port, ref, self._cache)
+        if value is None:
+            raise RunError(
+                f"{edge}: its value was not kept; ask for it with outputs=[{str(edge)!r}] or cache: always"
+            )
+        return value
+
+    def write(self, folder: Path | str) -> None:
+        """Write the outputs and `run.json` into a folder.
+
+        Raises:
+            RunError: the folder cannot be written to.
+        """
+        self.output_dir = Path(folder).absolute()
+        outputs: dict[str, Any] = {}
+        for edge in self.plan.wanted:
+            if self._runs[edge.node].outputs is None:
+                continue
+            name = str(edge)
+            value = self[f"{edge.node}.{edge.port}"]
+            provenance = self._provenance(edge).model_dump_json()
+            outputs[name] = deliver(value, name, self.output_dir, provenance)
+        self.record.outputs = outputs
+        write_atomic(self.output_dir / "run.json", self.record.to_json().encode())
+
+    def _provenance(self, edge: Edge) -> Provenance:
+        ref = (self._runs[edge.node].outputs or {})[edge.port]
+        nodes = self.record.nodes
+        return Provenance(
+            flowsynth=__version__,
+            output=str(edge),
+            object=ref.hash,
+            graph=self.record.graph,
+            keys={name: node.key for name, node in nodes.items()},
+            objects={f"{n}.{p}": h for n, node in nodes.items() for p, h in node.objects.items()},
+            versions=self.record.versions,
+            models=self.record.models,
+            folder=str(Path.cwd()),
+        )
+
+    @property
+    def main_output(self) -> Path | None:
+        """The file of the first output that became one."""
+        for edge in self.plan.wanted:
+            value = self.record.outputs.get(str(edge))
+            if isinstance(value, str) and self.output_dir is not None and (self.output_dir / value).is_file():
+                return self.output_dir / value
+        return None
+
+
+def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
+    nodes = {name: _node_record(run) for name, run in runs.items()}
+    failed = [run.failed for run in runs.values() if run.failed]
+    incomplete = any(node.status in ("failed", "skipped") for node in nodes.values())
+    wanted_ok = all(runs[edge.node].outputs is not None for edge in plan.wanted)
+    outputs = {
+        str(edge): ref.value
+        for edge in plan.wanted
+        if isinstance(ref := (runs[edge.node].outputs or {}).get(edge.port), JsonRef)
+    }
+    return RunRecord(
+        status="failed" if failed or (incomplete and not wanted_ok) else "done",
+        graph=to_spec(plan.graph),
+        nodes=nodes,
+        outputs=outputs,
+        versions=versions(),
+        models={name: dict(spec) for name, spec in plan.graph.models.items()},
+        peak_rss_bytes=peak_rss(),
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        errors=failed,
+    )
+
+
+def _node_record(run: StepRun) -> NodeRecord:
+    step = run.step
+    outputs = run.outputs or {}
+    hits = run.hits if run.expanded else int(run.outputs is not None)
+    ended: NodeStatus = "computed" if run.computed else "hit"
+    status: NodeStatus = "failed" if run.failed else "skipped" if run.outputs is None else ended
+    return NodeRecord(
+        op=type(step.operator).op,
+        status=status,
+        seconds=run.seconds,
+        device=step.device,
+        key=step.key,
+        objects={port: ref.hash for port, ref in outputs.items()},
+        bytes=sum(ref_bytes(ref) for ref in outputs.values()),
+        tasks=TaskCounts(hit=hits, computed=run.computed),
+        notes=run.notes,
+        error=run.failed or ("an input failed" if run.cut else ""),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, flowsynth and the libraries, without importing them."""
+    found = {name: library_version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "flowsynth": __version__, **found}
+
+
+def peak_rss() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process(os.getpid()).memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)

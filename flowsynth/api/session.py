@@ -1,0 +1,152 @@
+"""An open cache with everything a plan and a run need around it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from flowsynth.cache.location import default_cache_dir
+from flowsynth.cache.store import Cache
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.filehash import FileHasher
+from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
+from flowsynth.core.graph import Graph
+from flowsynth.core.operator import Operator
+from flowsynth.core.plan import Environment, Plan, make_plan
+from flowsynth.executors.placement import place
+
+
+class Session:
+    """Plans and runs graphs against one cache folder. Use it as a context manager, or call `close`.
+
+    Args:
+        cache_dir: the cache's folder; the per-user one unless given.
+        device: what ``auto`` means.
+        offline: never touch the network.
+        max_bytes: budget of the cache's objects; None for no limit.
+        read_only: look only; nothing is written, not even a folder.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path | str | None = None,
+        *,
+        device: str = "auto",
+        offline: bool = False,
+        max_bytes: int | None = None,
+        read_only: bool = False,
+    ) -> None:
+        root = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+        self.cache = Cache(root, max_bytes=max_bytes, read_only=read_only)
+        self.root = self.cache.root
+        self.device = device
+        self.offline = offline
+        memo = None if read_only else self.root
+        self.files = FileHasher(memo / "files.json" if memo else None)
+        self.sources = FingerprintMemo(self.root / "sources.json") if not read_only else FingerprintMemo()
+        self._managers: dict[str, Any] = {}
+        self._specs: dict[str, Any] = {}
+
+    def __enter__(self) -> Session:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Commit what is queued and close the cache; loaded models are dropped."""
+        self.files.save()
+        self._managers.clear()
+        self.cache.close()
+
+    def plan(self, graph: Graph, outputs: Sequence[str] | None = None) -> Plan:
+        """What of a graph is in the cache, and what would run.
+
+        Raises:
+            RequestError: an output, a file, a device or a model that does not exist.
+        """
+        environment = Environment(
+            index=self,
+            source=self.source,
+            file_hash=self.files.hash,
+            model_fingerprint=self.model_fingerprint,
+            place=lambda graph: place(graph, self.device),
+            context=lambda node: self.context(node, "cpu"),
+        )
+        return make_plan(graph, environment, outputs)
+
+    def lookup(self, key: str) -> bytes | None:
+        """The index row under a key."""
+        return self.cache.lookup(key)
+
+    def lookup_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The index rows that exist under some keys."""
+        return self.cache.lookup_many(keys)
+
+    def has_object(self, key: str) -> bool:
+        """Whether an object is in the store."""
+        return self.cache.objects.has(key)
+
+    def source(self, cls: type[Operator]) -> str:
+        """The source fingerprint of an operator class.
+
+        Raises:
+            FlowsynthError: it has no source and no version of its own, so no key can be made.
+        """
+        try:
+            return source_fingerprint(cls, uses=cls.uses, memo=self.sources)
+        except NoSource as error:
+            if cls.version < 1:
+                name = cls.__qualname__
+                raise FlowsynthError(
+                    f"operator {cls.op!r} ({name}) has no source file to fingerprint; give it a version"
+                ) from error
+            return f"version {cls.version} of {cls.__module__}.{cls.__qualname__}{inspect.signature(cls.run)}"
+
+    def model_fingerprint(self, name: str, spec: Mapping[str, Any]) -> str:
+        """The fingerprint of a model's weights and settings.
+
+        Raises:
+            RequestError: the model cannot be found.
+        """
+        from flowsynth.models import model_fingerprint  # type: ignore[attr-defined,unused-ignore]
+
+        return str(model_fingerprint(self._spec(name, spec), self.root))
+
+    def _spec(self, name: str, spec: Mapping[str, Any]) -> Any:
+        from flowsynth.models import parse_model  # type: ignore[attr-defined,unused-ignore]
+
+        return parse_model(name, spec)
+
+    def context(self, node: str, device: str) -> RunContext:
+        """A context for an operator of a node."""
+        torch_device = "cpu" if device.startswith("sim") else device
+        return RunContext(
+            device=torch_device,
+            node=node,
+            models=self._managers.get(device),
+            cache_dir=self.root,
+            offline=self.offline,
+        )
+
+    def model(self, graph: Graph, name: str) -> Any:
+        """What a model port gets."""
+        from flowsynth.models import Model  # type: ignore[attr-defined,unused-ignore]
+
+        return Model(self._spec(name, graph.models[name]))
+
+    def prepare_managers(self, devices: Sequence[str]) -> None:
+        """A model manager for every device that runs nodes with models."""
+        from flowsynth.models import ModelManager  # type: ignore[attr-defined,unused-ignore]
+
+        for device in devices:
+            if device not in self._managers:
+                self._managers[device] = ModelManager("cpu" if device.startswith("sim") else device)

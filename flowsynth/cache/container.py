@@ -1,0 +1,222 @@
+"""The file of one object: plain safetensors, with a checksum in it and every tensor on a 64-byte boundary.
+
+Layout::
+
+    8 bytes   length of the header, little-endian
+    header    {"__metadata__":{"xxh3":"<16 digits>", ...}, "<tensor>": {...}, ...} padded with spaces
+    data      the tensors, gaps filled by tensors named ".pad<n>" (safetensors allows no holes)
+
+The checksum is xxh3-64 over the whole file with its own 16 digits as zeros, so no byte can flip unseen. It
+is computed while the data goes out and patched in at a fixed place. Kernels choose other code paths for
+unaligned memory and round differently there, hence the boundaries: a mapped tensor behaves as a fresh one.
+Format: https://huggingface.co/docs/safetensors/index#format
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xxhash import xxh3_64
+
+from flowsynth.cache.errors import FormatError
+from flowsynth.core.canonical import canonical_json
+from flowsynth.core.codec import DTYPE_BYTES, Buffer, Encoded
+
+ALIGN = 64
+#: Headers hold JSON only; more than this is an attack, not a value.
+MAX_HEADER = 64 << 20
+FORMAT = "1"
+_PREFIX = b'{"__metadata__":{"xxh3":"'
+_ZEROS = b"0" * 16
+#: Where the checksum's digits start in the file.
+DIGEST_AT = 8 + len(_PREFIX)
+_SLICE = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
+_PAD = ".pad"
+_FIELDS = ("xxh3", "format", "key", "codec", "version", "seconds", "meta")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A value as it lies in the store.
+
+    Attributes:
+        codec_name: which value type decodes it.
+        codec_version: the version of that codec that wrote it.
+        encoded: its JSON and tensors; the tensors are views of a mapped file.
+    """
+
+    codec_name: str
+    codec_version: int
+    encoded: Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A checked header: nothing in it points outside the file."""
+
+    key: str
+    codec_name: str
+    codec_version: int
+    seconds: float
+    meta: dict[str, Any]
+    tensors: dict[str, tuple[str, tuple[int, ...], int, int]]
+
+
+def build_header(
+    key: str, codec_name: str, codec_version: int, encoded: Encoded, seconds: float
+) -> tuple[bytes, list[memoryview | bytes]]:
+    """The header with a zero checksum, and the pieces of data that follow it, in order.
+
+    Raises:
+        ValueError: a name that cannot be stored.
+    """
+    entries: dict[str, object] = {}
+    pieces: list[memoryview | bytes] = []
+    offset = 0
+    for name in sorted(encoded.tensors):
+        buffer = encoded.tensors[name]
+        if not _NAME.fullmatch(name) or name == "__metadata__":
+            raise ValueError(f"{name!r} cannot name a stored tensor: letters, digits, _ - . only")
+        if gap := -offset % ALIGN:
+            entries[f"{_PAD}{len(pieces)}"] = _entry("U8", (gap,), offset, offset + gap)
+            pieces.append(bytes(gap))
+            offset += gap
+        entries[name] = _entry(buffer.dtype, buffer.shape, offset, offset + buffer.data.nbytes)
+        pieces.append(buffer.data)
+        offset += buffer.data.nbytes
+    fields = (
+        _ZEROS.decode(), FORMAT, key, codec_name, str(codec_version), f"{seconds:.6g}",
+        canonical_json(dict(encoded.meta)),
+    )  # fmt: skip
+    document = {"__metadata__": dict(zip(_FIELDS, fields, strict=True)), **entries}
+    text = json.dumps(document, separators=(",", ":")).encode("ascii")
+    text += b" " * (-(8 + len(text)) % ALIGN)
+    return struct.pack("<Q", len(text)) + text, pieces
+
+
+def _entry(dtype: str, shape: tuple[int, ...], start: int, stop: int) -> dict[str, object]:
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
+
+
+def slices(header: bytes, pieces: list[memoryview | bytes]) -> Iterator[memoryview]:
+    """The whole file in views small enough that what was hashed is still in the CPU's cache when written."""
+    for piece in (header, *pieces):
+        view = memoryview(piece)
+        for start in range(0, view.nbytes, _SLICE):
+            yield view[start : start + _SLICE]
+
+
+def checksum(view: memoryview) -> bytes:
+    """The 16 digits a file should carry: xxh3-64 with the digits themselves as zeros."""
+    hasher = xxh3_64(view[:DIGEST_AT])
+    hasher.update(_ZEROS)
+    hasher.update(view[DIGEST_AT + len(_ZEROS) :])
+    return hasher.hexdigest().encode()
+
+
+def verify(view: memoryview) -> None:
+    """Check every byte of a file against its checksum.
+
+    Raises:
+        FormatError: they differ.
+    """
+    if bytes(view[DIGEST_AT : DIGEST_AT + len(_ZEROS)]) != checksum(view):
+        raise FormatError("its bytes do not match their checksum")
+
+
+def header_length(start: bytes | memoryview, size: int) -> int:
+    """Bytes of the header, length field included, from the first bytes of a file of ``size`` bytes.
+
+    Raises:
+        FormatError: no such header fits.
+    """
+    if size < DIGEST_AT + len(_ZEROS) or bytes(start[8:DIGEST_AT]) != _PREFIX:
+        raise FormatError("it is cut short or no object of this cache")
+    length = 8 + int(struct.unpack_from("<Q", start)[0])
+    if length > min(size, MAX_HEADER):
+        raise FormatError(f"its header claims {length:,} bytes of a file of {size:,}")
+    return length
+
+
+def parse_header(text: bytes | memoryview, data_bytes: int) -> Header:
+    """Read the JSON of a header and check every number in it.
+
+    Args:
+        text: the JSON, without the length field.
+        data_bytes: bytes in the file after the header.
+
+    Raises:
+        FormatError: anything that a file of ours would not say.
+    """
+    try:
+        document = json.loads(bytes(text))
+        fields = document.pop("__metadata__")
+        if not isinstance(fields, dict) or tuple(fields) != _FIELDS or fields["format"] != FORMAT:
+            raise FormatError("its metadata is of another format")
+        meta = json.loads(fields["meta"])
+        seconds = float(fields["seconds"])
+        if not isinstance(meta, dict) or not 0 <= seconds < float("inf"):
+            raise FormatError("its metadata makes no sense")
+        tensors = _tensors(document, data_bytes)
+        return Header(fields["key"], fields["codec"], int(fields["version"]), seconds, meta, tensors)
+    except FormatError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError) as error:
+        raise FormatError(f"its header makes no sense ({type(error).__name__})") from None
+
+
+def _tensors(
+    document: Mapping[str, Any], data_bytes: int
+) -> dict[str, tuple[str, tuple[int, ...], int, int]]:
+    """Check that the tensors tile the data: no hole, no overlap, nothing left over."""
+    found: dict[str, tuple[str, tuple[int, ...], int, int]] = {}
+    at = 0
+    for name, entry in document.items():
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        start, stop = entry["data_offsets"]
+        if not all(type(n) is int and n >= 0 for n in (*shape, start, stop)):
+            raise FormatError("a size in its header is no count")
+        expected = DTYPE_BYTES[dtype]
+        for size in shape:
+            expected *= size
+        if start != at or stop - start != expected:
+            raise FormatError("the tensors in its header do not fit together")
+        at = stop
+        if not name.startswith(_PAD):
+            if not _NAME.fullmatch(name):
+                raise FormatError("a tensor in its header has no proper name")
+            found[name] = (dtype, shape, start, stop)
+    if at != data_bytes:
+        raise FormatError(f"it holds {data_bytes:,} bytes of data where its header says {at:,}")
+    return found
+
+
+def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]:
+    """Read an object from the bytes of its file, without copying the tensors.
+
+    Args:
+        view: the file, mapped.
+        key: the name it was asked for by.
+        check: whether to compare all bytes with the checksum too.
+
+    Raises:
+        FormatError: it is damaged, or it is another object under this name.
+    """
+    length = header_length(view[:DIGEST_AT], view.nbytes)
+    if check:
+        verify(view)
+    header = parse_header(view[8:length], view.nbytes - length)
+    if header.key != key:
+        raise FormatError("it is another object under this name")
+    data = view[length:]
+    tensors = {
+        name: Buffer(dtype, shape, data[start:stop])
+        for name, (dtype, shape, start, stop) in header.tensors.items()
+    }
+    return header, Encoded(header.meta, tensors)

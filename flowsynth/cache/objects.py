@@ -1,0 +1,325 @@
+"""Objects: one file each, named by content, written by rename and read by mapping.
+
+A killed process leaves at most a temporary file, which the next open sweeps. Nothing is flushed to the
+platter: a power cut may lose or garble the last seconds of objects, and size and checksum find that out
+when the object is first opened; it then reads as a miss and is computed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xxhash import xxh3_64
+
+from flowsynth.cache import container
+from flowsynth.cache.container import Header, StoredObject
+from flowsynth.cache.errors import CacheError, FormatError, write_error
+from flowsynth.cache.platform import map_private, remove_file, replace_file, sweep, temp_name, write_all
+from flowsynth.core.codec import Encoded
+
+__all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
+
+_log = logging.getLogger("flowsynth.cache")
+_KEY = re.compile(r"[0-9a-z][0-9a-z_\-]{3,127}")
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_BATCH_BYTES, _BATCH_PIECES = 1 << 20, 256
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing says about an object.
+
+    Attributes:
+        key: its name.
+        nbytes: bytes on disk.
+        used: when it was last written or opened, in seconds of :func:`time.time`.
+    """
+
+    key: str
+    nbytes: int
+    used: float
+
+
+class ObjectStore:
+    """A folder of objects. Any number of threads and processes may use it at once.
+
+    Attributes:
+        root: the cache folder.
+        read_only: nothing is written, moved or created.
+        quarantined: ``(key, reason)`` of every damaged object met since this store was opened.
+    """
+
+    def __init__(self, root: Path, read_only: bool = False) -> None:
+        self.root = Path(root)
+        self.read_only = read_only
+        self.quarantined: list[tuple[str, str]] = []
+        self._folder = os.path.join(self.root, "objects")  # noqa: PTH118  (strings: hot path)
+        self._temp = os.path.join(self.root, "tmp")  # noqa: PTH118
+        self._verified: dict[str, tuple[int, int, int]] = {}
+        self._lock = threading.Lock()
+        if not read_only:
+            for name in ("objects", "tmp"):
+                make_folder(self.root / name)
+            sweep(self.root / "tmp")
+
+    def path(self, key: str) -> str:
+        """Where an object lies or would lie.
+
+        Raises:
+            ValueError: no key of an object, such as one with a path in it.
+        """
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no object key: lower-case letters, digits, _ and - only")
+        return f"{self._folder}{os.sep}{key[:2]}{os.sep}{key}"
+
+    def put(
+        self, key: str, codec_name: str, codec_version: int, encoded: Encoded, seconds: float = 0.0
+    ) -> int:
+        """Store an object, unless it is there already; returns its bytes on disk.
+
+        Args:
+            key: its identity.
+            codec_name: which value type it is.
+            codec_version: version of that type's codec.
+            encoded: the value.
+            seconds: what it cost to compute, for eviction.
+
+        Raises:
+            CacheFull: the disk is full; nothing readable is left behind.
+            CacheError: the folder cannot be written.
+        """
+        path = self.path(key)
+        header, pieces = container.build_header(key, codec_name, codec_version, encoded, seconds)
+        total = len(header) + sum(len(piece) for piece in pieces)
+        if self._same(path, key, codec_name, codec_version):
+            return total
+        if self.read_only:
+            raise CacheError(f"cache: {self.root} is open for reading only")
+        temp = self._temp + os.sep + temp_name()
+        try:
+            fd = self._open_temp(temp)
+            try:
+                _write(fd, header, pieces)
+                written = os.fstat(fd)
+            finally:
+                os.close(fd)
+            self._publish(temp, path)
+        except OSError as error:
+            remove_file(Path(temp))
+            raise write_error(error, Path(path), total) from error
+        except BaseException:
+            remove_file(Path(temp))
+            raise
+        self._verified[key] = _signature(written)
+        return total
+
+    def _open_temp(self, temp: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
+        try:
+            return os.open(temp, flags, 0o666)
+        except FileNotFoundError:  # somebody cleared the cache folder under us
+            make_folder(Path(self._temp))
+            return os.open(temp, flags, 0o666)
+
+    @staticmethod
+    def _publish(temp: str, path: str) -> None:
+        try:
+            replace_file(temp, path)
+        except FileNotFoundError:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            replace_file(temp, path)
+
+    def _same(self, path: str, key: str, codec_name: str, codec_version: int) -> bool:
+        """Whether a whole object of the same codec is there already."""
+        try:
+            fd = os.open(path, os.O_RDONLY | _BINARY)
+        except OSError:
+            return False
+        try:
+            header = _read_header(fd)
+        except (OSError, FormatError):
+            return False
+        finally:
+            os.close(fd)
+        return (header.key, header.codec_name, header.codec_version) == (key, codec_name, codec_version)
+
+    def get(self, key: str) -> StoredObject | None:
+        """Map an object, or None: absent, or damaged and now in quarantine.
+
+        The tensors are views of a private map: they cost no memory until read, and a stray write to one
+        changes neither the file nor anybody else's view.
+
+        Raises:
+            CacheError: it is there but the system refuses to open or map it.
+        """
+        try:
+            return self._open(key, deep=False)
+        except FormatError as error:
+            self._quarantine(key, str(error))
+            return None
+
+    def _open(self, key: str, deep: bool) -> StoredObject | None:
+        if not _KEY.fullmatch(key):
+            return None
+        path = self.path(key)
+        try:
+            fd = os.open(path, os.O_RDONLY | _BINARY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise CacheError(f"cache: cannot read {path}: {error.strerror}") from error
+        try:
+            stat = os.fstat(fd)
+            view = map_private(fd, stat.st_size)
+        except OSError as error:
+            raise CacheError(f"cache: cannot map {path}: {error.strerror}") from error
+        finally:
+            os.close(fd)
+        signature = _signature(stat)
+        check = deep or self._verified.get(key) != signature
+        header, encoded = container.open_view(view, key, check)
+        self._verified[key] = signature
+        return StoredObject(header.codec_name, header.codec_version, encoded)
+
+    def _quarantine(self, key: str, reason: str) -> None:
+        """Move a damaged file out of sight, and say so once."""
+        self._verified.pop(key, None)
+        with self._lock:
+            self.quarantined.append((key, reason))
+        _log.warning("cache: object %s is damaged and counts as missing: %s", key, reason)
+        if self.read_only:
+            return
+        target = self.root / "quarantine" / f"{key}.{temp_name()}"
+        try:
+            target.parent.mkdir(exist_ok=True)
+            os.replace(self.path(key), target)  # noqa: PTH105
+        except OSError:
+            remove_file(Path(self.path(key)))
+
+    def has(self, key: str) -> bool:
+        """Whether an object is there (its bytes are not looked at)."""
+        return self.size(key) is not None
+
+    def size(self, key: str) -> int | None:
+        """Bytes on disk, or None when it is not there."""
+        if not _KEY.fullmatch(key):
+            return None
+        try:
+            return os.stat(self.path(key)).st_size  # noqa: PTH116
+        except OSError:
+            return None
+
+    def seconds(self, key: str) -> float:
+        """What the object cost to compute; 0 when unknown."""
+        try:
+            fd = os.open(self.path(key), os.O_RDONLY | _BINARY)
+        except (OSError, ValueError):
+            return 0.0
+        try:
+            return _read_header(fd).seconds
+        except (OSError, FormatError):
+            return 0.0
+        finally:
+            os.close(fd)
+
+    def touch(self, key: str) -> None:
+        """Note that an object is in use now. Its modification time stays: that is when it was made."""
+        path = self.path(key)
+        try:
+            stat = os.stat(path)  # noqa: PTH116
+            os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
+        except OSError:
+            return
+
+    def remove(self, key: str) -> bool:
+        """Delete an object; False when it was not there (or, on Windows, is still mapped)."""
+        self._verified.pop(key, None)
+        return bool(_KEY.fullmatch(key)) and remove_file(Path(self.path(key)))
+
+    def scan(self) -> Iterator[ObjectInfo]:
+        """All objects with sizes and last use, straight from the folder."""
+        for folder in _entries(self._folder):
+            for entry in _entries(folder.path):
+                if not _KEY.fullmatch(entry.name):
+                    continue
+                try:
+                    stat = entry.stat()
+                except OSError:
+                    continue  # removed meanwhile
+                yield ObjectInfo(entry.name, stat.st_size, max(stat.st_atime, stat.st_mtime))
+
+    def keys(self) -> Iterator[str]:
+        """The names of all objects."""
+        return (info.key for info in self.scan())
+
+    def verify(self) -> list[str]:
+        """Read every byte of every object; damaged ones go to quarantine, and their keys are returned."""
+        return [key for key in self.keys() if not self._is_sound(key)]
+
+    def _is_sound(self, key: str) -> bool:
+        try:
+            self._open(key, deep=True)
+        except FormatError as error:
+            self._quarantine(key, str(error))
+            return False
+        return True
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder of the cache.
+
+    Raises:
+        CacheError: it cannot be one.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(f"cache: {path} cannot be used as a folder: {error.strerror}") from error
+
+
+def _write(fd: int, header: bytes, pieces: list[memoryview | bytes]) -> None:
+    """Stream the file out, hashing each slice just before it is written, then patch the checksum in."""
+    hasher = xxh3_64()
+    batch: list[memoryview | bytes] = []
+    waiting = 0
+    for view in container.slices(header, pieces):
+        hasher.update(view)
+        batch.append(view)
+        waiting += view.nbytes
+        if waiting >= _BATCH_BYTES or len(batch) >= _BATCH_PIECES:
+            write_all(fd, batch)
+            batch, waiting = [], 0
+    write_all(fd, batch)
+    os.lseek(fd, container.DIGEST_AT, os.SEEK_SET)
+    write_all(fd, [hasher.hexdigest().encode()])
+
+
+def _read_header(fd: int) -> Header:
+    size = os.fstat(fd).st_size
+    start = os.read(fd, 4096)
+    length = container.header_length(start, size)
+    while len(start) < length:
+        more = os.read(fd, length - len(start))
+        if not more:
+            raise FormatError("it is cut short")
+        start += more
+    return container.parse_header(start[8:length], size - length)
+
+
+def _signature(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            yield from found
+    except OSError:
+        return

@@ -1,0 +1,141 @@
+"""The few calls that differ between Linux, macOS and Windows, one function each."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+_counter = itertools.count()
+_TEMP = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)\.\d+\.tmp")
+#: Seconds after which a temporary file is swept whoever wrote it.
+OLD_SECONDS = 24 * 3600.0
+
+
+@lru_cache(maxsize=1)
+def host_tag() -> str:
+    """Names the space in which a process id means something: the host and its pid namespace."""
+    try:
+        space = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        space = "0"
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) + "-" + space
+
+
+def temp_name() -> str:
+    """A file name no other thread, process or host uses, from which a sweep knows its owner."""
+    return f"{host_tag()}.{os.getpid()}.{next(_counter)}.tmp"
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process of this host runs; one that may not be signalled does."""
+    if os.name != "posix":
+        import psutil
+
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def is_orphan(path: Path) -> bool:
+    """Whether a temporary file's writer is dead, or the file so old that no writer can be at it."""
+    named = _TEMP.fullmatch(path.name)
+    if named and named["host"] == host_tag() and not process_alive(int(named["pid"])):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > OLD_SECONDS
+    except OSError:
+        return False
+
+
+def sweep(folder: Path) -> int:
+    """Delete the temporary files that killed processes left in a folder; returns how many."""
+    try:
+        orphans = [path for path in folder.iterdir() if is_orphan(path)]
+    except OSError:
+        return 0
+    return sum(remove_file(path) for path in orphans)
+
+
+def replace_file(source: Path | str, target: Path | str) -> None:
+    """Rename over a file in one step.
+
+    Windows refuses while somebody has the target mapped. Objects are named by their content, so the one
+    that is there is as good: the new file is dropped.
+    """
+    try:
+        os.replace(source, target)  # noqa: PTH105  (a Path object costs as much as the rename)
+    except PermissionError:
+        if os.name == "posix" or not Path(target).is_file():
+            raise
+        remove_file(Path(source))
+
+
+def remove_file(path: Path) -> bool:
+    """Delete a file; False when it is gone already or (on Windows) still open somewhere."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def write_all(fd: int, pieces: Sequence[memoryview | bytes]) -> None:
+    """Write buffers one after another without joining them, whatever the system takes in one call."""
+    if not hasattr(os, "writev"):
+        for piece in pieces:
+            view = memoryview(piece)
+            while view.nbytes:
+                view = view[os.write(fd, view) :]
+        return
+    rest = list(pieces)
+    while rest:
+        written = os.writev(fd, rest)
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if rest and written:
+            rest[0] = memoryview(rest[0])[written:]
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file while the index is created or set aside; the system frees it on death."""
+    try:
+        import fcntl
+    except ImportError:
+        from filelock import FileLock
+
+        with FileLock(path, timeout=60):
+            yield
+        return
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def map_private(fd: int, size: int) -> memoryview:
+    """The bytes of an open file, mapped copy-on-write: a stray write reaches neither file nor reader."""
+    if size == 0:
+        return memoryview(b"")
+    system: str = sys.platform
+    if system == "linux":
+        # No reservation of swap for copies that nobody makes; else a large map may be refused.
+        flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)
+        return memoryview(mmap.mmap(fd, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+    return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))

@@ -1,0 +1,291 @@
+"""The cache as the engine sees it: traces, objects, leases and a budget in one folder."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from flowsynth.cache.container import StoredObject
+from flowsynth.cache.errors import CacheError
+from flowsynth.cache.eviction import Evicted, Eviction
+from flowsynth.cache.leases import Leases
+from flowsynth.cache.objects import ObjectInfo, ObjectStore, make_folder
+from flowsynth.cache.platform import remove_file
+from flowsynth.cache.traces import TraceStore
+from flowsynth.core.codec import Encoded, Value
+
+_log = logging.getLogger("flowsynth.cache")
+
+#: A row is committed at once when this much compute would be lost with it and its like.
+COMMIT_SECONDS = 1e-3
+#: Cheaper rows wait for each other: this many, or this long.
+COMMIT_ROWS = 200
+COMMIT_WAIT = 0.02
+
+
+class Cache:
+    """A cache folder, open. Several threads may call it at once, and several processes may open it.
+
+    Attributes:
+        root: the folder.
+        traces: the index of results by key.
+        objects: the store of values by content.
+        leases: who computes what; usable only when not opened for reading only.
+        live: object keys of the running graph, which eviction leaves alone; see :meth:`release`.
+        refused: how many objects found no room in the budget.
+    """
+
+    leases: Leases
+
+    def __init__(self, root: Path | str, *, max_bytes: int | None = None, read_only: bool = False) -> None:
+        """Open or create a cache.
+
+        Args:
+            root: the folder.
+            max_bytes: budget of the objects; None for no limit.
+            read_only: look only: no lock, no file, no folder is made.
+
+        Raises:
+            CacheError: the folder cannot be used.
+        """
+        self.root = Path(root).expanduser().absolute()
+        self.read_only = read_only
+        self.live: set[str] = set()
+        self.refused = 0
+        if not read_only:
+            make_folder(self.root)
+            _tag_folder(self.root)
+            self.leases = Leases(self.root / "leases")
+        self.objects = ObjectStore(self.root, read_only)
+        self.traces = TraceStore(self.root / "index", read_only)
+        self._eviction = Eviction(self.objects, max_bytes)
+        self._pending: dict[str, bytes] = {}
+        self._committing: dict[str, bytes] = {}
+        self._owed = 0.0
+        self._since = 0.0
+        self._lock = threading.Lock()
+        self._commit_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._flusher: threading.Thread | None = None
+        self._closed = False
+
+    def lookup(self, key: str) -> bytes | None:
+        """The row of a key, committed or not yet; None when there is none."""
+        row = self._pending.get(key)
+        if row is None:
+            row = self._committing.get(key)  # filled before rows leave the pending ones
+        return self.traces.get(key) if row is None else row
+
+    def lookup_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The rows there are among some keys, in one read."""
+        waiting = {key: row for key in keys if (row := self._waiting(key)) is not None}
+        if not waiting:
+            return self.traces.get_many(keys)
+        found = self.traces.get_many([key for key in keys if key not in waiting])
+        return {**found, **waiting}
+
+    def _waiting(self, key: str) -> bytes | None:
+        row = self._pending.get(key)
+        return self._committing.get(key) if row is None else row
+
+    def record(self, key: str, row: bytes, seconds: float) -> None:
+        """Queue a finished node's row; its lease, if held, is given back after the commit.
+
+        It is committed on return when a millisecond or more of compute is uncommitted, else with others:
+        after 20 ms or 200 rows, or at :meth:`commit`.
+
+        Args:
+            key: the node's key.
+            row: its trace.
+            seconds: what it cost to compute.
+
+        Raises:
+            CacheFull: the disk is full; the row is kept and tried again at the next commit.
+            CacheError: the index cannot be written.
+        """
+        if self.read_only:
+            raise CacheError(f"cache: {self.root} is open for reading only")
+        with self._lock:
+            if not self._pending:
+                self._since = time.monotonic()
+            self._pending[key] = row
+            self._owed += seconds
+            first = len(self._pending) == 1
+            due = (
+                self._owed >= COMMIT_SECONDS
+                or len(self._pending) >= COMMIT_ROWS
+                or time.monotonic() - self._since >= COMMIT_WAIT
+            )
+        if due:
+            self.commit()
+        elif first:
+            self._start_flusher()
+
+    def commit(self) -> None:
+        """Write all queued rows in one transaction and give their leases back.
+
+        Raises:
+            CacheFull: the disk is full; the rows stay queued.
+            CacheError: the index cannot be written.
+        """
+        if not self._pending and not self._committing:
+            return
+        with self._commit_lock:
+            with self._lock:
+                batch, owed = self._pending, self._owed
+                self._committing = batch
+                self._pending, self._owed = {}, 0.0
+            try:
+                self.traces.put_many(batch)
+            except BaseException:
+                with self._lock:
+                    self._pending = {**batch, **self._pending}
+                    self._owed += owed
+                raise
+            finally:
+                self._committing = {}
+            if batch:
+                self.leases.release(batch)
+
+    def _start_flusher(self) -> None:
+        """See that rows are committed after 20 ms though nobody calls."""
+        self._wake.set()
+        with self._lock:
+            if self._flusher is None and not self._closed:
+                self._flusher = threading.Thread(target=self._flush, name="cache-flush", daemon=True)
+                self._flusher.start()
+
+    def _flush(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            if self._closed:
+                return
+            time.sleep(COMMIT_WAIT)
+            try:
+                self.commit()
+            except CacheError as error:  # the rows stay queued: the next record or close() raises it
+                _log.debug("cache: background commit failed: %s", error)
+
+    def put_object(self, key: str, value: Value | StoredObject, seconds: float = 0.0) -> int | None:
+        """Store a value under its content's hash; returns its bytes on disk, or None: refused.
+
+        Args:
+            key: hash of the content.
+            value: a value with a codec, or one encoded already, as a :class:`StoredObject`.
+            seconds: what it cost to compute.
+
+        Raises:
+            CacheFull: the disk is full.
+            CacheError: the folder cannot be written.
+        """
+        encoded: Encoded = value.encoded if isinstance(value, StoredObject) else value.encode()
+        there = self.objects.size(key) or 0
+        if not self._eviction.admit(max(0, encoded.nbytes - there), self.live):
+            self.refused += 1
+            return None
+        self.live.add(key)
+        return self.objects.put(key, value.codec_name, value.codec_version, encoded, seconds)
+
+    def get_object(self, key: str) -> StoredObject | None:
+        """Map a stored value, or None: not there, or damaged (see ``objects.quarantined``)."""
+        found = self.objects.get(key)
+        if found is not None and key not in self.live:
+            self.live.add(key)
+            if not self.read_only:
+                self.objects.touch(key)
+        return found
+
+    def release(self, keys: Sequence[str] | None = None) -> None:
+        """Let eviction have objects of this run again: some, or all."""
+        if keys is None:
+            self.live.clear()
+        else:
+            self.live.difference_update(keys)
+
+    def stats(self) -> dict[str, int]:
+        """Counts and bytes of everything in the folder."""
+        infos = list(self.objects.scan())
+        waste = [path for path in self.root.glob("quarantine/**/*") if path.is_file()]
+        return {
+            "traces": len(self.traces) + len(self._pending),
+            "trace_bytes": self.traces.nbytes,
+            "objects": len(infos),
+            "object_bytes": sum(info.nbytes for info in infos),
+            "max_bytes": self._eviction.max_bytes or 0,
+            "quarantined": len(waste),
+            "quarantined_bytes": sum(path.stat().st_size for path in waste),
+        }
+
+    def ls(self) -> Iterator[ObjectInfo]:
+        """All objects."""
+        return self.objects.scan()
+
+    def prune(self, max_bytes: int | None = None) -> Evicted:
+        """Bring the objects down to a number of bytes (or the budget), and empty the quarantine."""
+        self._remove_waste()
+        limit = self._eviction.max_bytes if max_bytes is None else max_bytes
+        return Evicted(0, 0) if limit is None else self._eviction.prune(limit, self.live)
+
+    def verify(self) -> list[str]:
+        """Read every byte of every object; returns the damaged ones' keys, now in quarantine."""
+        return self.objects.verify()
+
+    def clear(self) -> None:
+        """Delete all traces and objects; other processes simply find nothing any more."""
+        self.commit()
+        self.traces.clear()
+        for info in self.objects.scan():
+            self.objects.remove(info.key)
+        self._remove_waste()
+        self.live.clear()
+
+    def _remove_waste(self) -> None:
+        for path in sorted(self.root.glob("quarantine/**/*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                remove_file(path)
+
+    def close(self) -> None:
+        """Commit what is queued, give back all leases and close the index.
+
+        Raises:
+            CacheFull: the last rows found no room; everything is closed all the same.
+        """
+        if self._closed:
+            return
+        try:
+            self.commit()
+        finally:
+            self._closed = True
+            self._wake.set()
+            if self._flusher is not None:
+                self._flusher.join()
+            self.traces.close()
+            if not self.read_only:
+                self.leases.close()
+
+    def __enter__(self) -> Cache:
+        """The cache itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def _tag_folder(root: Path) -> None:
+    """Tell backup programs that this is a cache (https://bford.info/cachedir/)."""
+    path = root / "CACHEDIR.TAG"
+    try:
+        if not path.exists():
+            path.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    except OSError as error:
+        raise CacheError(f"cache: {root} cannot be written: {error.strerror}") from error

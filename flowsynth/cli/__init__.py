@@ -1,0 +1,81 @@
+"""The command line: ``flowsynth COMMAND ...``. A command is a module, imported when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from flowsynth.cli.commands import COMMANDS, HELP, command_module
+from flowsynth.cli.options import load_operators, split_global_options
+from flowsynth.core.errors import FlowsynthError, RequestError, listing, nearest
+
+#: What a shell gives a command that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments after the program's name; those of the process if None.
+
+    Returns:
+        0 done, 1 a run failed, 2 a wrong request, 130 stopped by Ctrl-C.
+    """
+    _write_any_text()
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except FlowsynthError as error:
+        return _say(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _say("stopped; what was finished is kept", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, a pager) has had enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        name = f": {error.filename}" if error.filename else ""
+        return _say(f"{error.strerror or error}{name}", 1)
+
+
+def _dispatch(argv: list[str]) -> int:
+    operators, rest = split_global_options(argv)
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0 if rest else 2
+    if rest[0] in ("-V", "--version"):
+        from flowsynth._version import __version__
+
+        print(f"flowsynth {__version__}")
+        return 0
+    name = rest[0]
+    if name not in COMMANDS:
+        hint = f"; did you mean {nearest(name, COMMANDS)!r}?" if nearest(name, COMMANDS) else ""
+        raise RequestError(f"unknown command {name!r}; expected one of {listing(COMMANDS, 20)}{hint}")
+    module = command_module(name)
+    args = module.parser().parse_intermixed_args(rest[1:])
+    load_operators([*operators, *args.operators])
+    return module.execute(args)
+
+
+def _say(message: str, code: int) -> int:
+    try:
+        print(f"flowsynth: {message}", file=sys.stderr)
+    except OSError:
+        return code
+    return code
+
+
+def _write_any_text() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,48 @@
+"""The commands by name, and what ``flowsynth --help`` says of them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Protocol, cast
+
+
+class CommandModule(Protocol):
+    """What a command's module offers."""
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The command's own options."""
+
+    def execute(self, args: argparse.Namespace) -> int:
+        """Do it; returns the exit code."""
+
+
+#: command -> (module, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("flowsynth.cli.validate", "check a graph and say everything that is wrong with it"),
+    "ops": ("flowsynth.cli.ops", "list the operators, or describe one: its ports and params"),
+    "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
+    "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
+    "schema": ("flowsynth.cli.schema", "print the JSON Schema of graph files, for editors"),
+}
+
+HELP = "\n".join(
+    [
+        "usage: flowsynth [--operators FILE.py] COMMAND ...",
+        "",
+        "Graphs of typed operators for diffusion image and video work, with a cache.",
+        "",
+        *(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()),
+        "",
+        "  flowsynth run                                   the default graph on the default clip",
+        "  flowsynth run graph=toon input.video=clip.mp4 prompt='oil painting'",
+        "  flowsynth run --multirun seed=1,2,3 graph.nodes.denoise.params.guidance_scale=5,7",
+        "",
+        "'flowsynth COMMAND --help' says more. Exit codes: 0 done, 1 a run failed, 2 a wrong request.",
+    ]
+)
+
+
+def command_module(name: str) -> CommandModule:
+    """The module of a command, imported now."""
+    return cast("CommandModule", importlib.import_module(COMMANDS[name][0]))

@@ -1,0 +1,20 @@
+"""Drawing a graph: mermaid, Graphviz's dot, SVG of our own, or data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowsynth.cli.export.dot import to_dot
+from flowsynth.cli.export.mermaid import to_mermaid
+from flowsynth.cli.export.outline import Outline, outline_of, to_json
+from flowsynth.cli.export.svg import to_svg
+
+#: format -> how it is written
+FORMATS: dict[str, Callable[[Outline], str]] = {
+    "mermaid": to_mermaid,
+    "dot": to_dot,
+    "svg": to_svg,
+    "json": to_json,
+}
+
+__all__ = ["FORMATS", "Outline", "outline_of"]

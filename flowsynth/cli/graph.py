@@ -1,0 +1,31 @@
+"""``flowsynth graph``: draw a graph."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowsynth.cli.export import FORMATS, outline_of
+from flowsynth.cli.load import load
+from flowsynth.cli.options import add_overrides, command_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `graph`."""
+    made = command_parser("graph", "Draw a graph.")
+    made.add_argument("--format", choices=list(FORMATS), default="mermaid", help="default: mermaid")
+    made.add_argument("-o", "--output", metavar="FILE", type=Path, help="write it here, not to the terminal")
+    add_overrides(made)
+    return made
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the drawing."""
+    graph, _ = load(args.overrides)
+    text = FORMATS[args.format](outline_of(graph))
+    if args.output is None:
+        print(text)
+    else:
+        args.output.write_text(text + "\n", encoding="utf-8")
+        print(args.output)
+    return 0

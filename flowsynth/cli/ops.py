@@ -1,0 +1,39 @@
+"""``flowsynth ops [OP]``: the operators, their ports and params."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from flowsynth.cli.options import command_parser
+from flowsynth.cli.reference import describe, markdown, page, params_schema, summary
+from flowsynth.core.registry import operator_class, operator_names
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `ops`."""
+    made = command_parser("ops", "List the operators, or describe one.", "print the same as JSON")
+    made.add_argument("op", nargs="?", metavar="OP", help="an operator's name")
+    made.add_argument("--json-schema", action="store_true", help="print the JSON Schema of the params")
+    made.add_argument("--markdown", action="store_true", help="print the reference as Markdown")
+    return made
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the list or the page that was asked for."""
+    names = [args.op] if args.op else operator_names()
+    classes = [operator_class(name) for name in names]
+    if args.json_schema:
+        schemas = {cls.op: params_schema(cls) for cls in classes}
+        print(json.dumps(schemas[args.op] if args.op else schemas, indent=2))
+    elif args.json:
+        data = [describe(cls) for cls in classes]
+        print(json.dumps(data[0] if args.op else data, indent=2))
+    elif args.markdown:
+        print(markdown(classes))
+    elif args.op:
+        print(page(classes[0]))
+    else:
+        width = max(map(len, names), default=0)
+        print("\n".join(f"{cls.op:<{width}}  {summary(cls)}" for cls in classes))
+    return 0

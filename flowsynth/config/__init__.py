@@ -1,0 +1,8 @@
+"""From names, files and overrides to a graph: the only part that knows Hydra, imported when called."""
+
+from __future__ import annotations
+
+from flowsynth.config.composition import Composition, compose, compose_graph, sweep
+from flowsynth.config.settings import CacheSettings, Settings
+
+__all__ = ["CacheSettings", "Composition", "Settings", "compose", "compose_graph", "sweep"]

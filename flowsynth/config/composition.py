@@ -1,0 +1,76 @@
+"""Composition in one call: re-entrant, and with Hydra imported only when it is made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowsynth.config.folders import graph_names, search_path
+from flowsynth.config.settings import Settings, parse_settings
+from flowsynth.core.errors import Fault, GraphError, listing
+
+# Hydra keeps its version behaviour in one object a process: one composition at a time.
+_LOCK = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What names, files and overrides come to.
+
+    Attributes:
+        graph: the graph as plain values, with nothing left to resolve.
+        settings: what the run is told besides.
+        values: the rest of the configuration (prompt, input, model, ...).
+        overrides: what was asked for, as typed.
+    """
+
+    graph: dict[str, Any]
+    settings: Settings
+    values: dict[str, Any]
+    overrides: tuple[str, ...]
+
+
+def compose(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
+    """Compose the configuration that overrides ask for.
+
+    Args:
+        overrides: in Hydra's grammar: ``graph=toon``, ``prompt=...``, ``graph.nodes.N.params.P=V``.
+        cwd: the folder whose ``graphs/`` and ``conf/`` come before the shipped ones; the current one if None.
+
+    Raises:
+        RequestError: anything wrong with the files or the overrides.
+    """
+    from flowsynth.config.hydra_compose import compose_config
+    from flowsynth.config.resolve import resolve
+
+    with _LOCK:
+        values = resolve(compose_config(overrides, search_path(cwd)))
+    graph = values.pop("graph", None)
+    if not isinstance(graph, dict):
+        expected = f"a mapping, from graph=NAME with one of {listing(graph_names(cwd))}"
+        raise GraphError([Fault("graph", "not a graph", expected, repr(graph)[:80])], "configuration")
+    return Composition(graph, parse_settings(values), values, tuple(overrides))
+
+
+def compose_graph(name: str, overrides: Sequence[str] = (), cwd: Path | None = None) -> dict[str, Any]:
+    """The graph of a name as plain values: what a graph is built from.
+
+    Raises:
+        RequestError: as `compose`.
+    """
+    return compose([f"graph={name}", *overrides], cwd).graph
+
+
+def sweep(overrides: Sequence[str], cwd: Path | None = None) -> list[list[str]]:
+    """The overrides of every job that comma lists, ``range`` and ``glob`` come to.
+
+    Raises:
+        RequestError: an override that cannot be read.
+    """
+    from flowsynth.config.hydra_compose import expand_sweep
+
+    with _LOCK:
+        return expand_sweep(overrides, search_path(cwd))

@@ -1,0 +1,103 @@
+"""Overrides in Hydra's grammar, with messages of our own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import version
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import HydraException
+
+from flowsynth.core.errors import Fault, GraphError
+
+#: Keys whose values are texts that people type with commas, brackets and apostrophes in them.
+_TEXT_KEY = re.compile(r"(^|[._])(prompt|video|image|path|dir|output_dir|source)$")
+_GRAMMAR = "KEY=VALUE, such as prompt='oil painting' or graph.nodes.denoise.params.seed=3"
+
+
+@contextmanager
+def hydra_version() -> Iterator[None]:
+    """Hydra's behaviour as of 1.3, put back as it was for whatever else in the process uses Hydra."""
+    instance = version.VersionBase.instance()
+    before = instance.version_base
+    instance.version_base = version.Version("1.3")
+    try:
+        yield
+    finally:
+        instance.version_base = before
+
+
+def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -> list[Override]:
+    """Parse overrides; all faults at once.
+
+    In a single run the value of a text key (a prompt, a path) that is not quoted, not an interpolation and
+    not a list or mapping is taken as it stands, so that ``prompt=oil painting, sea`` is one prompt.
+
+    Args:
+        lines: the overrides as typed.
+        sweeping: whether several values a key are wanted.
+        options: answers `get_group_options`, for ``glob``.
+
+    Raises:
+        GraphError: what cannot be read, or a sweep where one run is wanted.
+    """
+    parser, found, faults = OverridesParser.create(options), [], []
+    for line in lines:
+        override, fault = _parse(parser, line, sweeping)
+        if override is not None:
+            found.append(override)
+        if fault is not None:
+            faults.append(fault)
+    if faults:
+        raise GraphError(faults, "overrides")
+    return found
+
+
+def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override | None, Fault | None]:
+    key, equals, text = line.partition("=")
+    if not equals and not line.startswith("~"):
+        return None, Fault(line, "not an override", _GRAMMAR, repr(line))
+    if not sweeping and _TEXT_KEY.search(key) and _is_plain(text):
+        line = f"{key}={_quoted(text)}"
+    try:
+        override = parser.parse_overrides([line])[0]
+    except (HydraException, ValueError, AssertionError) as error:
+        return None, Fault(key, "cannot be read", _GRAMMAR, f"{line!r} ({_reason(error)})")
+    return override, _misuse(override, line, sweeping)
+
+
+def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
+    key = override.key_or_group
+    if override.is_hydra_override():
+        return Fault(key, "not used here", "output_dir=PATH and --multirun in place of hydra.*", repr(line))
+    if override.is_sweep_override() and not sweeping:
+        value = line.partition("=")[2]
+        if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP:
+            expected = f"one value, a list {key}=[{value}], a text {key}='\"{value}\"', or --multirun"
+        else:
+            expected = "one value, or --multirun"
+        return Fault(key, "several values", expected, repr(value))
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        return Fault(key, "a sweep that cannot be counted", "choices or range(...)", repr(line))
+    return None
+
+
+def _is_plain(text: str) -> bool:
+    stripped = text.strip()
+    return bool(stripped) and stripped != "null" and stripped[0] not in "'\"[{" and "${" not in text
+
+
+def _quoted(text: str) -> str:
+    # Hydra's rule: a backslash counts only before a quote or at the end, so double those runs alone.
+    text = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", text)
+    tail = len(text) - len(text.rstrip("\\"))
+    return f"'{text}{chr(92) * tail}'"
+
+
+def _reason(error: Exception) -> str:
+    lines = [part.strip() for part in str(error).splitlines() if part.strip() and "hydra.cc" not in part]
+    return (lines[-1] if len(lines) > 1 and lines[-1] != "^" else lines[0] if lines else "unknown")[:120]

@@ -1,0 +1,16 @@
+"""The source fingerprint: a hash of an operator's code and of every helper that it reaches.
+
+An operator's cache key must change when its code does, wherever the edit is, and must not change for a
+comment, a docstring or a formatter. So the syntax trees are hashed, and the reach is found statically: from
+the class's statement through every name it mentions, across the modules of its own package or script and of
+flowsynth's own operators, without importing any of them.
+
+What a walk over source cannot see is for the operator to say: things chosen by a computed name go in its
+`uses`, and what is left in its `version`.
+"""
+
+from flowsynth.core.fingerprint.memo import FingerprintMemo
+from flowsynth.core.fingerprint.module import NoSource
+from flowsynth.core.fingerprint.source import source_fingerprint, source_parts
+
+__all__ = ["FingerprintMemo", "NoSource", "source_fingerprint", "source_parts"]

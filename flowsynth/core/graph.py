@@ -1,0 +1,293 @@
+"""The graph: named nodes of operators, joined by typed edges. Built in Python, or from a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
+
+if TYPE_CHECKING:
+    import networkx
+
+    from flowsynth.core.operator import Operator
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
+CACHE_POLICIES = ("auto", "always", "never")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?|sim:\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where a port is fed from.
+
+    Attributes:
+        node: name of the upstream node.
+        port: its output port.
+    """
+
+    node: str
+    port: str = DEFAULT_OUTPUT
+
+    def __str__(self) -> str:
+        """The form in YAML: ``node`` or ``node.port``."""
+        return self.node if self.port == DEFAULT_OUTPUT else f"{self.node}.{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEdge:
+    """A port fed by an entry of the graph's models."""
+
+    model: str
+
+    def __str__(self) -> str:
+        """The form in YAML: ``models.name``."""
+        return f"models.{self.model}"
+
+
+class Handle:
+    """A node, or one of its output ports, as something to connect: ``g.add(..., frames=handle)``."""
+
+    __slots__ = ("_edge", "_graph")
+
+    def __init__(self, graph: Graph, edge: Edge | ModelEdge) -> None:
+        self._graph = graph
+        self._edge = edge
+
+    def __getattr__(self, port: str) -> Handle:
+        """The output port of that name.
+
+        Raises:
+            AttributeError: the node has no such output.
+        """
+        if port.startswith("_") or isinstance(self._edge, ModelEdge):
+            raise AttributeError(port)
+        node = self._edge.node
+        outputs = ports_of(type(self._graph.nodes[node].operator)).outputs
+        if port not in outputs:
+            near = nearest(port, outputs)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise AttributeError(f"node {node!r} has no output {port!r}; expected {listing(outputs)}{hint}")
+        return Handle(self._graph, Edge(node, port))
+
+    def __repr__(self) -> str:
+        """Where it points, as in YAML."""
+        return f"Handle({self._edge})"
+
+
+Source = Edge | ModelEdge
+Inputs = Mapping[str, tuple[Source, ...]]
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of a graph.
+
+    Attributes:
+        name: unique in the graph; a stage's nodes are called ``stage/node``.
+        operator: what it does, with its parameters.
+        inputs: port -> what feeds it (several for a fan-in port).
+        device: ``auto``, a device such as ``cuda:0``, or a class such as ``cuda``; never part of a key.
+        cache: ``auto``, ``always`` or ``never``.
+    """
+
+    name: str
+    operator: Operator
+    inputs: Inputs
+    device: str = "auto"
+    cache: str = "auto"
+
+    def edges(self) -> Iterator[tuple[str, Edge]]:
+        """The edges from other nodes, with the ports that they feed."""
+        for port, sources in self.inputs.items():
+            for source in sources:
+                if isinstance(source, Edge):
+                    yield port, source
+
+
+class Graph:
+    """A directed acyclic graph of operators.
+
+    Args:
+        name: what the run and its outputs are called.
+    """
+
+    def __init__(self, name: str = "graph") -> None:
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self.models: dict[str, dict[str, Any]] = {}
+        self.outputs: list[str] = []
+
+    def model(self, name: str, spec: Mapping[str, Any]) -> Handle:
+        """Declare a model that nodes may use, as under ``models:`` in YAML."""
+        self.models[name] = dict(spec)
+        return Handle(self, ModelEdge(name))
+
+    def add(
+        self,
+        name: str,
+        operator: Operator,
+        /,
+        *,
+        device: str = "auto",
+        cache: str = "auto",
+        **inputs: Handle | Sequence[Handle] | None,
+    ) -> Handle:
+        """Add a node and connect it; checked at once.
+
+        Args:
+            name: a new name of letters, digits, ``_`` and ``-``.
+            operator: the operator with its parameters.
+            device: where it should run.
+            cache: whether its result is kept.
+            inputs: port -> handle, or a list of handles for a fan-in port.
+
+        Raises:
+            GraphError: everything wrong with the node.
+        """
+        edges = {p: _sources(h) for p, h in inputs.items() if h is not None}
+        node = Node(name, operator, edges, device, cache)
+        faults = [*name_faults(self, name), *self._foreign(inputs), *node_faults(self, node)]
+        if faults:
+            raise GraphError(faults, self.name)
+        self.nodes[name] = node
+        return Handle(self, Edge(name))
+
+    def _foreign(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        faults = []
+        for port, handles in inputs.items():
+            for handle in handles if isinstance(handles, (list, tuple)) else (handles,):
+                if handle is not None and (not isinstance(handle, Handle) or handle._graph is not self):
+                    given = "a handle of another graph" if isinstance(handle, Handle) else repr(handle)
+                    faults.append(
+                        Fault(f"inputs.{port}", "not a node of this graph", "a handle from add()", given)
+                    )
+        return faults
+
+    def wanted(self, outputs: Sequence[str] | None = None) -> list[Edge]:
+        """The edges that a run must deliver: those asked for, else the graph's outputs, else every leaf.
+
+        Raises:
+            GraphError: an output that does not exist.
+        """
+        names = list(self.outputs if outputs is None else outputs)
+        if not names and outputs is None:
+            used = {edge.node for node in self.nodes.values() for _, edge in node.edges()}
+            names = [name for name in self.nodes if name not in used]
+        edges, faults = [], []
+        for i, text in enumerate(names):
+            edge = parse_source(text, self.nodes)
+            if isinstance(edge, Edge) and edge.node in self.nodes:
+                ports = ports_of(type(self.nodes[edge.node].operator)).outputs
+                edges += [edge] if edge.port in ports else [Edge(edge.node, port) for port in ports]
+                if edge.port not in ports and edge.port != DEFAULT_OUTPUT:
+                    faults.append(_unknown(f"outputs[{i}]", "output", edge.port, ports))
+            else:
+                faults.append(_unknown(f"outputs[{i}]", "node", text, self.nodes))
+        if faults:
+            raise GraphError(faults, self.name)
+        return edges
+
+    def to_networkx(self) -> networkx.MultiDiGraph[str]:
+        """The nodes and edges for analysis; an edge's attributes are ``output`` and ``input``."""
+        import networkx
+
+        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(name=self.name)
+        for node in self.nodes.values():
+            graph.add_node(node.name, op=type(node.operator).op)
+        for node in self.nodes.values():
+            for port, edge in node.edges():
+                graph.add_edge(edge.node, node.name, output=edge.port, input=port)
+        return graph
+
+
+def parse_source(text: str, nodes: Mapping[str, object]) -> Source | None:
+    """An edge from its text: ``node``, ``node.port``, or ``models.name``; None for what is neither."""
+    text = text.strip()
+    if text in nodes:
+        return Edge(text)
+    head, dot, tail = text.rpartition(".")
+    if dot and head == "models":
+        return ModelEdge(tail)
+    return Edge(head, tail) if dot and head in nodes else None
+
+
+def _sources(handles: object) -> tuple[Source, ...]:
+    items = handles if isinstance(handles, (list, tuple)) else (handles,)
+    return tuple(handle._edge for handle in items if isinstance(handle, Handle))
+
+
+def _unknown(path: str, what: str, given: str, valid: Mapping[str, object]) -> Fault:
+    return Fault(path, f"unknown {what}", f"one of {listing(valid)}", repr(given), nearest(given, valid))
+
+
+def name_faults(graph: Graph, name: Any) -> list[Fault]:
+    """What is wrong with a new node's name."""
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == "models":
+        return [Fault(f"nodes.{name}", "bad name", "letters, digits, _ and - (not 'models')", repr(name))]
+    if name in graph.nodes:
+        return [Fault(f"nodes.{name}", "defined twice", "a new name", repr(name))]
+    return []
+
+
+def node_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
+    """Everything wrong with a node's ports and placement, given the other nodes.
+
+    Args:
+        graph: the graph that the node is in.
+        node: the node to check.
+        path: where it stands in the YAML, for the faults.
+    """
+    path = path or f"nodes.{node.name}"
+    ports = ports_of(type(node.operator)).inputs
+    faults = []
+    if not DEVICE.fullmatch(node.device):
+        faults.append(
+            Fault(f"{path}.device", "no such device", "auto, cpu, cuda, cuda:N, mps or sim:N", node.device)
+        )
+    if node.cache not in CACHE_POLICIES:
+        faults.append(Fault(f"{path}.cache", "no such policy", " or ".join(CACHE_POLICIES), node.cache))
+    for name, sources in node.inputs.items():
+        if name not in ports:
+            fault = _unknown(f"{path}.inputs.{name}", "port", name, ports)
+            hint = (
+                " (that is a param: put it under params)" if name in type(node.operator).model_fields else ""
+            )
+            faults.append(Fault(fault.path, fault.message + hint, fault.expected, fault.given, fault.nearest))
+        else:
+            faults += _port_faults(graph, f"{path}.inputs.{name}", ports[name], sources)
+    faults += [
+        Fault(f"{path}.inputs.{name}", "missing input", port.type_name)
+        for name, port in ports.items()
+        if port.required and name not in node.inputs
+    ]
+    return faults
+
+
+def _port_faults(graph: Graph, path: str, port: Port, sources: Sequence[Source]) -> list[Fault]:
+    if not port.many and len(sources) != 1:
+        return [Fault(path, "takes one edge", port.type_name, f"{len(sources)} edges")]
+    if port.many and port.required and not sources:
+        return [Fault(path, "missing input", port.type_name)]
+    return [fault for source in sources if (fault := _source_fault(graph, path, port, source))]
+
+
+def _source_fault(graph: Graph, path: str, port: Port, source: Source) -> Fault | None:
+    if isinstance(source, ModelEdge):
+        if source.model not in graph.models:
+            return _unknown(path, "model", source.model, graph.models)
+        return None if port.is_model else Fault(path, "wrong type", port.type_name, f"the model {source}")
+    upstream = graph.nodes.get(source.node)
+    if upstream is None:
+        return _unknown(path, "node", source.node, graph.nodes)
+    outputs = ports_of(type(upstream.operator)).outputs
+    if source.port not in outputs:
+        return _unknown(path, f"output of {source.node}", source.port, outputs)
+    given = outputs[source.port]
+    if port.is_model or not port.accepts(given.type):
+        expected = "a model, such as models.base" if port.is_model else port.type_name
+        return Fault(path, "wrong type", expected, f"{given.type_name} from {source}")
+    return None

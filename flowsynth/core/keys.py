@@ -1,0 +1,130 @@
+"""The key of a task: everything that its result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from flowsynth.core.canonical import Json, canonical_json, digest_text
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.operator import Operator
+from flowsynth.core.refs import Ref, StreamRef
+
+#: Stands for the core and the cache in every key; raised when their meaning changes.
+TAG = "flowsynth/1"
+
+
+@cache
+def library_version(name: str) -> str:
+    """Major.minor of an installed distribution (``absent`` if it isn't), without importing it."""
+    try:
+        return ".".join(version(name).split("+")[0].split(".")[:2])
+    except PackageNotFoundError:
+        return "absent"
+
+
+@cache
+def numerics(cls: type[Operator], device_type: str) -> str:
+    """The numerics class: what may change the last bits of a result though no parameter does.
+
+    Device type and architecture, and major.minor of the libraries that the operator declares. The index of a
+    device is no part of it.
+    """
+    libraries = {name: library_version(name) for name in cls.libraries}
+    arch = platform.machine().lower() if device_type == "cpu" else device_arch(device_type)
+    return canonical_json([device_type, arch, libraries] if libraries else [])
+
+
+@cache
+def device_arch(device_type: str) -> str:
+    """Architecture of an accelerator: compute capability for CUDA, else the machine's name."""
+    if device_type != "cuda":
+        return platform.machine().lower()
+    try:
+        from pynvml import (  # type: ignore[import-not-found,unused-ignore]
+            nvmlDeviceGetCudaComputeCapability,
+            nvmlDeviceGetHandleByIndex,
+            nvmlInit,
+        )
+    except ImportError:
+        return "cuda"
+    nvmlInit()
+    return "sm_{}{}".format(*nvmlDeviceGetCudaComputeCapability(nvmlDeviceGetHandleByIndex(0)))
+
+
+def device_type(device: str) -> str:
+    """``cuda`` of ``cuda:1``; a simulated device computes on the CPU."""
+    kind = device.partition(":")[0]
+    return "cpu" if kind == "sim" else kind
+
+
+class StaticKey:
+    """What is known of a node's key before its inputs are: computed once a node.
+
+    Args:
+        operator: the operator with its parameters.
+        device: where it is placed.
+        source: source fingerprint of a class.
+        file_hash: content hash of a file that a parameter names.
+        models: model port -> fingerprint(s) of what feeds it.
+        ctx: for operators that find their files by name.
+
+    Raises:
+        FlowsynthError: a parameter has a value that no key can hold.
+    """
+
+    __slots__ = ("parts", "positional", "prefix")
+
+    def __init__(
+        self,
+        operator: Operator,
+        device: str,
+        source: str,
+        file_hash: Callable[[Path], str],
+        models: Mapping[str, Json],
+        ctx: RunContext,
+    ) -> None:
+        cls = type(operator)
+        files = operator.files(ctx)
+        try:
+            params = canonical_json(operator.key_params(frozenset(files)))
+        except (TypeError, ValueError) as error:
+            raise FlowsynthError(f"{ctx.node or cls.op}: {error}") from error
+        named = {name: file_hash(path) for name, path in files.items()}
+        self.positional = cls.positional
+        self.parts: dict[str, str] = {
+            "op": cls.op,
+            "version": str(cls.version),
+            "source": source,
+            "params": params,
+            "files": canonical_json(named) if named else "",
+            "models": canonical_json(dict(models)) if models else "",
+            "numerics": numerics(cls, device_type(device)),
+        }
+        self.prefix = "\0".join([TAG, *self.parts.values()])
+
+    def key(self, inputs: Sequence[tuple[str, str]], span: Json = None) -> str:
+        """The key, given (port, hash) of every input in the order of the ports, and the task's span."""
+        text = "\1".join(f"{port}={hash_}" for port, hash_ in inputs)
+        tail = "" if span is None else canonical_json(span)
+        return digest_text(f"{self.prefix}\0{text}\0{tail}")
+
+    def why(self, inputs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """The parts of the key, for `explain`."""
+        return {**self.parts, "inputs": dict(inputs)}
+
+
+def whole_hash(refs: Sequence[Ref], many: bool) -> str:
+    """Hash of what one port gets in full: one reference, or the list of a fan-in port."""
+    return "[" + ",".join(ref.hash for ref in refs) + "]" if many else refs[0].hash
+
+
+def part_hash(refs: Sequence[Ref], many: bool, start: int, stop: int) -> str:
+    """Hash of frames ``start`` to ``stop`` of what one port gets."""
+    hashes = [r.range_hash(start, stop) if isinstance(r, StreamRef) else r.hash for r in refs]
+    return "[" + ",".join(hashes) + "]" if many else hashes[0]

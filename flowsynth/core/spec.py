@@ -1,0 +1,234 @@
+"""From a mapping (composed YAML) to a graph, with every fault found at once; and back to YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.core.graph import (
+    Graph,
+    ModelEdge,
+    Node,
+    Source,
+    name_faults,
+    node_faults,
+    parse_source,
+)
+from flowsynth.core.operator import Operator
+from flowsynth.core.registry import UnknownOperatorError, operator_class
+from flowsynth.core.stages import FlatNode, flatten
+
+GRAPH_KEYS = ("name", "models", "nodes", "outputs", "description")
+
+
+def build(graph: Graph, data: Any) -> None:
+    """Fill a graph from a mapping.
+
+    Raises:
+        GraphError: all faults, each with its path, what was expected and what was given.
+    """
+    faults = list(_shape_faults(data))
+    if faults:
+        raise GraphError(faults, str(data.get("name", "graph")) if isinstance(data, Mapping) else "graph")
+    graph.name = str(data.get("name", graph.name))
+    graph.models = {str(k): dict(v) for k, v in (data.get("models") or {}).items()}
+    flat, faults = flatten(data.get("nodes") or {})
+    operators = {node.name: _operator(node, faults) for node in flat}
+    broken = [at for node in flat for at in _add(graph, node, operators, faults)]
+    paths = {node.name: node.path for node in flat}
+    found = [f for node in graph.nodes.values() for f in node_faults(graph, node, paths[node.name])]
+    reported = {*broken, *(fault.path for fault in faults)}
+    faults += [f for f in found if f.path not in reported]
+    faults += list(_cycle_faults(graph))
+    if not faults:
+        faults += [f for node in flat for f in _operator_faults(graph, graph.nodes[node.name], node.path)]
+    graph.outputs = [flat_output(str(text), flat) for text in data.get("outputs") or []]
+    faults += list(_output_faults(graph))
+    if faults:
+        raise GraphError(faults, graph.name)
+
+
+def flat_output(text: str, flat: list[FlatNode]) -> str:
+    """An output's name after stages were flattened: a stage stands for its own output."""
+    return next((node.stage_outputs[text] for node in flat if text in node.stage_outputs), text)
+
+
+def _shape_faults(data: Any) -> Iterator[Fault]:
+    if not isinstance(data, Mapping):
+        yield Fault("graph", "not a mapping", "name, models, nodes, outputs", type(data).__name__)
+        return
+    for key in data:
+        if key not in GRAPH_KEYS:
+            yield Fault(
+                str(key), "unknown key", listing(GRAPH_KEYS), repr(key), nearest(str(key), GRAPH_KEYS)
+            )
+    nodes, models, outputs = data.get("nodes"), data.get("models"), data.get("outputs")
+    if not isinstance(nodes, Mapping) or not nodes:
+        yield Fault("nodes", "not a mapping of named nodes", "name: {op: ...}", _kind(nodes))
+    if models is not None and not isinstance(models, Mapping):
+        yield Fault(
+            "models", "not a mapping of named models", "name: {family: ..., source: ...}", _kind(models)
+        )
+    for name, model in (models or {}).items() if isinstance(models, Mapping) else ():
+        if not isinstance(model, Mapping):
+            yield Fault(f"models.{name}", "not a mapping", "family, source, ...", _kind(model))
+    if outputs is not None and (
+        not isinstance(outputs, list) or not all(isinstance(o, str) for o in outputs)
+    ):
+        yield Fault("outputs", "not a list of node names", "[node, node.port]", _kind(outputs))
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
+    try:
+        cls = operator_class(node.op)
+    except UnknownOperatorError as error:
+        faults.append(
+            Fault(f"{node.path}.op", "unknown operator", "a name from `ops`", repr(node.op), error.nearest)
+        )
+        return None
+    try:
+        return cls(**node.params)
+    except ValidationError as error:
+        faults += [_param_fault(node, cls, dict(e)) for e in error.errors(include_url=False)]
+    except TypeError:  # a key that is not a text
+        bad = [k for k in map(type, node.params) if k is not str]
+        faults.append(
+            Fault(
+                f"{node.path}.params",
+                "not a mapping with text keys",
+                "param: value",
+                f"keys of type {bad[0].__name__}",
+            )
+        )
+    return None
+
+
+def _param_fault(node: FlatNode, cls: type[Operator], error: dict[str, Any]) -> Fault:
+    where = ".".join(str(part) for part in error["loc"]) or "params"
+    path, first = f"{node.path}.params.{where}", str(error["loc"][0]) if error["loc"] else ""
+    given = repr(error.get("input"))
+    given = given if len(given) <= 80 else given[:77] + "..."
+    if error["type"] == "extra_forbidden":
+        ports = (
+            "; that is a port: put it under inputs"
+            if hasattr(cls.run, "__annotations__") and (first in cls.run.__annotations__)
+            else ""
+        )
+        return Fault(
+            path,
+            "unknown param" + ports,
+            listing(cls.model_fields),
+            repr(first),
+            nearest(first, cls.model_fields),
+        )
+    if error["type"] == "missing":
+        return Fault(path, "missing param", str(cls.model_fields[first].description or first))
+    near = nearest(str(error.get("input")), [e.strip("' ") for e in error["msg"].split("'")[1::2]])
+    return Fault(path, "bad value", error["msg"].removeprefix("Value error, "), given, near)
+
+
+def _add(
+    graph: Graph, node: FlatNode, operators: Mapping[str, Operator | None], faults: list[Fault]
+) -> list[str]:
+    """Add a node; returns the ports whose upstream is broken itself (their own faults would be noise)."""
+    inputs: dict[str, tuple[Source, ...]] = {}
+    for port, texts in node.inputs.items():
+        sources: list[Source] = []
+        for text in texts:
+            source = parse_source(text, operators)
+            if source is None:
+                choices = [*operators, *(f"models.{m}" for m in graph.models)]
+                at = f"{node.path}.inputs.{port}"
+                fault = Fault(
+                    at, "no such node", f"one of {listing(choices)}", repr(text), nearest(text, choices)
+                )
+                faults.append(fault)
+            elif isinstance(source, ModelEdge) or operators[source.node] is not None:
+                sources.append(source)
+        if sources or texts:
+            inputs[port] = tuple(sources)
+    operator = operators[node.name]
+    if operator is None:
+        return []
+    faults += name_faults(graph, node.name)
+    graph.nodes[node.name] = Node(node.name, operator, inputs, node.device, node.cache)
+    return [
+        f"{node.path}.inputs.{port}" for port, sources in inputs.items() if not sources and node.inputs[port]
+    ]
+
+
+def _operator_faults(graph: Graph, node: Node, path: str) -> Iterator[Fault]:
+    """Faults that an operator finds in its params together with what feeds it."""
+    feeds: dict[str, Any] = {}
+    for port, sources in node.inputs.items():
+        items = [
+            graph.models[s.model] if isinstance(s, ModelEdge) else graph.nodes[s.node].operator
+            for s in sources
+        ]
+        feeds[port] = items[0] if len(items) == 1 else items
+    for fault in node.operator.check(feeds):
+        yield Fault(f"{path}.{fault.path}", fault.message, fault.expected, fault.given, fault.nearest)
+
+
+def _cycle_faults(graph: Graph) -> Iterator[Fault]:
+    waiting = dict.fromkeys(graph.nodes, 0)
+    consumers: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for node in graph.nodes.values():
+        for _, edge in node.edges():
+            if edge.node in waiting:
+                waiting[node.name] += 1
+                consumers[edge.node].append(node.name)
+    ready = [name for name, count in waiting.items() if count == 0]
+    for name in ready:
+        for consumer in consumers[name]:
+            waiting[consumer] -= 1
+            if waiting[consumer] == 0:
+                ready.append(consumer)
+    if len(ready) < len(graph.nodes):
+        import networkx
+
+        cycle = networkx.find_cycle(graph.to_networkx())
+        path = [edge[0] for edge in cycle]
+        yield Fault(f"nodes.{path[0]}", "cycle", "a graph without cycles", " -> ".join([*path, path[0]]))
+
+
+def _output_faults(graph: Graph) -> list[Fault]:
+    try:
+        graph.wanted(graph.outputs)
+    except GraphError as error:
+        return list(error.faults)
+    return []
+
+
+def to_spec(graph: Graph) -> dict[str, Any]:
+    """The graph as a mapping that `build` takes: only what differs from the defaults."""
+    spec: dict[str, Any] = {"name": graph.name}
+    if graph.models:
+        spec["models"] = {name: dict(model) for name, model in graph.models.items()}
+    spec["nodes"] = {name: _node_spec(node) for name, node in graph.nodes.items()}
+    if graph.outputs:
+        spec["outputs"] = list(graph.outputs)
+    return spec
+
+
+def _node_spec(node: Node) -> dict[str, Any]:
+    spec: dict[str, Any] = {"op": type(node.operator).op}
+    if node.inputs:
+        spec["inputs"] = {
+            port: str(sources[0]) if len(sources) == 1 else [str(s) for s in sources]
+            for port, sources in node.inputs.items()
+        }
+    params = node.operator.model_dump(mode="json", exclude_defaults=True)
+    if params:
+        spec["params"] = params
+    for key, default in (("device", "auto"), ("cache", "auto")):
+        if getattr(node, key) != default:
+            spec[key] = getattr(node, key)
+    return spec

@@ -1,0 +1,207 @@
+"""Stages: a node may be a nested mapping of nodes. Here they are flattened to plain names.
+
+A stage's nodes become ``stage/node``. An edge inside a stage names a node of the stage first, then a port
+that the stage was given under its own ``inputs``, then whatever lies outward. Seen from outside, ``stage``
+stands for the node that its ``output`` names, and ``stage.node`` for one of its nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowsynth.core.errors import Fault, listing, nearest
+
+NODE_KEYS = ("op", "inputs", "params", "device", "cache")
+EDGE_FORM = "node, node.port or models.name (values go under params)"
+STAGE_KEYS = ("nodes", "inputs", "output", "device", "cache")
+
+
+@dataclass(slots=True)
+class FlatNode:
+    """A node after flattening.
+
+    Attributes:
+        name: ``stage/node``, or the plain name.
+        path: where it stands in the YAML, such as ``nodes.stage.nodes.node``.
+        op: name of the operator.
+        inputs: port -> texts of edges, resolved to flat names.
+        params: the operator's fields.
+        device: where to run.
+        cache: the cache policy.
+        stage_outputs: names under which stages offer this node's output.
+    """
+
+    name: str
+    path: str
+    op: str
+    inputs: dict[str, list[str]] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    cache: str = "auto"
+    stage_outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What names mean inside one mapping of nodes: name -> flat edge text, or a stage's own scope."""
+
+    outer: _Scope | None
+    prefix: str
+    given: dict[str, list[str]] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, _Scope] = field(default_factory=dict)
+    output: str = ""
+
+    def resolve(self, text: str) -> list[str]:
+        """The flat edges that a text means here; the text itself where it means nothing."""
+        head, _, tail = text.partition(".")
+        scope: _Scope | None = self
+        while scope is not None:
+            if head in scope.nodes:
+                return [scope.nodes[head] + (f".{tail}" if tail else "")]
+            if head in scope.stages:
+                return scope.stages[head].inside(tail) or [text]
+            if not tail and head in scope.given and scope.outer is not None:
+                return [flat for given in scope.given[head] for flat in scope.outer.resolve(given)]
+            scope = scope.outer
+        return [text]
+
+    def inside(self, text: str) -> list[str]:
+        """What ``stage`` or ``stage.node`` means, seen from outside the stage."""
+        head, _, tail = (text or self.output).partition(".")
+        if head in self.nodes:
+            return [self.nodes[head] + (f".{tail}" if tail else "")]
+        return self.stages[head].inside(tail) if head in self.stages else []
+
+
+def flatten(nodes: Mapping[str, Any]) -> tuple[list[FlatNode], list[Fault]]:
+    """All nodes of nested stages as one list, edges resolved, and what is wrong with their shape."""
+    faults: list[Fault] = []
+    flat: list[FlatNode] = []
+    root = _Scope(None, "")
+    pending: list[tuple[FlatNode, _Scope, Any]] = []
+    _walk(nodes, root, "nodes", flat, pending, faults)
+    for node, scope, inputs in pending:
+        node.inputs = {
+            str(port): [flat_text for text in texts for flat_text in scope.resolve(text)]
+            for port, texts in _edge_texts(inputs, node.path, faults).items()
+        }
+    _offer(root, flat)
+    return flat, faults
+
+
+def _walk(
+    nodes: Mapping[str, Any],
+    scope: _Scope,
+    path: str,
+    flat: list[FlatNode],
+    pending: list[tuple[FlatNode, _Scope, Any]],
+    faults: list[Fault],
+) -> None:
+    for name, node in nodes.items():
+        at = f"{path}.{name}"
+        if not isinstance(node, Mapping):
+            faults.append(Fault(at, "not a node", "a mapping with op, inputs, params", type(node).__name__))
+            continue
+        keys = STAGE_KEYS if "nodes" in node else NODE_KEYS
+        faults += [
+            Fault(f"{at}.{key}", "unknown key", listing(keys), repr(key), nearest(str(key), keys))
+            for key in node
+            if key not in keys
+        ]
+        if "nodes" in node:
+            _stage(str(name), node, scope, at, flat, pending, faults)
+        elif not isinstance(node.get("op"), str):
+            faults.append(
+                Fault(f"{at}.op", "missing operator", "the name of an operator", repr(node.get("op")))
+            )
+        else:
+            _node(str(name), node, scope, at, flat, pending, faults)
+
+
+def _node(
+    name: str,
+    node: Mapping[str, Any],
+    scope: _Scope,
+    path: str,
+    flat: list[FlatNode],
+    pending: list[tuple[FlatNode, _Scope, Any]],
+    faults: list[Fault],
+) -> None:
+    params = node.get("params") or {}
+    if not isinstance(params, Mapping):
+        faults.append(Fault(f"{path}.params", "not a mapping", "param: value", type(params).__name__))
+        params = {}
+    flat_name = scope.prefix + name
+    scope.nodes[name] = flat_name
+    device, cache = str(node.get("device") or "auto"), str(node.get("cache") or "auto")
+    made = FlatNode(flat_name, path, node["op"], params=dict(params), device=device, cache=cache)
+    flat.append(made)
+    pending.append((made, scope, node.get("inputs")))
+
+
+def _stage(
+    name: str,
+    node: Mapping[str, Any],
+    scope: _Scope,
+    path: str,
+    flat: list[FlatNode],
+    pending: list[tuple[FlatNode, _Scope, Any]],
+    faults: list[Fault],
+) -> None:
+    inner = _Scope(scope, f"{scope.prefix}{name}/", output=str(node.get("output") or ""))
+    scope.stages[name] = inner
+    if not isinstance(node["nodes"], Mapping) or not node["nodes"]:
+        faults.append(
+            Fault(f"{path}.nodes", "not a mapping of named nodes", "name: {op: ...}", repr(node["nodes"]))
+        )
+        return
+    inner.given = _edge_texts(node.get("inputs"), path, faults)
+    start = len(flat)
+    _walk(node["nodes"], inner, f"{path}.nodes", flat, pending, faults)
+    inner.output = inner.output or str(list(node["nodes"])[-1])
+    if not inner.inside(""):
+        expected = listing([*inner.nodes, *inner.stages])
+        faults.append(Fault(f"{path}.output", "no such node in the stage", expected, repr(inner.output)))
+    for made in flat[start:]:
+        made.device = made.device if made.device != "auto" else str(node.get("device") or "auto")
+        made.cache = made.cache if made.cache != "auto" else str(node.get("cache") or "auto")
+
+
+def _edge_texts(inputs: Any, path: str, faults: list[Fault]) -> dict[str, list[str]]:
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, Mapping):
+        faults.append(
+            Fault(f"{path}.inputs", "not a mapping", "port: node or [node, node]", type(inputs).__name__)
+        )
+        return {}
+    texts: dict[str, list[str]] = {}
+    for port, value in inputs.items():
+        items = value if isinstance(value, (list, tuple)) else [value]
+        bad = [item for item in items if not isinstance(item, str)]
+        if value is None:
+            continue
+        if bad:
+            at = f"{path}.inputs.{port}"
+            faults.append(Fault(at, "not an edge", EDGE_FORM, repr(bad[0])))
+        else:
+            texts[str(port)] = list(items)
+    return texts
+
+
+def _offer(scope: _Scope, flat: list[FlatNode]) -> None:
+    by_name = {node.name: node for node in flat}
+    stack = [(scope, "")]
+    while stack:
+        here, prefix = stack.pop()
+        for name, inner in here.stages.items():
+            edges = inner.inside("")
+            target = edges[0].partition(".")[0] if edges else ""
+            if target in by_name:
+                by_name[target].stage_outputs[f"{prefix}{name}"] = edges[0]
+            for node_name, flat_name in inner.nodes.items():
+                by_name[flat_name].stage_outputs[f"{prefix}{name}.{node_name}"] = flat_name
+            stack.append((inner, f"{prefix}{name}."))

@@ -1,0 +1,166 @@
+"""From steps to tasks, as soon as the lengths of the streams that a step reads are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flowsynth.core.errors import RunError
+from flowsynth.core.plan import Step
+from flowsynth.core.streams import (
+    Fold,
+    Map,
+    Reads,
+    Resample,
+    Scan,
+    Source,
+    Span,
+    StreamInfo,
+    Whole,
+    Window,
+    chunk_spans,
+    window_span,
+)
+from flowsynth.executors.tasks import Role, StepRun, Task
+
+#: The lane of operators that read files through a cursor.
+IO_LANE = "io"
+
+
+class Expander:
+    """Makes the tasks of steps and joins them to the tasks they read.
+
+    Args:
+        runs: the steps of the run, by name.
+        chunk: frames in a chunk.
+        probe: length and rate of a source's stream.
+    """
+
+    def __init__(self, runs: dict[str, StepRun], chunk: int, probe: Callable[[Step], StreamInfo]) -> None:
+        self.runs = runs
+        self.chunk = chunk
+        self.probe = probe
+
+    def expand(self, run: StepRun) -> list[Task]:
+        """The tasks of a step, joined to their upstream.
+
+        Raises:
+            RunError: streams that should run in step differ in length, or a source cannot be probed.
+        """
+        kind = run.step.kind
+        run.expanded = True
+        if isinstance(kind, Whole):
+            run.tasks = [self._task(run, 0, Role.WHOLE, None)]
+            self._read_all(run.tasks[0])
+        elif isinstance(kind, Fold):
+            self._fold(run, kind)
+        else:
+            run.info = self._output_info(run)
+            spans = list(self._spans(run, run.info)) or [self._empty(run)]
+            run.tasks = [self._task(run, i, Role.CHUNK, span) for i, span in enumerate(spans)]
+            for task in run.tasks:
+                self._read_span(task)
+                if isinstance(kind, Scan) and task.index:
+                    task.depend(run.tasks[task.index - 1])
+        run.open = len(run.tasks)
+        return run.tasks
+
+    def _task(self, run: StepRun, index: int, role: Role, span: Span | None) -> Task:
+        lane = IO_LANE if run.step.operator.io else run.step.device
+        return Task(run, index, role, span, lane)
+
+    def stream_ports(self, run: StepRun) -> list[tuple[str, StepRun, str]]:
+        """(port, upstream, output) of every edge that is read chunk by chunk."""
+        if isinstance(run.step.kind, (Whole, Source)):
+            return []
+        return [
+            (port, self.runs[step.name], out)
+            for port, _, feeds in run.step.sources
+            if is_streamed(run.step, port)
+            for step, out in feeds
+        ]
+
+    def _infos(self, run: StepRun) -> dict[str, StreamInfo]:
+        infos: dict[str, StreamInfo] = {}
+        for port, upstream, out in self.stream_ports(run):
+            info = upstream.stream_info(out)
+            if info is None:
+                raise RunError(f"nodes.{run.name}.inputs.{port}: {upstream.name} gives no stream")
+            same = infos.setdefault(port, info)
+            if same.length != info.length:
+                raise RunError(f"nodes.{run.name}.inputs.{port}: {same.length} and {info.length} frames")
+        return infos
+
+    def _output_info(self, run: StepRun) -> StreamInfo:
+        kind, operator = run.step.kind, run.step.operator
+        if isinstance(kind, Source):
+            return self.probe(run.step)
+        infos = self._infos(run)
+        lengths = {port: info.length for port, info in infos.items()}
+        if isinstance(kind, (Map, Window, Scan)) and len(set(lengths.values())) > 1:
+            text = ", ".join(f"{port} has {length}" for port, length in lengths.items())
+            raise RunError(f"nodes.{run.name}: inputs must have the same number of frames; {text}")
+        return operator.output_info(infos)
+
+    def _empty(self, run: StepRun) -> Span:
+        ports = {port: (0, 0) for port, _, _ in self.stream_ports(run)}
+        return Span(0, 0, 0, ports)
+
+    def _spans(self, run: StepRun, info: StreamInfo) -> Iterator[Span]:
+        kind = run.step.kind
+        ports = tuple(dict.fromkeys(port for port, _, _ in self.stream_ports(run)))
+        infos = self._infos(run) if isinstance(kind, Resample) else {}
+        for start, stop in chunk_spans(info.length, self.chunk):
+            if isinstance(kind, Window):
+                yield window_span(kind, start, stop, info.length, ports)
+            elif isinstance(kind, Resample):
+                reads: Reads = run.step.operator.reads(start, stop, infos)
+                yield Span(start, stop, info.length, reads.ports, geometry=reads.geometry)
+            else:
+                yield Span(start, stop, info.length, dict.fromkeys(ports, (start, stop)))
+
+    def _fold(self, run: StepRun, kind: Fold) -> None:
+        infos = self._infos(run)
+        length = max((info.length for info in infos.values()), default=0)
+        size = -(-kind.segment // self.chunk) * self.chunk
+        bounds = chunk_spans(length, size) or [(0, 0)]
+        segments = []
+        for i, (start, stop) in enumerate(bounds):
+            span = Span(start, stop, length, dict.fromkeys(infos, (start, stop)))
+            segments.append(self._task(run, i, Role.SEGMENT, span))
+            self._read_span(segments[-1])
+        combine = self._task(run, 0, Role.COMBINE, None)
+        for segment in segments:
+            combine.depend(segment)
+        streamed = {port for port, _, _ in self.stream_ports(run)}
+        self._read_all(combine, skip=streamed)
+        run.tasks = [*segments, combine]
+
+    def _read_all(self, task: Task, skip: set[str] | None = None) -> None:
+        for port, _, feeds in task.run.step.sources:
+            if skip and port in skip:
+                continue
+            for step, _ in feeds:
+                upstream = self.runs[step.name]
+                if upstream.outputs is None:
+                    for other in upstream.tasks if upstream.chunked else upstream.tasks[-1:]:
+                        task.depend(other)
+
+    def _read_span(self, task: Task) -> None:
+        span = task.span
+        streamed = set()
+        for port, upstream, _ in self.stream_ports(task.run):
+            streamed.add(port)
+            if upstream.outputs is None and span is not None and port in span.reads:
+                for other in (
+                    upstream.overlapping(*span.reads[port]) if upstream.chunked else upstream.tasks[-1:]
+                ):
+                    task.depend(other)
+        if task.role is Role.CHUNK:
+            self._read_all(task, skip=streamed)
+
+
+def is_streamed(step: Step, port: str) -> bool:
+    """Whether an input port of a step is read chunk by chunk."""
+    if isinstance(step.kind, (Whole, Source)) or port in step.operator.whole_ports:
+        return False
+    return step.ports.inputs[port].temporal

@@ -1,0 +1,228 @@
+"""What a task reads: the hashes for its key, and the values from memory or from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.codec import temporal_hash, value_type
+from flowsynth.core.keys import whole_hash
+from flowsynth.core.plan import Step
+from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
+from flowsynth.executors.expand import is_streamed
+from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
+from flowsynth.values.tensors import on_device
+
+if TYPE_CHECKING:
+    from flowsynth.cache.store import Cache
+
+
+class MissingError(Exception):
+    """Values that are neither in memory nor on disk: tasks, or planned hits, have to run again."""
+
+    def __init__(self, tasks: Sequence[Task], runs: Sequence[StepRun]) -> None:
+        super().__init__("values are gone")
+        self.tasks = tasks
+        self.runs = runs
+
+
+@dataclass(slots=True)
+class Feed:
+    """One input port of one task.
+
+    Attributes:
+        port: its name.
+        many: a fan-in port.
+        sources: (upstream step, output port) of every edge.
+        reads: the frames to read, or None for all there is.
+    """
+
+    port: str
+    many: bool
+    sources: list[tuple[StepRun, str]]
+    reads: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, task: Task, port: str, many: bool, sources: Sequence[tuple[Step, str]]) -> Feed:
+        """What a task reads on a port."""
+        reads = None
+        if task.span is not None and is_streamed(task.run.step, port):
+            reads = task.span.reads.get(port, (task.span.start, task.span.stop))
+        return cls(port, many, [(task.peer(step), out) for step, out in sources], reads)
+
+
+def _pieces(
+    run: StepRun, out: str, reads: tuple[int, int]
+) -> Iterator[tuple[Task | None, StreamRef, int, int]]:
+    """(task, its stream, first, one past last) for every part of a stream that holds frames to read."""
+    start, stop = reads
+    if run.outputs is not None and not any(task.values for task in run.overlapping(start, stop)):
+        ref = run.outputs[out]
+        if not isinstance(ref, StreamRef):
+            raise TypeError(f"{run.name}.{out} is no stream")
+        yield None, ref, start, stop
+        return
+    for task in run.overlapping(start, stop):
+        part = task.refs[out] if task.refs is not None else None
+        if not isinstance(part, StreamRef):
+            raise TypeError(f"{run.name}.{out} is no stream")
+        offset = task.span.start if task.span is not None else 0
+        low, high = max(start - offset, 0), min(stop - offset, part.length)
+        if low < high or reads[0] == reads[1]:
+            yield task, part, low, high
+
+
+def hashes(task: Task, feeds: Sequence[Feed]) -> list[tuple[str, str]]:
+    """(port, hash) of everything a task reads, in the order of its ports; hidden ports come last."""
+    pairs = []
+    for feed in feeds:
+        if feed.reads is None:
+            pairs.append(
+                (feed.port, whole_hash([whole_ref(run, out) for run, out in feed.sources], feed.many))
+            )
+        else:
+            found = [_range_hash(run, out, feed.reads) for run, out in feed.sources]
+            pairs.append((feed.port, "[" + ",".join(found) + "]" if feed.many else found[0]))
+    for port, tasks in hidden(task):
+        refs: list[Ref] = [other.refs[port] for other in tasks if other.refs is not None]
+        pairs.append((port, whole_hash(refs, many=True)))
+    return pairs
+
+
+def hidden(task: Task) -> list[tuple[str, list[Task]]]:
+    """Hidden ports that a task reads: the state of the chunk before, or the segments of a fold."""
+    if task.role is Role.COMBINE:
+        return [(SEGMENT, [t for t in task.run.tasks if t.role is Role.SEGMENT])]
+    if task.role is Role.CHUNK and task.index and task.run.tasks[task.index - 1] in task.deps:
+        return [(STATE, [task.run.tasks[task.index - 1]])]
+    return []
+
+
+def whole_ref(run: StepRun, out: str) -> Ref:
+    """The reference of all of an output."""
+    if run.outputs is not None:
+        return run.outputs[out]
+    refs = [task.refs[out] for task in run.tasks if task.refs is not None and out in task.refs]
+    streams = [ref for ref in refs if isinstance(ref, StreamRef)]
+    return join_streams(streams) if streams and len(streams) == len(refs) else refs[-1]
+
+
+def _range_hash(run: StepRun, out: str, reads: tuple[int, int]) -> str:
+    frames: list[str] = []
+    first: StreamRef | None = None
+    for _, ref, low, high in _pieces(run, out, reads):
+        first = first or ref
+        frames += [f for chunk, a, b in ref.pieces(low, high) for f in chunk.frames[a:b]]
+    return temporal_hash(first.type, first.meta, first.layout, frames) if first is not None else ""
+
+
+class Gatherer:
+    """Fetches the values that a task reads, and notes those that are gone."""
+
+    def __init__(self, task: Task, cache: Cache) -> None:
+        self.task = task
+        self.cache = cache
+        self.tasks: list[Task] = []
+        self.runs: list[StepRun] = []
+
+    def value(self, run: StepRun, out: str, reads: tuple[int, int] | None) -> Any:
+        """The value of an upstream output, or of some of its frames; None where it is gone."""
+        ref = whole_ref(run, out) if reads is None else None
+        if isinstance(ref, JsonRef):
+            return ref.value
+        if isinstance(ref, ObjectRef):
+            return self._object(run, out, ref)
+        start, stop = reads or (0, ref.length if isinstance(ref, StreamRef) else 0)
+        parts: list[Any] = []
+        for task, stream, low, high in _pieces(run, out, (start, stop)):
+            parts += self._frames(run, task, out, stream, low, high)
+        if not parts or any(part is None for part in parts):
+            return None
+        return type(parts[0]).concat(parts) if len(parts) > 1 else parts[0]
+
+    def hidden_value(self, task: Task, port: str) -> Any:
+        """The value on a hidden port of a task."""
+        ref = task.refs[port] if task.refs is not None else None
+        if isinstance(ref, JsonRef):
+            return ref.value
+        if task.values is not None and port in task.values:
+            return task.values[port]
+        if isinstance(ref, ObjectRef):
+            value = self._load(ref.type, ref.hash)
+        else:
+            stream = ref if isinstance(ref, StreamRef) else None
+            parts = [self._load(stream.type, c.object) for c in stream.chunks] if stream else []
+            value = parts[0].concat(parts) if parts and all(p is not None for p in parts) else None
+        if value is None:
+            self.tasks.append(task)
+        return value
+
+    def _object(self, run: StepRun, out: str, ref: ObjectRef) -> Any:
+        task = run.tasks[-1] if run.tasks else None
+        if task is not None and task.values is not None and out in task.values:
+            return task.values[out]
+        value = self._load(ref.type, ref.hash)
+        if value is None:
+            self._gone(run, [task] if task is not None else [])
+        return value
+
+    def _frames(
+        self, run: StepRun, task: Task | None, out: str, ref: StreamRef, low: int, high: int
+    ) -> list[Any]:
+        held = task.values if task is not None else None
+        if held is not None and out in held:
+            return [held[out].slice(low, high)]
+        pieces: list[tuple[ChunkRef, int, int]] = ref.pieces(low, high)
+        if not pieces and ref.chunks:
+            pieces = [(ref.chunks[0], 0, 0)]
+        parts = []
+        for chunk, first, last in pieces:
+            value = self._load(ref.type, chunk.object)
+            if value is None:
+                self._gone(run, [task] if task is not None else list(run.overlapping(low, high)))
+            parts.append(value.slice(first, last) if value is not None else None)
+        return parts
+
+    def _load(self, codec_name: str, key: str) -> Any:
+        stored = self.cache.get_object(key)
+        cls = value_type(codec_name)
+        if stored is None or (stored.codec_name, stored.codec_version) != (codec_name, cls.codec_version):
+            return None
+        return cls.decode(stored.encoded)
+
+    def _gone(self, run: StepRun, tasks: Sequence[Task]) -> None:
+        if run.expanded:
+            self.tasks += [t for t in tasks if t not in self.tasks]
+        elif run not in self.runs:
+            self.runs.append(run)
+
+
+def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
+    """Everything that a task reads, on the device that it runs on.
+
+    Raises:
+        MissingError: values are gone; says which tasks have to run again.
+    """
+    gatherer = Gatherer(task, cache)
+    inputs: dict[str, Any] = {}
+    for feed in feeds:
+        found = [gatherer.value(run, out, feed.reads) for run, out in feed.sources]
+        inputs[feed.port] = found if feed.many else found[0]
+    for port, tasks in hidden(task):
+        values = [gatherer.hidden_value(other, port) for other in tasks]
+        inputs[port] = values if port == SEGMENT else values[0]
+    if gatherer.tasks or gatherer.runs:
+        raise MissingError(gatherer.tasks, gatherer.runs)
+    device = task.run.step.device
+    if device.partition(":")[0] in ("cpu", "sim"):
+        return inputs
+    return {port: on_device(value, device) for port, value in inputs.items()}
+
+
+def load_output(run: StepRun, out: str, ref: Ref, cache: Cache) -> Any:
+    """The value of a finished step's output, from memory or mapped from the cache; None where it is gone."""
+    probe = Task(run, 0, Role.WHOLE, None, run.step.device)
+    gatherer = Gatherer(probe, cache)
+    reads = (0, ref.length) if isinstance(ref, StreamRef) else None
+    return gatherer.value(run, out, reads)

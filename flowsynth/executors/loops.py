@@ -1,0 +1,86 @@
+"""The executors: who pulls tasks from the scheduler. Serial in this thread, or a worker for every lane."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from flowsynth.executors.expand import IO_LANE
+from flowsynth.executors.scheduler import Scheduler
+from flowsynth.executors.worker import Shared, Worker
+
+#: Signature of an executor: run everything that the scheduler hands out.
+Executor = Callable[[Scheduler, Shared, Sequence[str]], None]
+
+#: How long a wait lasts before it looks whether it was interrupted, in seconds.
+POLL_SECONDS = 0.2
+
+
+def run_serial(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> None:
+    """All tasks in the calling thread, lowest position first.
+
+    Raises:
+        RuntimeError: tasks are left and none can ever become ready (a fault of the engine, never silent).
+    """
+    del lanes
+    worker = Worker(scheduler, shared)
+    while not scheduler.finished:
+        task = scheduler.take()
+        if task is not None:
+            worker.execute(task)
+            continue
+        if not scheduler.parked and not scheduler.finished:
+            raise RuntimeError("the scheduler has tasks left and none is ready")
+        shared.cache.commit()  # others may wait for what this process has finished
+        scheduler.wait(POLL_SECONDS)
+
+
+def run_threads(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> None:
+    """A worker thread for every device, and one for reading files; more than one for the CPU if it has cores.
+
+    Raises:
+        BaseException: whatever a worker did not handle, after all have stopped.
+    """
+    failures: list[BaseException] = []
+    cores = os.cpu_count() or 2
+    wanted = [lane for lane in lanes for _ in range(max(1, cores // 4) if lane == "cpu" else 1)]
+    threads = [
+        threading.Thread(target=_pull, args=(scheduler, shared, lane, failures), name=f"flowsynth-{lane}-{i}")
+        for i, lane in enumerate([*wanted, IO_LANE])
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        while not scheduler.finished:
+            scheduler.wait(POLL_SECONDS)
+    except BaseException:
+        shared.cancelled.set()
+        raise
+    finally:
+        if failures or shared.cancelled.is_set():
+            scheduler.stop()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _pull(scheduler: Scheduler, shared: Shared, lane: str, failures: list[BaseException]) -> None:
+    worker = Worker(scheduler, shared)
+    try:
+        while not scheduler.finished:
+            task = scheduler.take([lane])
+            if task is not None:
+                worker.execute(task)
+                continue
+            if scheduler.parked:
+                shared.cache.commit()
+            scheduler.wait(POLL_SECONDS)
+    except BaseException as error:
+        failures.append(error)
+        shared.cancelled.set()
+        scheduler.stop()
+
+
+EXECUTORS: Mapping[str, Executor] = {"serial": run_serial, "threads": run_threads}

@@ -1,0 +1,323 @@
+"""One scheduler for whole values and for chunks: heaps of ready tasks, a lock, and workers that pull."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from flowsynth.core.errors import FlowsynthError
+from flowsynth.executors.expand import Expander, is_streamed
+from flowsynth.executors.order import assign_positions
+from flowsynth.executors.tasks import Role, State, StepRun, Task
+
+#: How long a task whose lease another process holds is left alone before it is looked up again, in seconds.
+PARK_SECONDS = 0.02
+#: Chunks of each stream that may be ahead of the slowest one.
+AHEAD = 2
+
+
+class Scheduler:
+    """Hands out tasks in depth-first order and learns what became of them.
+
+    No task starts more than a window of positions ahead of the lowest unfinished one, so the number of chunks
+    alive does not grow with the video.
+
+    Args:
+        runs: all steps of the run in topological order, hits included.
+        expander: makes tasks out of steps.
+        on_over: called (outside the lock) with each step when all its tasks are over.
+    """
+
+    def __init__(
+        self, runs: Sequence[StepRun], expander: Expander, on_over: Callable[[StepRun], None]
+    ) -> None:
+        self.runs = {run.name: run for run in runs}
+        self.expander = expander
+        self.on_over = on_over
+        self.changed = threading.Condition()
+        self.stopped = False
+        self.alive = 0
+        self.peak_alive = 0
+        self._ready: dict[str, list[tuple[int, int, Task]]] = {}
+        self._parked: list[tuple[float, float, int, Task]] = []
+        self._order: list[Task] = []
+        self._low = 0
+        self._window = 1 << 60
+        self._count = 0
+        self._left = sum(not run.over for run in runs)
+
+    def start(self) -> None:
+        """Make the first tasks: those of every step that waits for no stream's length."""
+        with self.changed:
+            open_ = [run for run in self.runs.values() if not run.over]
+            for run in open_:
+                run.blockers = sum(1 for _ in self._blocking(run))
+            over = self._expand([run for run in open_ if run.blockers == 0])
+        self._settle(over)
+
+    def lanes(self) -> list[str]:
+        """The lanes that tasks have been put on so far."""
+        return list(self._ready)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do, or the run was stopped."""
+        return self._left == 0 or self.stopped
+
+    def stop(self) -> None:
+        """Hand out nothing more and wake everybody."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+
+    # --- for workers ------------------------------------------------------------------------------------
+
+    def take(self, lanes: Iterable[str] | None = None) -> Task | None:
+        """The ready task of lowest position on some lanes (all unless given); None if there is none now."""
+        with self.changed:
+            if self.finished:
+                return None
+            self._unpark()
+            best: list[tuple[int, int, Task]] | None = None
+            for heap in self._heaps(lanes):
+                while heap and heap[0][2].state is not State.READY:
+                    heapq.heappop(heap)
+                if heap and (best is None or heap[0][:2] < best[0][:2]):
+                    best = heap
+            if best is None or best[0][0] > self._low + self._window:
+                return None
+            task = heapq.heappop(best)[2]
+            task.state = State.RUNNING
+            return task
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Sleep until something changes, a parked task is due, or the time is up."""
+        with self.changed:
+            if self.finished:
+                return
+            if self._parked:
+                due = max(0.001, self._parked[0][0] - time.monotonic())
+                timeout = due if timeout is None else min(timeout, due)
+            self.changed.wait(timeout)
+
+    @property
+    def parked(self) -> bool:
+        """Whether some task waits for another process's lease."""
+        return bool(self._parked)
+
+    def done(self, task: Task) -> None:
+        """A task's references are known (and its values held, if they were made and are needed)."""
+        with self.changed:
+            if task.values is not None and task.users <= 0 and not task.pinned:
+                task.values = None
+            if task.values is not None:
+                self.alive += 1
+                self.peak_alive = max(self.peak_alive, self.alive)
+            over = self._finish(task, State.DONE)
+        self._settle(over)
+
+    def failed(self, task: Task, error: str) -> None:
+        """A task raised: its step fails, its descendants are skipped, everything else goes on."""
+        with self.changed:
+            run = task.run
+            run.failed = run.failed or error
+            over = [*self._finish(task, State.FAILED), *self._cut(run)]
+        self._settle(over)
+
+    def park(self, task: Task, delay: float) -> None:
+        """Another process computes this task's key: look it up again later."""
+        with self.changed:
+            task.state = State.WAITING
+            self._count += 1
+            heapq.heappush(self._parked, (time.monotonic() + delay, delay, self._count, task))
+
+    def requeue(self, task: Task, missing: Sequence[Task], revive: Sequence[StepRun]) -> None:
+        """A task needs values whose objects are gone: their tasks run (again) first.
+
+        Args:
+            task: the task that cannot run yet.
+            missing: finished tasks whose values are neither in memory nor on disk.
+            revive: steps that the plan took for hits and that have to run after all.
+        """
+        with self.changed:
+            task.state = State.WAITING
+            needed = list(missing)
+            for run in revive:
+                needed += self._revive(run, task)
+            for other in needed:
+                other.users += 1
+                task.extra.append(other)
+                if other.values is not None:  # made again meanwhile, for somebody else
+                    continue
+                if other.state is State.DONE:
+                    other.state, other.forced = State.WAITING, True
+                    if other.waiting == 0:
+                        self._push(other)
+                other.forced = True
+                task.wait_for(other)
+            if task.waiting == 0:
+                self._push(task)
+            self.changed.notify_all()
+
+    # --- inside the lock --------------------------------------------------------------------------------
+
+    def _heaps(self, lanes: Iterable[str] | None) -> list[list[tuple[int, int, Task]]]:
+        if lanes is None:
+            return list(self._ready.values())
+        return [self._ready[lane] for lane in lanes if lane in self._ready]
+
+    def _push(self, task: Task) -> None:
+        if task.state is State.FAILED:
+            return
+        task.state = State.READY
+        self._count += 1
+        heapq.heappush(self._ready.setdefault(task.lane, []), (task.position, self._count, task))
+
+    def _unpark(self) -> None:
+        now = time.monotonic()
+        while self._parked and self._parked[0][0] <= now:
+            self._push(heapq.heappop(self._parked)[3])
+
+    def _blocking(self, run: StepRun) -> Iterable[StepRun]:
+        """Upstream steps, one for each edge that keeps a step from being expanded."""
+        for port, _, feeds in run.step.sources:
+            for step, _ in feeds:
+                upstream = self.runs[step.name]
+                streamed = is_streamed(run.step, port) and not upstream.chunked
+                if not (upstream.over if streamed else upstream.expanded or upstream.over):
+                    yield upstream
+
+    def _expand(self, runs: Sequence[StepRun]) -> list[StepRun]:
+        """Expand steps, and those that this unblocks; returns steps that turned out to be over."""
+        fresh: list[Task] = []
+        over: list[StepRun] = []
+        queue = list(runs)
+        for run in queue:
+            if run.over or run.expanded:
+                continue
+            try:
+                fresh += self.expander.expand(run)
+            except FlowsynthError as error:
+                run.failed, run.tasks, run.open = str(error), [], 0
+                run.expanded = True
+                over += [run, *self._cut(run)]
+            queue += self._unblock(run, expanded=True)
+        self._number(fresh)
+        return over
+
+    def _unblock(self, run: StepRun, *, expanded: bool) -> list[StepRun]:
+        """Consumers that an upstream's expansion, or its end, leaves with nothing in the way."""
+        free = []
+        for step in run.step.consumers:
+            consumer = self.runs[step.name]
+            if consumer.over or consumer.expanded:
+                continue
+            for port, _, feeds in consumer.step.sources:
+                streamed = is_streamed(consumer.step, port) and not run.chunked
+                if streamed is not expanded:
+                    consumer.blockers -= sum(1 for upstream, _ in feeds if upstream is run.step)
+            if consumer.blockers == 0:
+                free.append(consumer)
+        return free
+
+    def _number(self, fresh: list[Task]) -> None:
+        ordered = assign_positions(fresh, len(self._order))
+        self._order += ordered
+        streams = {id(t.run) for t in ordered if t.role is Role.CHUNK}
+        if streams:
+            chunked = sum(1 for run in self.runs.values() if run.chunked and run.expanded and not run.over)
+            self._window = AHEAD * max(1, chunked)
+        for task in ordered:
+            if task.waiting == 0:
+                self._push(task)
+        self.changed.notify_all()
+
+    def _revive(self, run: StepRun, needer: Task) -> list[Task]:
+        if not run.expanded:
+            run.settled = False
+            self._left += 1
+            tasks = self.expander.expand(run)
+            for task in tasks:
+                task.position, task.floating = needer.position, True
+                if task.waiting == 0:
+                    self._push(task)
+        if needer.span is None or not run.chunked:
+            return list(run.tasks) if run.chunked else run.tasks[-1:]
+        ranges = list(needer.span.reads.values())
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+        return list(run.overlapping(low, high))
+
+    def _finish(self, task: Task, state: State) -> list[StepRun]:
+        task.state, task.forced = state, False
+        for waiter in task.waiters:
+            waiter.waiting -= 1
+            if waiter.waiting == 0 and waiter.state is State.WAITING:
+                self._push(waiter)
+        task.waiters = []
+        self._release(task)
+        over: list[StepRun] = []
+        if not task.counted:
+            task.counted = True
+            task.run.open -= 1
+            if task.run.open == 0:
+                over.append(task.run)
+        while self._low < len(self._order) and self._order[self._low].state in (State.DONE, State.FAILED):
+            self._low += 1
+        self.changed.notify_all()
+        return over
+
+    def _release(self, task: Task) -> None:
+        """A task is over: what it read may be dropped when nobody else needs it."""
+        deps = [*([] if task.counted else task.deps), *task.extra]
+        task.extra = []
+        for dep in deps:
+            dep.users -= 1
+            if dep.users <= 0 and dep.values is not None and not dep.pinned:
+                dep.values = None
+                self.alive -= 1
+
+    def _cut(self, failed: StepRun) -> list[StepRun]:
+        """End what a failed step leaves without a purpose: its descendants, and what only they needed."""
+        over: list[StepRun] = []
+        queue = [failed]
+        for run in queue:
+            below = [self.runs[step.name] for step in run.step.consumers] if run.failed or run.cut else []
+            above = [self.runs[step.name] for _, _, feeds in run.step.sources for step, _ in feeds]
+            for other in below:
+                if not other.over:
+                    other.skipped = other.cut = True
+                    queue.append(other)
+            for task in run.tasks:
+                if task.state in (State.WAITING, State.READY):
+                    over += self._finish(task, State.FAILED)
+            if not run.tasks and run is not failed:
+                over.append(run)
+            for other in above:
+                if not other.over and self._useless(other):
+                    other.skipped = True
+                    queue.append(other)
+        return over
+
+    def _useless(self, run: StepRun) -> bool:
+        consumers = [self.runs[step.name] for step in run.step.consumers]
+        ended = all(consumer.skipped or consumer.failed for consumer in consumers)
+        return bool(consumers) and ended and not run.step.wanted
+
+    # --- outside the lock -------------------------------------------------------------------------------
+
+    def _settle(self, over: Sequence[StepRun]) -> None:
+        """Steps whose tasks are all over: tell the engine, then expand what that unblocks."""
+        queue = list(over)
+        for run in queue:
+            if run.settled:
+                continue
+            run.settled = True
+            self.on_over(run)
+            with self.changed:
+                self._left -= 1
+                if run.failed:  # also when the engine could not put its chunks together
+                    queue += self._cut(run)
+                queue += self._expand(self._unblock(run, expanded=False))
+                self.changed.notify_all()

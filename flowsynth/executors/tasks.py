@@ -1,0 +1,163 @@
+"""Tasks: one a chunk of a stream, one in all for a whole value; and what a step is while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from flowsynth.core.plan import Step
+from flowsynth.core.refs import Ref, StreamRef
+from flowsynth.core.streams import Fold, Span, StreamInfo, Whole
+
+#: Hidden output ports: a scan's state, and the value of one segment of a fold.
+STATE, SEGMENT = "$state", "$segment"
+
+
+class State(Enum):
+    """Where a task is in its life."""
+
+    WAITING = 0
+    READY = 1
+    RUNNING = 2
+    DONE = 3
+    FAILED = 4
+
+
+class Role(Enum):
+    """What part of its node a task makes."""
+
+    WHOLE = "whole"
+    CHUNK = "chunk"
+    SEGMENT = "segment"
+    COMBINE = "combine"
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One unit of work.
+
+    Attributes:
+        run: the step that it is part of.
+        index: which chunk or segment (0 for whole values).
+        role: what part of the node it makes.
+        span: which frames, for chunks and segments.
+        waiting: upstream tasks that are not done.
+        dependents: tasks that read its values.
+        waiters: those of them that wait for it now.
+        extra: tasks that were run again only for this one.
+        users: dependents that have not finished: its values are dropped when none is left.
+        position: place in the depth-first order; lower runs first.
+        floating: it joined late, at the position of the task that needs it; others do not wait for its turn.
+        counted: it was over once already (a forced task is over twice).
+        pinned: its values stay in memory, since the run must deliver them and no object holds them.
+        forced: run it though its trace is known, because its object is gone and needed.
+        refs: output port -> reference, once known.
+        values: output port -> value, while it is held in memory.
+    """
+
+    run: StepRun
+    index: int
+    role: Role
+    span: Span | None
+    lane: str
+    deps: list[Task] = field(default_factory=list)
+    waiting: int = 0
+    dependents: list[Task] = field(default_factory=list)
+    waiters: list[Task] = field(default_factory=list)
+    extra: list[Task] = field(default_factory=list)
+    users: int = 0
+    position: int = -1
+    floating: bool = False
+    counted: bool = False
+    pinned: bool = False
+    state: State = State.WAITING
+    forced: bool = False
+    computed: bool = False
+    refs: Mapping[str, Ref] | None = None
+    values: dict[str, Any] | None = None
+
+    def peer(self, step: Step) -> StepRun:
+        """The run of another step."""
+        return self.run.peers[step.name]
+
+    def depend(self, other: Task) -> None:
+        """Wait for another task, and keep its values until this one is over."""
+        self.deps.append(other)
+        other.dependents.append(self)
+        other.users += 1
+        self.wait_for(other)
+
+    def wait_for(self, other: Task) -> None:
+        """Not be ready before another task is done."""
+        if other.state is not State.DONE:
+            self.waiting += 1
+            other.waiters.append(self)
+
+
+@dataclass(slots=True, eq=False)
+class StepRun:
+    """A step that takes part in a run.
+
+    Attributes:
+        step: the planned step.
+        peers: all steps of the run, by name.
+        info: length and rate of its output stream, once known.
+        tasks: its tasks, in order; empty until it is expanded.
+        open: tasks that are not over.
+        blockers: edges that must be settled before it can be expanded.
+        outputs: references of its outputs, once all tasks are done (or from the plan, for a hit).
+        failed: why it failed.
+        skipped: it will not run: an input failed, or nobody needs it any more.
+        cut: an input of it failed (directly or further up).
+        settled: its end has been dealt with.
+    """
+
+    step: Step
+    peers: Mapping[str, StepRun]
+    info: StreamInfo | None = None
+    tasks: list[Task] = field(default_factory=list)
+    expanded: bool = False
+    open: int = 0
+    blockers: int = 0
+    outputs: Mapping[str, Ref] | None = None
+    failed: str = ""
+    skipped: bool = False
+    cut: bool = False
+    settled: bool = False
+    started: bool = False
+    seconds: float = 0.0
+    hits: int = 0
+    computed: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.step.name
+
+    @property
+    def chunked(self) -> bool:
+        """Whether its output comes in chunks."""
+        return not isinstance(self.step.kind, (Whole, Fold))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left to do."""
+        return self.outputs is not None or bool(self.failed) or self.skipped
+
+    def overlapping(self, start: int, stop: int) -> Iterator[Task]:
+        """Its chunk tasks that make some of frames ``start`` to ``stop``."""
+        if not self.tasks or self.tasks[0].span is None:
+            yield from self.tasks
+            return
+        size = max(1, self.tasks[0].span.count)
+        yield from self.tasks[start // size : max(-(-stop // size), start // size + 1)]
+
+    def stream_info(self, port: str) -> StreamInfo | None:
+        """Length and rate of what a port gives, as far as is known."""
+        if self.outputs is not None:
+            ref = self.outputs[port]
+            return ref.info if isinstance(ref, StreamRef) else None
+        return self.info

@@ -1,0 +1,219 @@
+"""What happens to one task: its key, a look into the cache, a lease, inputs, the operator, results."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import CancelledError, FlowsynthError
+from flowsynth.core.events import Observer
+from flowsynth.core.refs import Ref, Trace, objects_of
+from flowsynth.core.streams import Scan
+from flowsynth.executors.expand import is_streamed
+from flowsynth.executors.inputs import Feed, MissingError, gather, hashes, whole_ref
+from flowsynth.executors.results import references, store, worth_storing
+from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
+from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
+
+if TYPE_CHECKING:
+    from flowsynth.cache.store import Cache
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all workers of a run use.
+
+    Attributes:
+        cache: the cache.
+        observer: hears what happens.
+        context: node, device -> a context for the operator.
+        models: names of models -> the values that model ports get.
+        cancelled: set to end the run.
+        debug: keep tracebacks in error messages.
+    """
+
+    cache: Cache
+    observer: Observer
+    context: Callable[[str, str], RunContext]
+    models: Callable[[Sequence[str], bool], Any]
+    cancelled: threading.Event
+    debug: bool = False
+
+
+class Worker:
+    """Runs tasks that a scheduler hands out. One a thread."""
+
+    def __init__(self, scheduler: Scheduler, shared: Shared) -> None:
+        self.scheduler = scheduler
+        self.shared = shared
+
+    def execute(self, task: Task) -> None:
+        """Bring one task as far as it gets: done, failed, parked, or back in the queue."""
+        try:
+            self._execute(task)
+        except CancelledError:
+            self.scheduler.stop()
+        except Exception as error:
+            self.scheduler.failed(task, self._message(task, error))
+
+    def _message(self, task: Task, error: Exception) -> str:
+        text = str(error) or type(error).__name__
+        if not isinstance(error, FlowsynthError):
+            text = f"{type(error).__name__}: {text}"
+        if self.shared.debug:
+            text += "\n" + traceback.format_exc()
+        return text if text.startswith((task.run.name, "nodes.")) else f"{task.run.name}: {text}"
+
+    def _execute(self, task: Task) -> None:
+        run, cache = task.run, self.shared.cache
+        feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
+        pairs = hashes(task, feeds)
+        key = self._key(task, pairs)
+        kept = run.step.kept
+        if kept and not task.forced and self._hit(task, key):
+            return
+        leased = False
+        if kept:
+            leased = cache.leases.try_acquire(key)
+            if not leased:
+                self.scheduler.park(task, PARK_SECONDS)
+                return
+            if not task.forced and self._hit(task, key):
+                cache.leases.release([key])
+                return
+        try:
+            self._compute(task, key, feeds, pairs)
+            leased = False  # the cache gives it back with the commit
+        finally:
+            if leased:
+                cache.leases.release([key])
+
+    def _key(self, task: Task, pairs: Sequence[tuple[str, str]]) -> str:
+        static = task.run.step.static
+        if static is None:
+            raise FlowsynthError(f"{task.run.name} was not planned")
+        span: Json = None
+        if task.span is not None:
+            span = [task.role.value, task.span.identity(static.positional)]
+        elif task.role is Role.COMBINE:
+            span = task.role.value
+        return static.key(pairs, span)
+
+    def _hit(self, task: Task, key: str) -> bool:
+        row = self.shared.cache.lookup(key)
+        trace = Trace.from_bytes(row) if row is not None else None
+        if trace is None or (task.run.step.wanted and not self._there(trace)):
+            return False
+        task.refs = trace.outputs
+        task.run.hits += 1
+        self._finished(task, "hit")
+        return True
+
+    def _there(self, trace: Trace) -> bool:
+        """Whether the objects of a result are in the store: the run must deliver them."""
+        has = self.shared.cache.objects.has
+        return all(has(name) for ref in trace.outputs.values() for name in objects_of(ref))
+
+    def _finished(self, task: Task, status: Any) -> None:
+        run = task.run
+        total = len(run.tasks)
+        self.scheduler.done(task)
+        if task.role is not Role.WHOLE:
+            self.shared.observer.task_finished(run.name, status, run.hits + run.computed, total)
+
+    def _compute(self, task: Task, key: str, feeds: Sequence[Feed], pairs: Sequence[tuple[str, str]]) -> None:
+        run, cache = task.run, self.shared.cache
+        try:
+            inputs = gather(task, feeds, cache)
+        except MissingError as missing:
+            cache.leases.release([key] if run.step.kept else [])
+            self.scheduler.requeue(task, missing.tasks, missing.runs)
+            return
+        if not run.started:
+            run.started = True
+            self.shared.observer.node_started(run.name, run.step.device)
+        context = self._context(task, inputs.pop(STATE, None))
+        start = time.perf_counter()
+        values = self._call(task, context, inputs)
+        seconds = time.perf_counter() - start
+        run.notes += [note for note in context.notes if note not in run.notes]
+        refs, encoded = references(run.step, values)
+        keep = worth_storing(task, refs, seconds)
+        stored = {port: store(cache, refs[port], encoded[port], seconds) for port in encoded if keep}
+        if run.step.kept:
+            why = run.step.static.why(pairs) if run.step.static is not None else {}
+            cache.record(key, Trace(refs, seconds, why).to_bytes(), seconds)
+        held = {port: value for port, value in values.items() if port in encoded}
+        on_disk = keep and all(stored.values())
+        if task.counted and task.refs != refs:
+            self._changed(task, refs)
+        task.refs, task.computed = refs, True
+        task.values = None if not held or (on_disk and not _read_soon(task)) else held
+        task.pinned = bool(run.step.wanted) and bool(held) and not on_disk
+        run.computed += 1
+        run.seconds += seconds
+        self._finished(task, "computed")
+
+    def _changed(self, task: Task, refs: Mapping[str, Ref]) -> None:
+        """A task that ran again gave other bytes: what is read from now on is the new result."""
+        run = task.run
+        run.notes.append("not deterministic: running it again gave another result")
+        task.refs = refs
+        if run.outputs is not None:
+            run.outputs = None
+            run.outputs = {port: whole_ref(run, port) for port in run.step.ports.outputs}
+
+    def _context(self, task: Task, state: Any) -> RunContext:
+        run, observer = task.run, self.shared.observer
+        context = self.shared.context(run.name, run.step.device)
+        context.span, context.state = task.span, state
+        context.cancelled = self.shared.cancelled
+        context.on_progress = lambda step, total: observer.node_progress(run.name, step, total)
+        context.check_cancelled()
+        return context
+
+    def _call(self, task: Task, context: RunContext, inputs: dict[str, Any]) -> dict[str, Any]:
+        step = task.run.step
+        operator = step.operator
+        inputs.update(
+            (port, self.shared.models(names, step.ports.inputs[port].many))
+            for port, names in step.models.items()
+        )
+        if task.role is Role.SEGMENT:
+            return {SEGMENT: operator.segment(context, **inputs)}
+        if task.role is Role.COMBINE:
+            parts = inputs.pop(SEGMENT)
+            return named_outputs(task.run, operator.combine(context, parts, **inputs))
+        values = named_outputs(task.run, operator.run(context, **inputs))
+        if isinstance(step.kind, Scan):
+            values[STATE] = context.state
+        return values
+
+
+def named_outputs(run: StepRun, result: Any) -> dict[str, Any]:
+    """What an operator returned, by output port."""
+    ports = run.step.ports
+    if not ports.many_outputs:
+        return dict.fromkeys(ports.outputs, result)
+    return {port: getattr(result, port) for port in ports.outputs}
+
+
+def _read_soon(task: Task) -> bool:
+    """Whether to keep values in memory though they are on disk: not where all of a stream is needed."""
+    return task.role is not Role.CHUNK or any(d.role is Role.CHUNK for d in task.dependents)
+
+
+def _sources(task: Task) -> list[tuple[str, bool, Any]]:
+    """The input ports that a task reads: a segment only streams, what combines segments only the rest."""
+    step = task.run.step
+    if task.role is Role.SEGMENT:
+        return [s for s in step.sources if is_streamed(step, s[0])]
+    if task.role is Role.COMBINE:
+        return [s for s in step.sources if not is_streamed(step, s[0])]
+    return step.sources

@@ -1,0 +1,141 @@
+"""Animated GIF and WebP from lossless segments."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.media.codecs import EncodeSettings
+from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.probe import open_input, video_stream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av.video.frame import VideoFrame
+
+
+def write_animation(segments: Sequence[str | os.PathLike[str]], path: Path, settings: EncodeSettings) -> int:
+    """Encodes lossless segments as one animation that repeats forever; returns the number of frames.
+
+    GIF gets one palette for the whole clip, made from all its frames, and ordered dithering, which
+    doesn't shimmer from frame to frame; its times are rounded to 1/100 s without drift.
+
+    Raises:
+        EncodeSettingsError: No segment, or more than 50 frames a second in a GIF, which players slow down.
+    """
+    if settings.codec == "gif" and settings.fps > 50:
+        raise EncodeSettingsError(path, "at most 50 frames per second in a GIF", f"{float(settings.fps):g}")
+    frames = _frames(segments, settings.fps)
+    if settings.codec == "gif":
+        frames = _with_palette(frames, _palette(_frames(segments, settings.fps)))
+    return _encode(frames, path, settings)
+
+
+def _frames(segments: Sequence[str | os.PathLike[str]], fps: Fraction) -> Iterator[VideoFrame]:
+    count = 0
+    for segment in segments:
+        with open_input(segment) as container:
+            for frame in container.decode(video_stream(container, segment)):
+                frame.pts, frame.time_base = count, 1 / fps
+                count += 1
+                yield frame
+
+
+def _graph(frame: VideoFrame, *filters: tuple[str, str]) -> Any:
+    """A chain of filters for frames like ``frame``; one thread, so that the bits never vary."""
+    from av.filter import Graph
+
+    graph: Any = Graph()
+    graph.threads = 1
+    last = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    for name, options in filters:
+        following = graph.add(name, options)
+        last.link_to(following)
+        last = following
+    last.link_to(graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _palette(frames: Iterator[VideoFrame]) -> VideoFrame:
+    """256 colours for the whole clip."""
+    graph: Any = None
+    for frame in frames:
+        graph = graph or _graph(frame, ("palettegen", "stats_mode=full:reserve_transparent=0"))
+        graph.push(frame)
+    if graph is None:
+        raise EncodeSettingsError("gif", "at least one frame to encode", "none")
+    graph.push(None)
+    palette: VideoFrame = graph.pull()
+    return palette
+
+
+def _with_palette(frames: Iterator[VideoFrame], palette: VideoFrame) -> Iterator[VideoFrame]:
+    """Each frame in the palette's colours (Bayer's ordered dithering)."""
+    from av.filter import Graph
+
+    graph: Any = None
+    for frame in frames:
+        if graph is None:
+            graph = Graph()
+            graph.threads = 1
+            base = frame.time_base
+            pictures = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=base
+            )
+            colours = graph.add_buffer(width=16, height=16, format=palette.format, time_base=base)
+            use = graph.add("paletteuse", "dither=bayer:bayer_scale=3")
+            pictures.link_to(use, 0, 0)
+            colours.link_to(use, 0, 1)
+            use.link_to(graph.add("buffersink"))
+            graph.configure()
+            palette.pts, palette.time_base = 0, base
+            colours.push(palette)
+            colours.push(None)
+            source = pictures
+        source.push(frame)
+        yield from _drain(graph)
+    if graph is not None:
+        source.push(None)
+        yield from _drain(graph)
+
+
+def _drain(graph: Any) -> Iterator[VideoFrame]:
+    """Every frame that is ready."""
+    import av
+
+    with contextlib.suppress(av.BlockingIOError, av.EOFError):
+        while True:
+            yield graph.pull()
+
+
+def _encode(frames: Iterator[VideoFrame], path: Path, settings: EncodeSettings) -> int:
+    import av
+    from av.codec.context import Flags
+
+    count = 0
+    container_options = {"fflags": "+bitexact", "loop": "0"}
+    with av.open(str(path), "w", options=container_options) as output:
+        stream: Any = None
+        for frame in frames:
+            if stream is None:
+                rate = settings.fps.limit_denominator(1_000_000)
+                stream = output.add_stream(settings.spec.encoder, rate=rate, options=settings.options)
+                stream.width, stream.height = frame.width, frame.height
+                stream.pix_fmt = settings.pixel_format
+                stream.codec_context.time_base = 1 / rate
+                stream.codec_context.thread_count = 1
+                stream.codec_context.flags |= Flags.bitexact
+            frame.pts, frame.time_base = count, 1 / settings.fps
+            output.mux(stream.encode(frame))
+            count += 1
+        if stream is None:
+            raise EncodeSettingsError(path, "at least one frame to encode", "none")
+        output.mux(stream.encode(None))
+    return count

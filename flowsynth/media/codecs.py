@@ -1,0 +1,177 @@
+"""Video codecs by the names people use, and what each needs to encode the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from flowsynth.media.errors import EncodeSettingsError
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.stream import Stream
+
+Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "gif", "webp"]
+
+#: Names of presets, fastest first; x264 and x265 use them as they are, others map them to numbers.
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """One codec.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        suffixes: File suffixes whose container takes it, the usual one first.
+        pixel_format: Default pixel format.
+        crf: (lowest, highest, default) quality number, lower is better; None where there is none.
+        options: (crf, preset) -> the encoder's options. Threads are fixed in number, since they shape
+            the stream; whatever follows the number of processors is off.
+        threads: Encoder threads, the same on every machine.
+        segmented: Whether segments are encoded on their own; else they are kept lossless until the end.
+    """
+
+    encoder: str
+    suffixes: tuple[str, ...]
+    pixel_format: str
+    crf: tuple[int, int, int] | None
+    options: Callable[[int, str], Mapping[str, str]]
+    threads: int = 1
+    segmented: bool = True
+
+
+def _x265(crf: int, preset: str) -> dict[str, str]:
+    # Wavefront threads follow the machine's processors and change the bits: frame threads only. Weighted
+    # prediction reads memory it never wrote (seen as other bits from run to run on flashing clips): off.
+    steady = "log-level=error:info=0:pools=none:frame-threads=2:open-gop=0:weightp=0"
+    return {"crf": str(crf), "preset": preset, "x265-params": steady}
+
+
+def _vp9(crf: int, preset: str) -> dict[str, str]:
+    speed = {"ultrafast": 8, "superfast": 7, "veryfast": 6, "faster": 5, "fast": 5, "medium": 4, "slow": 2}
+    chosen = speed.get(preset, 1)
+    deadline = "realtime" if chosen > 5 else "good"
+    return {"crf": str(crf), "b": "0", "deadline": deadline, "cpu-used": str(chosen), "row-mt": "0"}
+
+
+def _av1(crf: int, preset: str) -> dict[str, str]:
+    speed = 12 - PRESETS.index(preset)
+    return {"crf": str(crf), "preset": str(speed), "svtav1-params": "lp=2"}
+
+
+def _ffv1(crf: int, preset: str) -> dict[str, str]:
+    del crf, preset
+    return {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+
+
+def _gif(crf: int, preset: str) -> dict[str, str]:
+    del crf, preset
+    return {}
+
+
+def _webp(crf: int, preset: str) -> dict[str, str]:
+    effort = min(6, PRESETS.index(preset))
+    return {"quality": str(100 - 2 * crf), "compression_level": str(effort), "lossless": "0", "loop": "0"}
+
+
+def _x264(crf: int, preset: str) -> dict[str, str]:
+    # Its vector code for macroblock trees reads past a row whose number of macroblocks isn't a multiple
+    # of 8, and other bits follow from run to run; "cpu-independent" takes the plain code there.
+    return {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
+
+
+_MP4, _MKV = (".mp4", ".mov", ".mkv"), (".mkv", ".mov", ".avi")
+
+CODECS: dict[Codec, CodecSpec] = {
+    "h264": CodecSpec("libx264", _MP4, "yuv420p", (0, 51, 18), _x264, threads=4),
+    "h265": CodecSpec("libx265", _MP4, "yuv420p", (0, 51, 22), _x265, threads=4),
+    "vp9": CodecSpec("libvpx-vp9", (".webm", ".mkv", ".mp4"), "yuv420p", (0, 63, 28), _vp9, threads=2),
+    "av1": CodecSpec("libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", (0, 63, 28), _av1, threads=2),
+    "ffv1": CodecSpec("ffv1", _MKV, "bgr0", None, _ffv1, threads=4),
+    "gif": CodecSpec("gif", (".gif",), "pal8", None, _gif, segmented=False),
+    "webp": CodecSpec("libwebp_anim", (".webp",), "yuv420p", (0, 50, 10), _webp, segmented=False),
+}
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How to encode a video.
+
+    Attributes:
+        fps: Frames per second, exact.
+        codec: One of :data:`CODECS`.
+        crf: Quality number of the codec (lower is better and larger); None for its default.
+        preset: Effort, one of :data:`PRESETS`.
+        pixel_format: FFmpeg's name; empty for the codec's own.
+        suffix: Container by file suffix; empty for the codec's usual one.
+        faststart: Whether an MP4's index goes to its front, so that playing starts before all is loaded.
+    """
+
+    fps: Fraction
+    codec: Codec = "h264"
+    crf: int | None = None
+    preset: str = "medium"
+    pixel_format: str = ""
+    suffix: str = ""
+    faststart: bool = True
+
+    def __post_init__(self) -> None:
+        """Fills the codec's defaults in and refuses what it can't do.
+
+        Raises:
+            EncodeSettingsError: Unknown codec or preset, crf out of range, container of another codec.
+        """
+        from flowsynth.core.errors import listing
+
+        spec = CODECS.get(self.codec)
+        if spec is None:
+            raise EncodeSettingsError("codec", listing(CODECS), repr(self.codec))
+        object.__setattr__(self, "pixel_format", self.pixel_format or spec.pixel_format)
+        object.__setattr__(self, "suffix", (self.suffix or spec.suffixes[0]).lower())
+        if self.suffix not in spec.suffixes:
+            raise EncodeSettingsError("suffix", f"{' or '.join(spec.suffixes)} for {self.codec}", self.suffix)
+        if self.preset not in PRESETS:
+            raise EncodeSettingsError("preset", ", ".join(PRESETS), repr(self.preset))
+        if self.fps <= 0:
+            raise EncodeSettingsError("fps", "a rate above 0", str(self.fps))
+        if self.crf is not None:
+            if spec.crf is None:
+                raise EncodeSettingsError("crf", f"none: {self.codec} has no quality number", str(self.crf))
+            if not spec.crf[0] <= self.crf <= spec.crf[1]:
+                expected = f"{spec.crf[0]} to {spec.crf[1]} for {self.codec}"
+                raise EncodeSettingsError("crf", expected, str(self.crf))
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The codec's facts."""
+        return CODECS[self.codec]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Options for the encoder."""
+        crf = self.crf if self.crf is not None else (self.spec.crf or (0, 0, 0))[2]
+        return dict(self.spec.options(crf, self.preset))
+
+
+def container_options(suffix: str, faststart: bool) -> dict[str, str]:
+    """Muxer options: nothing in the file that depends on when or by which version it was written."""
+    options = {"fflags": "+bitexact"}
+    if suffix in (".mp4", ".mov"):
+        options["movflags"] = "+use_metadata_tags" + ("+faststart" if faststart else "")
+    return options
+
+
+def copy_stream(output: OutputContainer, template: Stream) -> Any:
+    """Adds a stream to which packets of ``template`` can be copied as they are.
+
+    Raises:
+        ValueError: The container doesn't take the codec.
+    """
+    # "Opaque": taken from the decoder, since a codec may have no encoder of the same name (dav1d's AV1).
+    stream = output.add_stream_from_template(template, opaque=True)
+    if template.codec_context.name == "hevc" and output.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = "hvc1"  # Apple's players take no other
+    return stream

@@ -1,0 +1,183 @@
+"""Reading and writing single pictures."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flowsynth.media.atomic import write_bytes
+from flowsynth.media.colour import blend, to_rgb
+from flowsynth.media.errors import (
+    EncodeSettingsError,
+    NotMediaError,
+    PictureTooLargeError,
+    TruncatedMediaError,
+    require_file,
+)
+from flowsynth.media.provenance import embed_in_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = npt.NDArray[Any]
+PictureFormat = Literal["png", "jpeg", "webp"]
+
+#: Pixels a picture may have: 16384 x 8192. A few kilobytes of PNG can claim far more than memory holds.
+MAX_PIXELS = 1 << 27
+
+#: File suffixes read as pictures.
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga"}
+)
+SUFFIXES: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+
+def read_picture(
+    path: str | os.PathLike[str],
+    *,
+    background: tuple[int, int, int] = (255, 255, 255),
+    deep: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Array:
+    """Reads a picture as it is meant to be seen.
+
+    EXIF orientation is applied, grey becomes three equal channels, alpha is laid over ``background``,
+    an animation gives its first frame, 16 bits are rounded to 8 unless ``deep``.
+
+    Args:
+        path: A PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or TGA file.
+        background: RGB behind transparent pixels.
+        deep: uint16 for pictures of 16 bits.
+        max_pixels: Refuse larger ones before decoding.
+
+    Returns:
+        (H, W, 3), uint8, or uint16 for a deep picture.
+
+    Raises:
+        MediaNotFoundError: No such file.
+        NotMediaError: A folder, or no picture.
+        PictureTooLargeError: More than ``max_pixels``.
+        TruncatedMediaError: The file ends inside the picture.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    file = require_file(path, "a picture file")
+    with warnings.catch_warnings():
+        # Our own limit is below; Pillow's first one is a mere warning.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(file) as picture:
+                if picture.width * picture.height > max_pixels:
+                    raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
+                if picture.format == "PNG" and deep and (wide := _deep_png(file, background)) is not None:
+                    return wide
+                upright = ImageOps.exif_transpose(picture)
+                return _pixels(upright, background, deep, path)
+        except UnidentifiedImageError as error:
+            raise NotMediaError(path, "a picture file", "data in no known picture format") from error
+        except Image.DecompressionBombError as error:
+            raise _too_large(path, "more", max_pixels) from error
+        except (OSError, SyntaxError, EOFError) as error:
+            raise TruncatedMediaError(
+                path, "a whole picture", f"damaged or missing data ({error})"
+            ) from error
+
+
+def _too_large(path: str | os.PathLike[str], found: str, limit: int) -> PictureTooLargeError:
+    return PictureTooLargeError(path, f"a picture of at most {limit:,} pixels", found)
+
+
+def _pixels(
+    picture: Image, background: tuple[int, int, int], deep: bool, path: str | os.PathLike[str]
+) -> Array:
+    if picture.mode.startswith("I"):
+        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
+        grey = grey.astype(np.uint16) if deep else ((grey + 128) // 257).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    if picture.mode == "F":
+        raise NotMediaError(path, "a picture of whole numbers", "floating-point samples")
+    if picture.has_transparency_data:
+        return blend(np.asarray(picture.convert("RGBA")), background)
+    return np.array(picture.convert("RGB"))
+
+
+def _deep_png(file: Path, background: tuple[int, int, int]) -> Array | None:
+    """16-bit colour, which Pillow cuts to 8 bits; None for an 8-bit PNG."""
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    with av.open(f"file:{file}", "r") as container:
+        frame = next(container.decode(video=0))
+    if max(component.bits for component in frame.format.components) <= 8:
+        return None
+    return to_rgb(frame, VideoReformatter(), deep=True, background=background)
+
+
+def encode_picture(
+    image: Array, format: PictureFormat = "png", *, quality: int = 95, text: str = ""
+) -> bytes:
+    """Encodes a picture; equal pixels give equal bytes.
+
+    Args:
+        image: (H, W, C): uint8 with 1, 3 or 4 channels (4 not for JPEG), or uint16 with 3 for PNG.
+        format: PNG and WebP at quality 100 are lossless.
+        quality: 1 to 100, for JPEG and WebP.
+        text: Kept inside the file, see :mod:`flowsynth.media.provenance`.
+
+    Raises:
+        EncodeSettingsError: A shape or type that the format can't hold.
+    """
+    from PIL import Image
+
+    channels = image.shape[2] if image.ndim == 3 else 0
+    if image.dtype == np.uint16 and format == "png" and channels == 3:
+        data = _encode_deep_png(image)
+    elif image.dtype == np.uint8 and channels in ((1, 3) if format == "jpeg" else (1, 3, 4)):
+        picture = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if channels == 1 else image))
+        buffer = io.BytesIO()
+        picture.save(buffer, format=format.upper(), **_save_options(format, quality))
+        data = buffer.getvalue()
+    else:
+        expected = "uint8 pictures with 1, 3 or 4 channels (JPEG 1 or 3), or uint16 with 3 as PNG"
+        raise EncodeSettingsError(format, expected, f"{image.dtype} of shape {image.shape}")
+    return embed_in_picture(data, text) if text else data
+
+
+def _save_options(format: PictureFormat, quality: int) -> dict[str, Any]:
+    if format == "png":
+        return {"compress_level": 6}
+    if format == "jpeg":
+        return {"quality": quality, "subsampling": 0 if quality >= 90 else 2}
+    return {"quality": quality, "method": 4, "lossless": quality == 100, "exact": True}
+
+
+def _encode_deep_png(image: Array) -> bytes:
+    from av import CodecContext, VideoFrame
+
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb48le").reformat(format="rgb48be")
+    encoder: Any = CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb48be"
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+def write_picture(path: str | os.PathLike[str], image: Array, *, quality: int = 95, text: str = "") -> None:
+    """Writes a picture atomically in the format of its suffix (.png, .jpg, .jpeg or .webp).
+
+    Raises:
+        EncodeSettingsError: Another suffix, or pixels that the format can't hold.
+        MediaWriteError: The file can't be written.
+    """
+    suffix = Path(path).suffix.lower()
+    formats: dict[str, PictureFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+    if suffix not in formats:
+        raise EncodeSettingsError(path, f"a name ending in {', '.join(formats)}", repr(suffix))
+    write_bytes(path, encode_picture(image, formats[suffix], quality=quality, text=text))

@@ -1,0 +1,60 @@
+"""Exact rates and instants from what users write."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+#: Nominal rates of NTSC material; 29.97 and 23.976 are roundings of these times 1000/1001.
+_NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
+
+_FRAMES = re.compile(r"^\s*(\d+)\s*f(rames?)?\s*$")
+_CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)\s*$")
+
+
+def parse_fps(value: float | str | Fraction) -> Fraction:
+    """Reads a frame rate: ``12``, ``29.97``, ``"30000/1001"``.
+
+    A decimal within 0.002 of an NTSC rate is that rate exactly (29.97 is 30000/1001), since the
+    written decimal is a rounding of it.
+
+    Raises:
+        ValueError: Not a positive finite number.
+    """
+    if isinstance(value, Fraction):
+        rate = value
+    else:
+        try:
+            rate = Fraction(str(value).strip())
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(
+                f'expected frames per second such as 12 or "30000/1001", given {value!r}'
+            ) from error
+        if not (isinstance(value, int) or "/" in str(value)):
+            rate = next((ntsc for ntsc in _NTSC if abs(ntsc - rate) < Fraction(1, 500)), rate)
+    if rate <= 0:
+        raise ValueError(f"expected frames per second above 0, given {value!r}")
+    return rate
+
+
+def parse_instant(value: float | str | Fraction) -> Fraction | int:
+    """Reads an instant: a number is seconds, ``"36f"`` the frame 36, ``"1:02.5"`` a clock time.
+
+    Returns:
+        Seconds as a Fraction, or a frame's index as an int.
+
+    Raises:
+        ValueError: Negative, or in none of these forms.
+    """
+    text = str(value)
+    if match := _FRAMES.match(text):
+        return int(match[1])
+    if match := _CLOCK.match(text):
+        return int(match[1] or 0) * 3600 + int(match[2]) * 60 + Fraction(match[3])
+    try:
+        seconds = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f'expected seconds, "36f" or "1:02.5", given {value!r}') from error
+    if seconds < 0:
+        raise ValueError(f"expected an instant of 0 or later, given {value!r}")
+    return seconds

@@ -1,0 +1,146 @@
+"""Runs of frames of a video file at a chosen rate and size."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowsynth.media.colour import to_rgb
+from flowsynth.media.cursor import FrameCursor
+from flowsynth.media.errors import MediaRangeError
+from flowsynth.media.geometry import Resample, fit, orient, target_size
+from flowsynth.media.probe import VideoInfo, probe
+from flowsynth.media.timeline import Timeline, make_timeline
+
+Array = npt.NDArray[Any]
+#: Pixels of a side; more is a typing mistake rather than a picture.
+_LARGEST_SIDE = 32_768
+
+
+class VideoReader:
+    """A seekable view of a video: a range of it, at a constant rate, at a size.
+
+    The same frames have the same bits whether read in one go, in chunks, or in any order. Rotation
+    metadata and non-square pixels are applied, grey becomes RGB, alpha is laid over ``background``.
+
+    Attributes:
+        info: The probed file.
+        timeline: Which source frame each output frame shows.
+        width: Width of the output in pixels.
+        height: Height of the output in pixels.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | str | Fraction = 0,
+        end: float | str | Fraction | None = None,
+        max_frames: int | None = None,
+        fps: float | str | Fraction | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        resample: Resample = "lanczos",
+        background: tuple[int, int, int] = (255, 255, 255),
+        deep: bool = False,
+        info: VideoInfo | None = None,
+    ) -> None:
+        """Opens a view; nothing is decoded before the first ``read``.
+
+        Args:
+            path: A video file.
+            start: Where to begin: seconds, a source frame (``"36f"``) or a clock time (``"1:02.5"``).
+            end: Where to stop, exclusive, in the same forms.
+            max_frames: At most this many output frames.
+            fps: Output rate; resampled by timestamps. The source's own where not given (its average
+                where it varies, so that time still runs true).
+            width: Output width; alone, the height follows the aspect, in even numbers.
+            height: Output height; with ``width``, the centre is cropped to the aspect first.
+            resample: Filter of the resize.
+            background: RGB behind transparent pixels.
+            deep: uint16 frames for sources of more than 8 bits.
+            info: The result of :func:`probe` where it is known already.
+
+        Raises:
+            MediaError: As :func:`probe`, or an empty range, or a size out of range.
+        """
+        self.info = probe(path) if info is None else info
+        self.timeline: Timeline = make_timeline(
+            self.info, start=start, end=end, max_frames=max_frames, fps=fps
+        )
+        shown = (self.info.width, self.info.height)
+        self.width, self.height = _checked_size(self.info.path, target_size(shown, width, height))
+        self.dtype = np.dtype(np.uint16 if deep and self.info.bit_depth > 8 else np.uint8)
+        self._path = str(path)
+        self._resample: Resample = resample
+        self._background = background
+        self._cursor: FrameCursor | None = None
+        self._last: tuple[int, Array] | None = None
+
+    @property
+    def fps(self) -> Fraction:
+        """Output frames per second."""
+        return self.timeline.fps
+
+    def __len__(self) -> int:
+        return self.timeline.count
+
+    def read(self, begin: int = 0, end: int | None = None) -> Array:
+        """Decodes the output frames ``begin`` to ``end`` (exclusive).
+
+        Returns:
+            (T, H, W, 3), uint8, or uint16 for a deep source.
+
+        Raises:
+            MediaRangeError: The run isn't inside the view.
+            TruncatedMediaError: The file ends before a frame that its index promised.
+            DecodeError: A frame is damaged.
+        """
+        stop = len(self) if end is None else end
+        if not 0 <= begin < stop <= len(self):
+            raise MediaRangeError(self._path, f"frames within 0 to {len(self)}", f"{begin} to {stop}")
+        frames = np.empty((stop - begin, self.height, self.width, 3), self.dtype)
+        for k in range(begin, stop):
+            frames[k - begin] = self._picture(self.timeline.source_index(k))
+        return frames
+
+    def close(self) -> None:
+        """Closes the file; a later ``read`` opens it again."""
+        if self._cursor is not None:
+            self._cursor.close()
+            self._cursor = None
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _picture(self, index: int) -> Array:
+        if self._last is not None and self._last[0] == index:
+            return self._last[1]
+        if self._cursor is None:
+            from av.video.reformatter import VideoReformatter
+
+            self._cursor = FrameCursor(self._path, self.info)
+            self._reformatter = VideoReformatter()
+        frame = self._cursor.frame(index)
+        rgb = to_rgb(frame, self._reformatter, deep=self.dtype == np.uint16, background=self._background)
+        upright = orient(rgb, self.info.orientation)
+        picture = fit(upright, (self.width, self.height), self._resample, (self.info.width, self.info.height))
+        self._last = index, picture
+        return picture
+
+
+def _checked_size(path: str, size: tuple[int, int]) -> tuple[int, int]:
+    for name, side in zip(("width", "height"), size, strict=True):
+        if not 1 <= side <= _LARGEST_SIDE:
+            raise MediaRangeError(path, f"{name} from 1 to {_LARGEST_SIDE} pixels", str(side))
+    return size

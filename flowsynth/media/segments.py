@@ -1,0 +1,145 @@
+"""Encoding of independent segments, each starting with a key frame that nothing before it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowsynth.media.atomic import atomic_path
+from flowsynth.media.codecs import EncodeSettings
+from flowsynth.media.colour import from_rgb, is_yuv, subsampling
+from flowsynth.media.errors import EncodeSettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+Array = npt.NDArray[Any]
+
+#: Frames in a segment at least: shorter ones spend bytes on key frames (16 frames: about twice as many).
+SEGMENT = 120
+#: Container of a segment: NUT takes every codec and any rate.
+SEGMENT_SUFFIX = ".nut"
+
+
+def segment_bounds(count: int, length: int = SEGMENT) -> list[tuple[int, int]]:
+    """Splits ``count`` frames into runs of ``length``; a shorter rest joins the last run."""
+    starts = range(0, max(count - length, 0) + 1, length)
+    return [(start, start + length if start + length in starts else count) for start in starts]
+
+
+def encode_segment(
+    frames: Iterable[Array], path: str | os.PathLike[str], settings: EncodeSettings
+) -> tuple[int, int, int]:
+    """Encodes frames into a segment file, for :func:`flowsynth.media.mux.mux` to join.
+
+    Equal frames and settings give equal bytes. Sizes that the pixel format can't hold (odd ones in
+    4:2:0) are padded at the right and bottom by repeating the last column and row. For GIF and WebP,
+    whose frames lean on all others, a segment is lossless and ``mux`` encodes.
+
+    Args:
+        frames: (H, W, 3) pictures, uint8 or uint16, all of one size; at least one.
+        path: Where the segment goes (conventionally ``*.nut``); written atomically.
+        settings: Codec, quality, rate.
+
+    Returns:
+        Width, height (both after padding) and number of frames.
+
+    Raises:
+        EncodeSettingsError: No frame, frames of different sizes, or a size the encoder refuses.
+        MediaWriteError: The file can't be written.
+    """
+    if not settings.spec.segmented:
+        settings = replace(settings, codec="ffv1", crf=None, pixel_format="bgr0", suffix=".mkv")
+    _require_pixel_format(settings)
+    with atomic_path(path) as temporary:
+        return _encode(frames, str(temporary), settings)
+
+
+def _require_pixel_format(settings: EncodeSettings) -> None:
+    import av
+
+    known = [form.name for form in av.Codec(settings.spec.encoder, "w").video_formats or ()]
+    if known and settings.pixel_format not in known:
+        expected = f"one that {settings.spec.encoder} takes: {', '.join(known)}"
+        raise EncodeSettingsError("pixel_format", expected, repr(settings.pixel_format))
+
+
+def _encode(frames: Iterable[Array], path: str, settings: EncodeSettings) -> tuple[int, int, int]:
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()
+    count, size = 0, (0, 0)
+    with _quiet(settings), av.open(path, "w", format="nut", options={"fflags": "+bitexact"}) as container:
+        stream: VideoStream | None = None
+        for image in frames:
+            padded = pad_to_even(image, settings.pixel_format)
+            if stream is None:
+                size = padded.shape[1], padded.shape[0]
+                stream = _add_stream(container, settings, size)
+            elif (padded.shape[1], padded.shape[0]) != size:
+                found = f"{image.shape[1]}x{image.shape[0]} at frame {count}"
+                raise EncodeSettingsError(path, f"frames of one size, {size[0]}x{size[1]}", found)
+            frame = from_rgb(padded, settings.pixel_format, reformatter)
+            frame.pts, frame.time_base = count, 1 / settings.fps
+            container.mux(stream.encode(frame))
+            count += 1
+        if stream is None:
+            raise EncodeSettingsError(path, "at least one frame to encode", "none")
+        container.mux(stream.encode(None))
+    return size[0], size[1], count
+
+
+def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tuple[int, int]) -> VideoStream:
+    import av
+    from av.codec.context import Flags
+
+    spec = settings.spec
+    # A rate that C's 32-bit integers can hold; every rate in use is far below that.
+    rate = Fraction(settings.fps).limit_denominator(1_000_000)
+    try:
+        stream: Any = container.add_stream(spec.encoder, rate=rate, options=settings.options)
+        stream.width, stream.height = size
+        stream.pix_fmt = settings.pixel_format
+        context = stream.codec_context
+        context.time_base = 1 / rate
+        context.thread_count = spec.threads
+        context.thread_type = "FRAME" if spec.encoder == "libx264" else "AUTO"
+        context.flags |= Flags.bitexact | Flags.closed_gop | Flags.global_header
+        if is_yuv(settings.pixel_format):
+            # BT.709, limited range: what `from_rgb` made, told to players (ITU-T H.273).
+            context.color_primaries = context.color_trc = context.colorspace = 1
+            context.color_range = 1
+        context.open()
+    except (av.FFmpegError, ValueError) as error:
+        expected = f"settings that {spec.encoder} takes"
+        found = f"{size[0]}x{size[1]} {settings.pixel_format} at {settings.fps} fps: {error}"
+        raise EncodeSettingsError(settings.codec, expected, found) from error
+    return stream  # type: ignore[no-any-return]
+
+
+def pad_to_even(image: Array, pixel_format: str) -> Array:
+    """Repeats the last column and row until chroma samples cover whole groups of pixels."""
+    across, down = subsampling(pixel_format)
+    right, below = -image.shape[1] % across, -image.shape[0] % down
+    if not right and not below:
+        return image
+    return np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+
+
+@contextmanager
+def _quiet(settings: EncodeSettings) -> Iterator[None]:
+    """SVT-AV1 prints its banner past FFmpeg's log; its own variable is the one way to silence it."""
+    if settings.codec == "av1":
+        os.environ.setdefault("SVT_LOG", "1")
+    yield

@@ -1,0 +1,46 @@
+"""What operators on frames share: one frame at a time in, float32 on the device, back in the clip's dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowsynth.core.context import RunContext
+from flowsynth.values import Frames
+from flowsynth.values.frames import as_dtype, as_float
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def map_frames(
+    ctx: RunContext, frames: Frames, render: Callable[[Tensor], Tensor], kind: str | None = None
+) -> Frames:
+    """Apply a function to each frame by itself, so that results don't depend on how a clip is cut.
+
+    Args:
+        ctx: gives the device; progress goes there.
+        frames: the clip.
+        render: maps `(1, C, H, W)` float32 in [0, 1] to `(1, C', H', W')`; what leaves [0, 1] is clamped.
+        kind: of the result; the clip's own by default.
+    """
+    import torch
+
+    dtype, total, out = dtype_name(frames), frames.num_frames, []
+    for step, frame in enumerate(frames.chunks(1)):
+        ctx.progress(step, total)
+        rendered = render(as_float(frame.to(ctx.device)))
+        out.append(as_dtype(rendered, dtype).to(frame.device))
+    data = torch.cat(out) if out else frames.tensor
+    return replace(frames, data=data, kind=frames.kind if kind is None else kind)
+
+
+def as_rgb(frame: Tensor) -> Tensor:
+    """Bring `(N, 1, 3 or 4, H, W)` to three channels: grey is repeated, alpha dropped."""
+    return frame.expand(-1, 3, -1, -1) if frame.shape[1] == 1 else frame[:, :3]
+
+
+def dtype_name(frames: Frames) -> str:
+    """Return the clip's dtype as `as_dtype` takes it."""
+    return str(frames.parts[0].dtype).removeprefix("torch.")

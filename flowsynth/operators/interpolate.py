@@ -1,0 +1,133 @@
+"""Change the frame rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, RequestError
+from flowsynth.core.operator import Operator
+from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.values import Frames
+
+if TYPE_CHECKING:
+    from flowsynth.functional.rate import Position
+
+
+class Interpolate(Operator):
+    """Bring a clip to another frame rate, making the frames between.
+
+    Output frame k is shown at k / fps, which falls between two source frames or on one; times are exact
+    fractions, so that nothing drifts. The clip lasts as long as before: there are ceil(T x ratio) frames,
+    and past the last source frame that frame is held.
+
+    The methods:
+
+    - ``blend``: mix the two neighbours linearly in time. A frame that falls on a source frame is that
+      frame, bit for bit.
+
+    Inputs:
+        frames: T, C, H, W of any length, size and dtype. `fps` needs frames that have a rate.
+
+    Output:
+        Frames like the input at the new rate; uint8 is rounded.
+    """
+
+    op: ClassVar[str] = "interpolate"
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+
+    method: Literal["blend"] = Field("blend", description="how frames between are made")
+    factor: int | float | str | None = Field(
+        None, description="new rate over old, such as 2, 2.5 or 5/2; 2 if no fps is given"
+    )
+    fps: int | float | str | None = Field(
+        None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
+    )
+
+    @field_validator("factor", "fps")
+    @classmethod
+    def _positive(cls, value: float | str | None) -> float | str | None:
+        if value is not None and not 0 < _fraction(value) <= 1000:
+            raise ValueError(f"expected a rate above 0 and at most 1000, given {value}")
+        return value
+
+    def stream(self) -> StreamKind:
+        """An index map of its own."""
+        return Resample()
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Refuse a factor beside a rate."""
+        del inputs
+        if self.factor is not None and self.fps is not None:
+            given = f"factor {self.factor}, fps {self.fps}"
+            return [Fault("params.factor", "beside fps", "factor or fps", given)]
+        return []
+
+    def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
+        """Length and rate after the change."""
+        from flowsynth.functional.rate import output_length
+
+        source = inputs["frames"]
+        ratio = self._ratio(source.fps)
+        return StreamInfo(output_length(source.length, ratio), self._new_rate(source.fps))
+
+    def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
+        """The source frames around a run of output frames, and the mix of each."""
+        from flowsynth.functional.rate import positions, sources_of
+
+        source = inputs["frames"]
+        moments = positions(range(start, stop), self._ratio(source.fps), source.length)
+        needed = sources_of(moments)
+        geometry: list[Json] = [[m.frame - needed.start, str(m.weight)] for m in moments]
+        return Reads({"frames": (needed.start, needed.stop)}, geometry)
+
+    def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
+        """Render the output frames asked for."""
+        from dataclasses import replace
+
+        from flowsynth.functional.blend import blend
+        from flowsynth.values.frames import as_float
+
+        ctx.check_cancelled()
+        moments = self._moments(ctx, frames)
+        mixed = blend(as_float(frames.tensor.to(ctx.device)), moments)
+        return replace(frames.like(mixed.to(frames.parts[0].device)), fps=self._new_rate(frames.fps))
+
+    def _moments(self, ctx: RunContext, frames: Frames) -> list[Position]:
+        """Return where each output frame lies among the frames that came."""
+        from flowsynth.functional.rate import Position, output_length, positions
+
+        if ctx.span is not None and isinstance(ctx.span.geometry, list):
+            return [Position(int(frame), Fraction(weight)) for frame, weight in _pairs(ctx.span.geometry)]
+        ratio = self._ratio(frames.fps)
+        return positions(range(output_length(frames.num_frames, ratio)), ratio, frames.num_frames)
+
+    def _ratio(self, source: Fraction | None) -> Fraction:
+        """Return the new rate over the old."""
+        if self.fps is None:
+            return _fraction(2 if self.factor is None else self.factor)
+        if source is None:
+            raise RequestError("interpolate: params.fps needs frames with a rate; given pictures without one")
+        return _fraction(self.fps) / source
+
+    def _new_rate(self, source: Fraction | None) -> Fraction | None:
+        return None if source is None else source * self._ratio(source)
+
+
+def _fraction(value: float | str) -> Fraction:
+    """Read a rate as people write it."""
+    try:
+        return Fraction(str(value)).limit_denominator(100_000)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"expected a number or a fraction such as 30000/1001, given {value!r}") from error
+
+
+def _pairs(geometry: list[Json]) -> list[tuple[str, str]]:
+    """Read back what `Interpolate.reads` said."""
+    return [(str(pair[0]), str(pair[1])) for pair in geometry if isinstance(pair, list)]

@@ -1,0 +1,95 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowsynth.cli import main
+from flowsynth.core.operator import DEFINED
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OPERATORS = '''
+"""Operators of a user's own."""
+
+import flowsynth as fs
+
+
+class Step(fs.Operator):
+    """Adds a step.
+
+    Raises on request.
+    """
+
+    op = "step"
+    version = 1
+    by: int = 1
+    fail: bool = False
+
+    def run(self, ctx, /, *, x: int = 0) -> int:
+        if self.fail:
+            raise ValueError("asked to fail")
+        return x + self.by
+
+
+class Join(fs.Operator):
+    """Adds two numbers."""
+
+    op = "join"
+    version = 1
+
+    def run(self, ctx, /, *, a: int, b: int = 0) -> int:
+        return a + b
+'''
+
+GRAPH = """
+settings: {by: 1}
+nodes:
+  first: {op: step, params: {by: "${by}"}}
+  second: {op: step, inputs: {x: first}, params: {by: 10}}
+  other: {op: step, inputs: {x: first}, params: {by: 100}}
+  last: {op: join, inputs: {a: second, b: other}}
+outputs: [last]
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty current folder and an empty cache, and operators of a user's own in `my_ops.py`."""
+    folder = tmp_path / "work"
+    (folder / "graphs").mkdir(parents=True)
+    (folder / "my_ops.py").write_text(OPERATORS)
+    (folder / "graphs" / "small.yaml").write_text(GRAPH)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("FLOWSYNTH_CACHE", raising=False)
+    yield folder
+    sys.modules.pop("my_ops", None)
+    for name in ("step", "join"):
+        DEFINED.pop(name, None)
+
+
+@pytest.fixture
+def cli(home, capsys):
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*argv):
+        sys.modules.pop("my_ops", None)
+        code = main(["--operators", "my_ops.py", *argv])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def shell(home):
+    """Run the real program in a process of its own."""
+
+    def run(*argv, **kwargs):
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
+        command = [sys.executable, "-m", "flowsynth", *argv]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, **kwargs)
+
+    return run

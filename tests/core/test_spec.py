@@ -1,0 +1,140 @@
+"""Graphs from mappings: stages, round trips, and every fault at once."""
+
+from __future__ import annotations
+
+import pytest
+
+import flowsynth as fs
+from flowsynth.core.errors import GraphError
+from flowsynth.core.graph import Edge, Graph
+from flowsynth.core.spec import build, to_spec
+
+
+class Inc(fs.Operator):
+    """Adds a step."""
+
+    op = "inc"
+    version = 1
+    step: int = 1
+
+    def run(self, ctx: fs.RunContext, /, *, x: int = 0) -> int:
+        return x + self.step
+
+
+class Total(fs.Operator):
+    """Adds everything, given as text or numbers."""
+
+    op = "total"
+    version = 1
+
+    def run(self, ctx: fs.RunContext, /, *, text: str, xs: list | None = None) -> int:
+        return len(text)
+
+
+def faults(data: object) -> dict[str, str]:
+    with pytest.raises(GraphError) as caught:
+        build(Graph(), data)
+    return {fault.path: str(fault) for fault in caught.value.faults}
+
+
+def graph_of(nodes: dict, **more: object) -> Graph:
+    graph = Graph()
+    build(graph, {"name": "t", "nodes": nodes, **more})
+    return graph
+
+
+def test_round_trip() -> None:
+    spec = {
+        "name": "t",
+        "nodes": {
+            "a": {"op": "inc", "params": {"step": 2}},
+            "b": {"op": "inc", "inputs": {"x": "a"}, "device": "sim:1", "cache": "never"},
+        },
+        "outputs": ["b"],
+    }
+    graph = Graph()
+    build(graph, spec)
+    assert to_spec(graph) == spec
+
+
+def test_a_stage_mounts_twice_and_looks_outward() -> None:
+    stage = {"inputs": {"start": "a"}, "nodes": {"one": {"op": "inc", "inputs": {"x": "start"}},
+             "two": {"op": "inc", "inputs": {"x": "one"}}}}  # fmt: skip
+    again = {**stage, "inputs": {"start": "up"}, "output": "two"}
+    graph = graph_of(
+        {"up": stage, "again": again, "a": {"op": "inc"}, "end": {"op": "inc", "inputs": {"x": "again"}}},
+        outputs=["up.one", "again"],
+    )
+    assert graph.nodes["up/one"].inputs["x"] == (Edge("a"),)
+    assert graph.nodes["again/one"].inputs["x"] == (Edge("up/two"),)
+    assert graph.nodes["end"].inputs["x"] == (Edge("again/two"),)
+    assert graph.wanted() == [Edge("up/one"), Edge("again/two")]
+
+
+def test_all_faults_come_at_once_with_path_and_nearest() -> None:
+    found = faults(
+        {
+            "name": "t",
+            "nodes": {
+                "a": {"op": "icn"},
+                "b": {"op": "inc", "params": {"stp": 1}},
+                "c": {"op": "inc", "params": {"step": "many"}},
+                "d": {"op": "inc", "inputs": {"x": "e.put"}},
+                "e": {"op": "inc", "inputs": {"y": "d"}},
+                "f": {"op": "total", "inputs": {"text": "e"}},
+                "g": {"op": "total"},
+                "h": {"op": "inc", "inputs": {"x": "zz"}},
+                "i": {"op": "inc", "inputs": {"x": 3}},
+                "j": {"op": "inc", "inputs": {"x": "a"}, "device": "gpu", "cache": "yes", "parms": {}},
+            },
+            "outputs": ["nope"],
+        }
+    )
+    assert "did you mean 'inc'" in found["nodes.a.op"]
+    assert "did you mean 'step'" in found["nodes.b.params.stp"]
+    assert "'many'" in found["nodes.c.params.step"]
+    assert "unknown output" in found["nodes.d.inputs.x"]
+    assert "unknown port" in found["nodes.e.inputs.y"]
+    assert "expected str; given int from e" in found["nodes.f.inputs.text"]
+    assert "missing input" in found["nodes.g.inputs.text"]
+    assert "no such node" in found["nodes.h.inputs.x"]
+    assert "not an edge" in found["nodes.i.inputs.x"]
+    assert {"nodes.j.device", "nodes.j.cache", "nodes.j.parms", "outputs[0]"} <= set(found)
+    assert "did you mean 'params'" in found["nodes.j.parms"]
+    assert "nodes.j.inputs.x" not in found
+
+
+def test_a_cycle_is_printed_in_order() -> None:
+    found = faults({"nodes": {n: {"op": "inc", "inputs": {"x": m}} for n, m in ["ac", "ba", "cb"]}})
+    assert any(path in str(found) for path in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"))
+
+
+def node(**keys: object) -> dict:
+    return {"nodes": {"a": {"op": "inc", **keys}}}
+
+
+WRONG_SHAPES = [
+    None, [], {}, {"nodes": []}, {"nodes": {"a": 3}}, {"nodes": {"a": {"op": 3}}}, {"nodes": {"a": {}}},
+    node(params=[1]), node(params={1: 2}), node(inputs="b"), node(_target_="os.system"),
+    {"nodes": {"a": {"nodes": {}}}}, {"nodes": {"a b": {"op": "inc"}}}, node() | {"outputs": "a"},
+    node() | {"models": ["x"]}, node() | {"_target_": "os.system"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", WRONG_SHAPES)
+def test_wrong_shapes_are_faults_not_tracebacks(data: object) -> None:
+    assert faults(data)
+
+
+def test_a_handle_is_checked_at_once() -> None:
+    graph = Graph()
+    a = graph.add("a", Inc())
+    graph.add("b", Inc(), x=a.out)
+    with pytest.raises(GraphError, match=r"c\.inputs\.text: wrong type; expected str; given int from a"):
+        graph.add("c", Total(), text=a)
+    with pytest.raises(GraphError, match="defined twice"):
+        graph.add("a", Inc())
+    with pytest.raises(GraphError, match="not a node of this graph"):
+        graph.add("d", Inc(), x=Graph().add("a", Inc()))
+    with pytest.raises(AttributeError, match="no output 'ouut'"):
+        _ = a.ouut

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from flowsynth.core.context import RunContext
+from flowsynth.functional.color import luma
+from flowsynth.functional.edges import canny
+from flowsynth.operators._detectors import DETECTORS
+from flowsynth.operators.annotate import Annotate
+from tests.operators.conftest import moving_clip
+
+
+def test_canny_gives_white_edges_of_its_kind() -> None:
+    clip = moving_clip(2, dtype="float32")
+    out = Annotate(detector="canny", low=0.02, high=0.05, sigma=1.5).run(RunContext(), frames=clip)
+    assert out.kind == "canny"
+    assert out.fps == clip.fps
+    expected = canny(clip.tensor, low=0.02, high=0.05, sigma=1.5)
+    assert torch.equal(out.tensor, expected.expand(-1, 3, -1, -1))
+    assert out.tensor.sum() > 0
+
+
+def test_tile_passes_and_luma_drops_colour() -> None:
+    clip = moving_clip(2)
+    assert torch.equal(Annotate(detector="tile").run(RunContext(), frames=clip).tensor, clip.tensor)
+    grey = Annotate(detector="luma").run(RunContext(), frames=clip)
+    torch.testing.assert_close(grey.to_float()[:, :1], luma(clip.to_float()), atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_alpha_is_dropped() -> None:
+    clip = moving_clip(1, channels=4)
+    out = Annotate(detector="tile").run(RunContext(), frames=clip)
+    assert torch.equal(out.tensor, clip.tensor[:, :3])
+
+
+def test_every_detector_offered_is_there() -> None:
+    schema = Annotate.model_json_schema()["properties"]["detector"]
+    assert set(schema["enum"]) == set(DETECTORS)
+
+
+def test_mistakes_are_named() -> None:
+    (fault,) = Annotate(low=0.5, high=0.1).check({})
+    assert str(fault) == "params.low: above high; expected at most high (0.1); given 0.5"
+    assert Annotate().check({}) == []
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        Annotate(high=100)
+    with pytest.raises(ValidationError, match="'canny', 'luma', 'tile' or 'blur'"):
+        Annotate(detector="cany")  # type: ignore[arg-type]
