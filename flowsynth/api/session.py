@@ -47,7 +47,7 @@ class Session:
         self.offline = offline
         memo = None if read_only else self.root
         self.files = FileHasher(memo / "files.json" if memo else None)
-        self.sources = FingerprintMemo(self.root / "sources.json") if not read_only else FingerprintMemo()
+        self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
         self._managers: dict[str, Any] = {}
         self._specs: dict[str, Any] = {}
 

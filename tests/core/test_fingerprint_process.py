@@ -240,6 +240,20 @@ def test_two_processes_share_a_memo(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "memo.json").read_text())["entries"]) == 2
 
 
+def test_a_read_only_memo_reads_and_never_writes(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "memo.json"
+    with FingerprintMemo(path, read_only=True) as memo:
+        value = source_fingerprint(Chooser, memo=memo)
+    assert not path.parent.exists()
+    with FingerprintMemo(path) as memo:
+        source_fingerprint(Chooser, memo=memo)
+    before = path.read_bytes()
+    with FingerprintMemo(path, read_only=True) as memo:
+        assert source_fingerprint(Chooser, memo=memo) == value
+        source_fingerprint(make_operator(1), memo=memo)
+    assert path.read_bytes() == before
+
+
 MEMO = """
 import sys
 from flowsynth.core.fingerprint import FingerprintMemo, source_fingerprint, source_parts

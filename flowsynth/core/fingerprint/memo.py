@@ -38,6 +38,7 @@ class _Store:
     places: list[Any] = field(default_factory=list)
     parts: list[Any] = field(default_factory=list)
     fresh: dict[str, Entry] = field(default_factory=dict)
+    read_only: bool = False
 
     def load(self) -> None:
         """Read the file; a missing, foreign or damaged one counts as empty."""
@@ -73,7 +74,7 @@ class _Store:
 
     def save(self) -> None:
         """Write what is known, by a temporary file and a rename. Failing to is no error."""
-        if self.path is None or not self.fresh:
+        if self.path is None or self.read_only or not self.fresh:
             return
         self.load()  # another process may have written since
         kept = {key: entry for key in self.entries if (entry := self.entry(key)) is not None}
@@ -119,15 +120,17 @@ class FingerprintMemo:
 
     Args:
         path: the JSON file to keep fingerprints in, made with its folder when needed; None keeps nothing.
+        read_only: use what the file holds and never write it, for a look at somebody's cache.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
         self.finder = Finder()
         self.reader = Reader()
         self._store = _Store(None if path is None else Path(path))
         self._store.load()
         self._known: dict[str, Entry] = {}
         self._current: dict[tuple[str, tuple[str, str] | None], bool] = {}
+        self._store.read_only = read_only
         self._finalizer = weakref.finalize(self, self._store.save)
 
     def get(self, key: str) -> Entry | None:
