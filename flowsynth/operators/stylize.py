@@ -64,7 +64,7 @@ class Stylize(Operator):
     strength: float = Field(1.0, ge=0, le=1, description="0 leaves the source, 1 is the full style")
     levels: int | None = Field(None, ge=2, le=64, description="toon: tone steps from black to white, 6")
     saturation: float | None = Field(
-        None, ge=0, le=4, description="gain on colour, about 1.2; not for pencil_sketch"
+        None, ge=0, le=4, description="gain on colour, 1.2 to 1.5; not for pencil_sketch"
     )
     lines: float | None = Field(
         None, ge=0, le=1, description="toon: ink, 0.85; watercolor: rims, 1; pencil_sketch: contours, 1"

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -64,3 +66,13 @@ def test_mistakes_are_named() -> None:
     for value in ("fast", "1/0", -3, 0, float("nan"), float("inf"), 1e9):
         with pytest.raises(ValidationError, match="expected a"):
             Interpolate(fps=value)  # type: ignore[arg-type]
+
+
+def test_planning_needs_no_torch() -> None:
+    code = (
+        "import sys; from fractions import Fraction; from flowsynth.core.streams import StreamInfo\n"
+        "from flowsynth.operators.interpolate import Interpolate\n"
+        "info = {'frames': StreamInfo(10, Fraction(24))}; op = Interpolate(fps=30)\n"
+        "op.output_info(info); op.reads(0, 4, info); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
