@@ -1,0 +1,77 @@
+"""From a source to a local folder, fetching from the hub only where that is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowsynth.core.errors import InputError
+from flowsynth.models.source import POCKET, Source
+
+#: What is fetched from a hub repository: weights that hold no code, configurations, tokenizers.
+_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
+
+
+def assets_folder() -> Path:
+    """The folder of the models that the package ships."""
+    return Path(__file__).resolve().parent.parent / "assets" / POCKET
+
+
+def local_root(path: str) -> Path:
+    """The folder that a local path stands for (``pocket`` and ``pocket/...`` lie in the package)."""
+    head, _, rest = path.partition("/")
+    if head == POCKET and not Path(path).exists():
+        return assets_folder() / rest if rest else assets_folder()
+    return Path(path).expanduser()
+
+
+def locate(source: Source, *, offline: bool = False) -> Path:
+    """The local folder of a source, or the file of a single-file source.
+
+    Args:
+        source: where the files come from.
+        offline: never touch the network: a hub model must be in the local cache already.
+
+    Raises:
+        InputError: nothing is there; the message says what to do.
+    """
+    if source.hub:
+        root = _hub_folder(source, offline)
+    elif source.file:
+        return _existing(Path(source.file).expanduser(), f"model file {source.file}")
+    else:
+        root = local_root(source.path or "")
+        _existing(root, f"model folder {source.path}")
+    return _existing(root / source.subfolder, f"{source}") if source.subfolder else root
+
+
+def _existing(path: Path, what: str) -> Path:
+    if path.exists():
+        return path
+    text = str(path)
+    hint = f" ({path.absolute()})" if not path.is_absolute() else f" ({text})"
+    raise InputError(
+        f"{what}: no such file or folder{hint}; a hub model is written as {{hub: org/name, revision: COMMIT}}"
+    )
+
+
+def _hub_folder(source: Source, offline: bool) -> Path:
+    from huggingface_hub import constants, snapshot_download
+
+    patterns = [f"{source.subfolder}/{p}" if source.subfolder else p for p in _PATTERNS]
+    try:
+        return Path(
+            snapshot_download(
+                str(source.hub),
+                revision=source.revision,
+                allow_patterns=patterns,
+                local_files_only=offline or constants.HF_HUB_OFFLINE,
+            )
+        )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"hub model {source.hub!r} at revision {source.revision} is not in the local cache"
+            f" ({constants.HF_HUB_CACHE}) and could not be fetched ({type(error).__name__}: {first});"
+            f" where the hub can be reached, run: hf download {source.hub} --revision {source.revision}"
+            " --include '*.json' '*.txt' '*.safetensors'; or give a local folder as source"
+        ) from None

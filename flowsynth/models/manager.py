@@ -1,0 +1,153 @@
+"""The models of one device: loaded once, shared, and dropped by least use under a byte budget."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
+
+from flowsynth.models.family import family
+from flowsynth.models.spec import ModelSpec, model_fingerprint
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+#: The libraries patch torch's modules while they load, process-wide: one load at a time in a process.
+_LOADING = threading.RLock()
+
+
+class ModelManager:
+    """Loaded models of one device.
+
+    A model is made of parts (text encoder, UNet, VAE, each ControlNet), loaded on first use and shared
+    between models that name the same files: one node's LoRA is a variant of the UNet that shares the base's
+    tensors and never touches them. Parts are dropped by least recent use once their bytes exceed the budget;
+    a part that a running node still holds is freed when that node ends.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        budget_bytes: int | None = None,
+        *,
+        cache_dir: Path | None = None,
+        offline: bool = False,
+    ) -> None:
+        """Make an empty manager.
+
+        Args:
+            device: torch's name of the device.
+            budget_bytes: most bytes of parts to keep; None is 80 % of a CUDA device, half the memory else.
+            cache_dir: folder under which hashes of weight files are remembered.
+            offline: never touch the network.
+        """
+        self.device, self.cache_dir, self.offline = device, cache_dir, offline
+        self._budget = budget_bytes
+        self._parts: OrderedDict[str, Any] = OrderedDict()
+        self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._models: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def load(self, spec: ModelSpec) -> Any:
+        """The loaded model of a spec; the same object for equal specs.
+
+        Raises:
+            InputError: files are missing, damaged or refused.
+        """
+        key = model_fingerprint(spec, self.cache_dir)
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = family(spec.family).open(spec, self)
+            return self._models[key]
+
+    def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
+        """The part under a key, loaded if it is not resident.
+
+        Args:
+            key: identity of the part.
+            load: makes it, in eval mode, on the device.
+            nbytes: what it will need, so that room is made before it is loaded.
+        """
+        with self._lock:
+            if key in self._parts:
+                self._parts.move_to_end(key)
+                found: T = self._parts[key]
+                return found
+            part = self._alive.get(key)
+            if part is None:
+                self._shrink(self.budget_bytes - nbytes)
+                with _LOADING:
+                    part = load()
+            self._parts[key] = self._alive[key] = part
+            self._shrink(self.budget_bytes, keep=key)
+            return part
+
+    @property
+    def budget_bytes(self) -> int:
+        """Most bytes of parts to keep."""
+        if self._budget is None:
+            self._budget = default_budget(self.device)
+        return self._budget
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the resident parts; tensors that variants share count once."""
+        with self._lock:
+            return unique_bytes(self._parts.values())
+
+    def resident(self, specs: Iterable[ModelSpec]) -> bool:
+        """Whether some part of every one of these models is loaded, so that a node would find it warm."""
+        with self._lock:
+            return all(self._has_part(spec) for spec in specs)
+
+    def _has_part(self, spec: ModelSpec) -> bool:
+        model = self._models.get(model_fingerprint(spec, self.cache_dir))
+        return model is not None and any(key in self._parts for key in model.part_keys())
+
+    def evict(self, spec: ModelSpec | None = None) -> None:
+        """Drop the parts of a model, or of all."""
+        with self._lock:
+            if spec is None:
+                self._parts.clear()
+                return
+            for key in self.load(spec).part_keys():
+                self._parts.pop(key, None)
+
+    def _shrink(self, budget: int, keep: str | None = None) -> None:
+        """Drop parts by least recent use until the rest fits; the part just loaded stays."""
+        while self._parts and unique_bytes(self._parts.values()) > budget:
+            key = next((k for k in self._parts if k != keep), None)
+            if key is None:
+                return
+            del self._parts[key]
+
+
+def unique_bytes(parts: Iterable[Any]) -> int:
+    """Bytes of the tensors of some modules, each storage counted once."""
+    sizes: dict[tuple[str, int], int] = {}
+    for part in parts:
+        for tensor in _tensors(part):
+            storage = tensor.untyped_storage()
+            sizes[str(tensor.device), storage.data_ptr()] = storage.nbytes()
+    return sum(sizes.values())
+
+
+def _tensors(part: Any) -> Iterable[torch.Tensor]:
+    for name in ("parameters", "buffers"):
+        if hasattr(part, name):
+            yield from getattr(part, name)()
+
+
+def default_budget(device: str) -> int:
+    """80 % of a CUDA device's memory, or half of the machine's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory * 0.8)
+    import psutil
+
+    return int(psutil.virtual_memory().total // 2)
