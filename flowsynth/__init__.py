@@ -10,15 +10,17 @@ from flowsynth.core.operator import Operator
 
 if TYPE_CHECKING:
     from flowsynth.api import Graph, Run, RunFailedError, Session
+    from flowsynth.config.graph import compose
 
 _LAZY = {
     "Graph": "flowsynth.api",
     "Run": "flowsynth.api",
     "RunFailedError": "flowsynth.api",
     "Session": "flowsynth.api",
+    "compose": "flowsynth.config.graph",
 }
 
-__all__ = ["Graph", "Operator", "Run", "RunContext", "RunFailedError", "Session", "__version__"]
+__all__ = ["Graph", "Operator", "Run", "RunContext", "RunFailedError", "Session", "__version__", "compose"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,10 +19,15 @@ class CommandModule(Protocol):
 
 #: command -> (module, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("flowsynth.cli.run", "run a graph, or a sweep with --multirun"),
+    "plan": ("flowsynth.cli.plan", "say what a run would take from the cache and what it would compute"),
+    "explain": ("flowsynth.cli.explain", "say which part of a node's key changed since the last run"),
     "validate": ("flowsynth.cli.validate", "check a graph and say everything that is wrong with it"),
     "ops": ("flowsynth.cli.ops", "list the operators, or describe one: its ports and params"),
     "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
     "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
+    "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
+    "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
     "schema": ("flowsynth.cli.schema", "print the JSON Schema of graph files, for editors"),
 }
 

@@ -1,0 +1,95 @@
+"""``flowsynth plan``: what a run would take from the cache, and what it would compute."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.cli.text import seconds_text
+from flowsynth.core.record import NodePlan, PlanRecord
+
+if TYPE_CHECKING:
+    from flowsynth.api import Session
+    from flowsynth.core.plan import Plan, Step
+
+_WORDS = {
+    "hit": "in the cache",
+    "run": "would run",
+    "rerun": "would run again: known, but its value is gone and needed",
+    "unknown": "depends on what runs before it",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `plan`."""
+    made = command_parser("plan", "Say what a run would do, writing nothing.", "print it as JSON")
+    made.add_argument("--outputs", metavar="NODE", nargs="+", help="as for run")
+    add_overrides(made)
+    return made
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    from flowsynth.api import Graph
+    from flowsynth.cli.run import look
+    from flowsynth.config import compose
+
+    composition = compose(args.overrides)
+    graph = Graph.from_dict(composition.graph)
+    with look(composition.settings) as session:
+        plan = session.plan(graph, args.outputs)
+        record = plan_record(plan, session)
+    if args.json:
+        print(record.to_json(), end="")
+    else:
+        print("\n".join(plan_lines(graph.name, record.nodes)))
+    return 0
+
+
+def plan_record(plan: Plan, session: Session) -> PlanRecord:
+    """The plan as other programs read it."""
+    from flowsynth.core.spec import to_spec
+
+    return PlanRecord(
+        graph=to_spec(plan.graph),
+        nodes={name: _node(step, plan, session) for name, step in plan.steps.items()},
+        outputs=[str(edge) for edge in plan.wanted],
+    )
+
+
+def _node(step: Step, plan: Plan, session: Session) -> NodePlan:
+    return NodePlan(
+        op=type(step.operator).op,
+        status=step.status,
+        device=step.device,
+        key=step.key,
+        seconds=step.seconds,
+        why="; ".join(changes(step, plan, session)) if step.status == "run" else "",
+    )
+
+
+def changes(step: Step, plan: Plan, session: Session) -> list[str]:
+    """Which parts of a step's key differ from those of its last run."""
+    from flowsynth.core.plan import explain
+    from flowsynth.core.refs import Trace
+
+    row = session.lookup(plan.last_keys.get(step.name, ""))
+    return explain(step, Trace.from_bytes(row) if row is not None else None)
+
+
+def plan_lines(name: str, nodes: Mapping[str, NodePlan]) -> list[str]:
+    """The plan for a terminal: a line a node, and the sum."""
+    width = max(map(len, nodes), default=0)
+    ops = max((len(node.op) for node in nodes.values()), default=0)
+    lines = []
+    for node, plan in nodes.items():
+        spent = f"  ({seconds_text(plan.seconds)} when it ran)" if plan.seconds is not None else ""
+        why = f": {plan.why}" if plan.why else ""
+        lines.append(
+            f"{node:<{width}}  {plan.op:<{ops}}  {plan.status:<7}  {_WORDS[plan.status]}{why}{spent}"
+        )
+    counts = {status: sum(node.status == status for node in nodes.values()) for status in _WORDS}
+    total = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return [*lines, f"{name}: {total}"]

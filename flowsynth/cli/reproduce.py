@@ -1,0 +1,117 @@
+"""``flowsynth reproduce FILE``: make an output again from its own provenance, and compare the bytes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.cli.progress import watching
+from flowsynth.cli.show import read_provenance
+from flowsynth.core.errors import RunError
+
+if TYPE_CHECKING:
+    from flowsynth.core.record import Provenance
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `reproduce`."""
+    made = command_parser("reproduce", "Make a file again and compare the bytes.", "print the result as JSON")
+    made.add_argument("file", metavar="FILE", help="an output of flowsynth")
+    made.add_argument("--from-cache", action="store_true", help="take what the cache holds; compute the rest")
+    made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    add_overrides(made)
+    return made
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the file's graph again; 0 if content and file agree, else 1."""
+    from flowsynth.config import compose
+
+    path = Path(args.file)
+    provenance = read_provenance(path)
+    settings = compose(args.overrides).settings
+    with tempfile.TemporaryDirectory(prefix="flowsynth-") as scratch:
+        cache_dir = settings.cache.dir if args.from_cache else Path(scratch) / "cache"
+        result = _again(path, provenance, settings, cache_dir, Path(scratch) / "out", args.quiet)
+    changed = _changed_versions(provenance)
+    if args.json:
+        print(json.dumps({"file": str(path), **result, "versions_changed": changed}, indent=2))
+    else:
+        print("\n".join(_lines(path, result, changed)))
+    return 0 if result["content_agrees"] and result["file_agrees"] is not False else 1
+
+
+def _again(
+    path: Path, provenance: Provenance, settings: Any, cache_dir: Path, folder: Path, quiet: bool
+) -> dict[str, Any]:
+    from flowsynth.api import Graph
+
+    graph = Graph.from_dict(provenance.graph)
+    with watching(quiet) as observer:
+        run = graph.run(
+            cache_dir=cache_dir,
+            executor=settings.executor,
+            outputs=[provenance.output],
+            output_dir=folder,
+            device=settings.device,
+            offline=settings.offline,
+            observer=observer,
+            check=False,
+        )
+    if run.record.status == "failed":
+        raise RunError("\n".join(run.record.errors) or "the run failed")
+    node, _, port = provenance.output.rpartition(".")
+    name, output = (node, port) if node in run.record.nodes else (provenance.output, "out")
+    made = run.record.nodes[name].objects.get(output, "")
+    return {
+        "output": provenance.output,
+        "content": provenance.object,
+        "content_again": made,
+        "content_agrees": made == provenance.object,
+        "file_agrees": _same_file(path, folder, provenance),
+    }
+
+
+def _same_file(path: Path, folder: Path, provenance: Provenance) -> bool | None:
+    """Whether the file itself has the same bytes, provenance aside; None where there is no counterpart."""
+    twins = [found for found in folder.rglob(path.name) if found.is_file()] or [
+        found for found in folder.rglob(f"*{path.suffix}") if found.is_file()
+    ]
+    if len(twins) != 1:
+        return None
+    again = read_provenance(twins[0])
+    if again != provenance:
+        # The texts inside differ (versions, folder): give the twin the file's own before comparing.
+        _put(twins[0], provenance.model_dump_json())
+    return twins[0].read_bytes() == path.read_bytes()
+
+
+def _put(path: Path, text: str) -> None:
+    from flowsynth.media.provenance import embed
+
+    if path.suffix != ".safetensors":
+        embed(path, text)
+
+
+def _changed_versions(provenance: Provenance) -> dict[str, list[str]]:
+    from flowsynth.api.run import versions
+
+    now = versions()
+    return {
+        name: [before, now.get(name, "")]
+        for name, before in provenance.versions.items()
+        if now.get(name, "") != before
+    }
+
+
+def _lines(path: Path, result: dict[str, Any], changed: dict[str, list[str]]) -> list[str]:
+    lines = [f"{name}: was {before}, is {now}" for name, (before, now) in changed.items()]
+    if not result["content_agrees"]:
+        return [*lines, f"{path}: DIFFERS: content {result['content']} became {result['content_again']}"]
+    if result["file_agrees"] is False:
+        return [*lines, f"{path}: the content agrees, the file's bytes differ"]
+    return [*lines, f"{path}: agrees bit for bit ({result['output']}, content {result['content']})"]

@@ -1,0 +1,214 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from flowsynth.core.record import PlanRecord, RunRecord, json_schema
+
+SMALL = ("graph=small", "cache.dir=c")
+
+
+def statuses(out):
+    return {name: node["status"] for name, node in json.loads(out)["nodes"].items()}
+
+
+def test_the_last_line_is_the_main_output_and_the_record_lies_beside_it(cli):
+    code, out, err = cli("run", *SMALL, "output_dir=o")
+    assert code == 0
+    assert out.splitlines() == ["last = 112", "o/run.json"]
+    assert "4 computed" in err
+    record = json.loads(Path("o/run.json").read_text())
+    jsonschema.validate(record, json_schema(RunRecord))
+    assert record["outputs"] == {"last": 112}
+
+
+def test_the_default_folder_is_named_after_graph_and_time(cli):
+    first = Path(cli("run", *SMALL)[1].splitlines()[-1])
+    second = Path(cli("run", *SMALL)[1].splitlines()[-1])
+    assert first.parts[:2] == ("outputs", "small")
+    assert first.is_file()
+    assert first.parent != second.parent, "two runs in one second do not share a folder"
+
+
+def test_a_second_run_is_all_hits(cli):
+    cli("run", *SMALL)
+    code, out, err = cli("run", *SMALL, "--json")
+    assert code == 0
+    assert set(statuses(out).values()) == {"hit"}
+    assert "all 4 nodes from the cache" in err
+
+
+def test_a_change_runs_what_depends_on_it_and_nothing_else(cli):
+    cli("run", *SMALL)
+    out = cli("run", *SMALL, "graph.nodes.second.params.by=11", "--json")[1]
+    assert statuses(out) == {"first": "hit", "second": "computed", "other": "hit", "last": "computed"}
+
+
+def test_outputs_choose_what_is_run(cli):
+    out = cli("run", *SMALL, "--outputs", "second", "--json")[1]
+    assert set(statuses(out)) == {"first", "second"}
+
+
+def test_a_failed_node_stops_what_needs_it_and_is_said_once(cli):
+    code, _, err = cli("run", *SMALL, "graph.nodes.second.params.fail=true", "output_dir=o", "--quiet")
+    assert code == 1
+    assert err.count("asked to fail") == 1
+    assert "second" in err
+    assert "Traceback" not in err
+    record = json.loads(Path("o/run.json").read_text())
+    assert record["status"] == "failed"
+    ends = {name: node["status"] for name, node in record["nodes"].items()}
+    assert ends.pop("other") in ("computed", "skipped"), "only `last` needs it"
+    assert ends == {"first": "computed", "second": "failed", "last": "skipped"}
+
+
+def test_plan_says_what_a_run_would_do_and_writes_nothing(cli):
+    code, out, _ = cli("plan", *SMALL, "--json")
+    assert code == 0
+    jsonschema.validate(json.loads(out), json_schema(PlanRecord))
+    assert statuses(out) == {"first": "run", "second": "unknown", "other": "unknown", "last": "unknown"}
+    assert not Path("c").exists()
+    cli("run", *SMALL)
+    assert set(statuses(cli("plan", *SMALL, "--json")[1]).values()) == {"hit"}
+    text = cli("plan", *SMALL, "graph.nodes.other.params.by=7")[1]
+    assert "params.by: 100 -> 7" in text
+    assert text.splitlines()[-1] == "small: 2 hit, 1 run, 1 unknown"
+
+
+def test_explain_names_the_part_of_the_key_that_changed(cli):
+    cli("run", *SMALL)
+    assert "nothing in its key has changed" in cli("explain", "other", *SMALL)[1]
+    out = cli("explain", "other", *SMALL, "graph.nodes.other.params.by=7")[1]
+    assert "params.by: 100 -> 7" in out
+    data = json.loads(cli("explain", "last", *SMALL, "graph.nodes.other.params.by=7", "--json")[1])
+    assert (data["status"], data["waits"]) == ("unknown", ["other"])
+    code, _, err = cli("explain", "othr", *SMALL)
+    assert code == 2
+    assert "did you mean 'other'" in err
+
+
+def test_explain_sees_an_edited_operator(cli, home):
+    cli("run", *SMALL)
+    source = (home / "my_ops.py").read_text()
+    (home / "my_ops.py").write_text(source.replace("return x + self.by", "return self.by + x"))
+    out = cli("explain", "first", *SMALL)[1]
+    assert "source" in out
+    (home / "my_ops.py").write_text("# a comment\n" + source)
+    assert "nothing in its key has changed" in cli("explain", "first", *SMALL)[1]
+
+
+def test_a_sweep_runs_every_job_keeps_going_and_is_all_hits_again(cli):
+    sweep = ("run", "--multirun", *SMALL, "output_dir=o", "graph.nodes.second.params.by=1,wrong,3")
+    code, out, err = cli(*sweep)
+    assert code == 1
+    assert out.splitlines()[-1] == "o/sweep.json"
+    assert "[1]" in err
+    assert "given 'wrong'" in err
+    assert "1 of 3 jobs failed: 1" in err
+    jobs = json.loads(Path("o/sweep.json").read_text())["jobs"]
+    assert [job["status"] for job in jobs] == ["done", "failed", "done"]
+    assert [job.get("outputs") for job in jobs] == [{"last": 103}, None, {"last": 105}]
+    assert jobs[2]["tasks"] == {"hit": 2, "computed": 2}
+    assert Path("o/2/run.json").is_file()
+    again = json.loads(cli(*sweep, "--json")[1])["jobs"]
+    assert [job.get("tasks") for job in again] == [{"hit": 4, "computed": 0}, None, {"hit": 4, "computed": 0}]
+
+
+def test_a_sweep_whose_every_job_is_wrong_is_a_wrong_request(cli):
+    code, _, err = cli("run", "-m", *SMALL, "promt=a,b")
+    assert code == 2
+    assert err.count("did you mean 'prompt'") == 1
+
+
+def test_a_sweep_over_failing_nodes_fails_at_the_end(cli):
+    code, _, _ = cli("run", "-m", *SMALL, "output_dir=o", "graph.nodes.second.params.fail=true,false")
+    assert code == 1
+    jobs = json.loads(Path("o/sweep.json").read_text())["jobs"]
+    assert [job["status"] for job in jobs] == ["failed", "done"]
+
+
+def test_the_real_program_runs_in_an_empty_folder(shell, home):
+    first = shell("--operators", "my_ops.py", "run", "graph=small")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.splitlines()[0] == "last = 112"
+    second = shell("--operators", "my_ops.py", "run", "graph=small", "--json")
+    assert set(statuses(second.stdout).values()) == {"hit"}
+
+
+def test_a_cached_run_and_a_plan_import_no_torch(home):
+    script = (
+        "import sys\nfrom flowsynth.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "heavy = ('torch', 'diffusers', 'transformers', 'rich', 'networkx', 'av')\n"
+        "print('IMPORTED', [m for m in heavy if m in sys.modules])\nsys.exit(code)"
+    )
+    for command in ("run", "run", "plan"):
+        argv = [sys.executable, "-c", script, "--operators", "my_ops.py", command, *SMALL]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        if command == "run":
+            first = done
+    assert "IMPORTED []" in done.stdout
+    assert "IMPORTED []" in first.stdout
+
+
+def test_a_cached_run_is_quick(home):
+    def cpu(argv):
+        best = 1e9
+        for _ in range(4):
+            before = os.times()
+            subprocess.run([sys.executable, *argv], check=True, capture_output=True, timeout=60)
+            after = os.times()
+            spent = (
+                after.children_user + after.children_system - before.children_user - before.children_system
+            )
+            best = min(best, spent)
+        return best
+
+    run = ["-m", "flowsynth", "--operators", "my_ops.py", "run", *SMALL]
+    subprocess.run([sys.executable, *run], check=True, capture_output=True, timeout=60)
+    assert cpu(run) < 3 * cpu(["-c", "import hydra, networkx, pydantic"])
+
+
+SLEEPY = """
+import time
+import flowsynth as fs
+
+
+class Sleepy(fs.Operator):
+    \"\"\"Sleeps in small steps.\"\"\"
+
+    op = "sleepy"
+    version = 1
+
+    def run(self, ctx, /, *, x: int = 0) -> int:
+        for i in range(600):
+            time.sleep(0.05)
+            ctx.progress(i, 600)
+        return x
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_ctrl_c_ends_cleanly(home, executor):
+    (home / "sleepy_ops.py").write_text(SLEEPY)
+    (home / "graphs" / "sleepy.yaml").write_text("nodes: {a: {op: sleepy}}")
+    argv = ["-m", "flowsynth", "--operators", "sleepy_ops.py", "run", "graph=sleepy", f"executor={executor}"]
+    process = subprocess.Popen(
+        [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while "sleepy on" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "stopped" in err
+    assert "Traceback" not in err
