@@ -110,14 +110,15 @@ class Graph(core.Graph):
             start = time.perf_counter()
             observer = observer or SilentObserver()
             run = _execute(self, own, own.plan(self, outputs), executor, chunk, observer, debug)
-            run.record.seconds = time.perf_counter() - start
+            run.seconds = time.perf_counter() - start
             if output_dir is not None:
                 run.write(output_dir)
-            observer.run_finished(run.record)
+            if type(observer) is not SilentObserver:
+                observer.run_finished(run.record)
         finally:
             if session is None:
                 own.close()
-        if check and run.record.status == "failed":
+        if check and not run.ok:
             raise RunFailedError(run)
         return run
 

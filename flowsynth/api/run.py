@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,8 @@ class Run:
     ``run["node"]`` or ``run["node.port"]`` gives a value; large ones stay mapped from the cache.
 
     Attributes:
-        record: what `run.json` holds.
         output_dir: where files were written, if anywhere.
+        seconds: wall time of the run.
         peak_alive: most chunks that were in memory at once.
     """
 
@@ -59,7 +60,22 @@ class Run:
         self.peak_alive = 0
         self._runs = runs
         self._cache = cache
-        self.record = _record(plan, runs)
+        self._rss = peak_rss()
+        self._started = datetime.now(timezone.utc)
+        self.seconds = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether no node failed."""
+        return not any(run.failed for run in self._runs.values())
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What `run.json` holds."""
+        record = _record(self.plan, self._runs)
+        record.peak_rss_bytes, record.seconds = self._rss, self.seconds
+        record.started = self._started.isoformat(timespec="seconds")
+        return record
 
     def __getitem__(self, name: str) -> Any:
         """The value of a node's output.
@@ -156,8 +172,6 @@ def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
         outputs=outputs,
         versions=versions(),
         models={name: dict(spec) for name, spec in plan.graph.models.items()},
-        peak_rss_bytes=peak_rss(),
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         errors=failed,
     )
 

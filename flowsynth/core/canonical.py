@@ -18,6 +18,18 @@ DIGEST_BYTES = 20
 FRAME_DIGEST_BYTES = 16
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def plain_json(value: object) -> str:
+    """`canonical_json` of what is known to be JSON with text keys already (a pydantic dump in JSON mode).
+
+    Raises:
+        ValueError: a NaN or an infinity.
+    """
+    return _ENCODER.encode(value)
+
+
 def canonical_json(value: object) -> str:
     """The one JSON text of a value: sorted keys, no spaces, shortest round-trip floats.
 
@@ -31,7 +43,7 @@ def canonical_json(value: object) -> str:
     if type(value) is int:
         return str(value)
     require_json(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def require_json(value: object, where: str = "value") -> None:

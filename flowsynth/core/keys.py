@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from flowsynth.core.canonical import Json, canonical_json, digest_text
+from flowsynth.core.canonical import Json, canonical_json, digest_text, plain_json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.operator import Operator
@@ -72,7 +71,7 @@ class StaticKey:
         source: source fingerprint of a class.
         file_hash: content hash of a file that a parameter names.
         models: model port -> fingerprint(s) of what feeds it.
-        ctx: for operators that find their files by name.
+        context: makes a context, for operators that find their files by name.
 
     Raises:
         FlowsynthError: a parameter has a value that no key can hold.
@@ -87,14 +86,14 @@ class StaticKey:
         source: str,
         file_hash: Callable[[Path], str],
         models: Mapping[str, Json],
-        ctx: RunContext,
+        context: Callable[[], RunContext],
     ) -> None:
         cls = type(operator)
-        files = operator.files(ctx)
+        files = operator.files(context()) if cls.files is not Operator.files else {}
         try:
-            params = canonical_json(operator.key_params(frozenset(files)))
+            params = plain_json(operator.key_params(files))
         except (TypeError, ValueError) as error:
-            raise FlowsynthError(f"{ctx.node or cls.op}: {error}") from error
+            raise FlowsynthError(f"{cls.op}: {error}") from error
         named = {name: file_hash(path) for name, path in files.items()}
         self.positional = cls.positional
         self.parts: dict[str, str] = {
@@ -114,9 +113,9 @@ class StaticKey:
         tail = "" if span is None else canonical_json(span)
         return digest_text(f"{self.prefix}\0{text}\0{tail}")
 
-    def why(self, inputs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        """The parts of the key, for `explain`."""
-        return {**self.parts, "inputs": dict(inputs)}
+    def why(self, inputs: Sequence[tuple[str, str]]) -> str:
+        """The parts of the key as JSON, for `explain`."""
+        return plain_json({**self.parts, "inputs": dict(inputs)})
 
 
 def whole_hash(refs: Sequence[Ref], many: bool) -> str:

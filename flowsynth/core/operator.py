@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,9 +100,10 @@ class Operator(BaseModel):
         del ctx
         return {}
 
-    def key_params(self, files: frozenset[str]) -> dict[str, Json]:
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
         """The parameters as they enter the key: all fields but those that `files` names."""
-        return {k: v for k, v in self.model_dump(mode="json").items() if k not in files}
+        params = self.model_dump(mode="json")
+        return {k: v for k, v in params.items() if k not in files} if files else params
 
     def cacheable(self) -> bool:
         """Whether the result may be kept: False for a null seed, say."""

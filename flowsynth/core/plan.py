@@ -228,8 +228,9 @@ def _static(
             if name not in models:
                 models[name] = env.model_fingerprint(name, graph.models[name])
         prints[port] = [models[name] for name in names]
-    context = env.context(step.name)
-    return StaticKey(step.operator, step.device, sources[cls], env.file_hash, prints, context)
+    return StaticKey(
+        step.operator, step.device, sources[cls], env.file_hash, prints, lambda: env.context(step.name)
+    )
 
 
 def _look_up(step: Step, index: Index, known: Mapping[str, bytes]) -> None:
@@ -274,9 +275,9 @@ def explain(step: Step, last: Trace | None) -> list[str]:
     now: dict[str, Any] = {**step.static.parts, "inputs": dict(step.known_inputs() or {})}
     if step.known_inputs() is None:
         now.pop("inputs")
-    lines = []
+    lines, reasons = [], last.reasons()
     for part, value in now.items():
-        before = last.why.get(part)
+        before = reasons.get(part)
         if before != value:
             lines += _difference(part, before, value)
     if "inputs" not in now:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flowsynth.core.canonical import Json, canonical_json
+from flowsynth.core.canonical import Json, canonical_json, plain_json
 from flowsynth.core.codec import json_hash, temporal_hash
 from flowsynth.core.streams import StreamInfo
 
@@ -180,24 +180,33 @@ class Trace:
     Attributes:
         outputs: output port -> reference.
         seconds: what computing it cost.
-        why: the parts of the key, for `explain`.
+        why: the parts of the key as JSON, for `explain`; read only when somebody asks.
     """
 
     outputs: Mapping[str, Ref]
     seconds: float
-    why: Mapping[str, Json]
+    why: str = "{}"
 
     def to_bytes(self) -> bytes:
-        """The row as JSON."""
+        """The row: a line of JSON with the outputs, and a line with the parts of the key."""
         outputs = {port: _ref_to_json(ref) for port, ref in self.outputs.items()}
-        row = {"out": outputs, "s": round(self.seconds, 6), "why": dict(self.why)}
-        return json.dumps(row, separators=(",", ":"), allow_nan=False).encode()
+        row = plain_json({"out": outputs, "s": round(self.seconds, 6)})
+        return f"{row}\n{self.why}".encode()
 
     @classmethod
     def from_bytes(cls, row: bytes) -> Trace | None:
         """The row back; None for one that another version wrote or that is damaged (a miss)."""
         try:
-            data = json.loads(row)
-            return cls({p: _ref_from_json(r) for p, r in data["out"].items()}, data["s"], data["why"])
+            head, _, why = row.decode().partition("\n")
+            data = json.loads(head)
+            return cls({p: _ref_from_json(r) for p, r in data["out"].items()}, data["s"], why)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
+
+    def reasons(self) -> dict[str, Any]:
+        """The parts of the key: operator, version, source, params, files, models, numerics, inputs."""
+        try:
+            parts = json.loads(self.why)
+        except ValueError:
+            return {}
+        return parts if isinstance(parts, dict) else {}

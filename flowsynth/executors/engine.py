@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.events import NodeOutline, Observer
+from flowsynth.core.events import NodeOutline, Observer, SilentObserver
 from flowsynth.core.plan import Plan, Step, last_keys_row
 from flowsynth.core.refs import Trace
 from flowsynth.core.streams import DEFAULT_CHUNK, StreamInfo, Whole
@@ -61,10 +61,8 @@ class Engine:
             runs[step.name] = run = StepRun(step, runs)
             if step.status == "hit":
                 run.outputs, run.settled = step.outputs, True
-        self._outline()
-        for run in runs.values():
-            if run.settled:
-                self.observer.node_finished(run.name, "hit", 0.0)
+        if type(self.observer) is not SilentObserver:
+            self._outline(runs)
         executing = [run for run in runs.values() if not run.settled]
         if executing:
             try:
@@ -75,7 +73,7 @@ class Engine:
             self._remember()
         return runs
 
-    def _outline(self) -> None:
+    def _outline(self, runs: dict[str, StepRun]) -> None:
         outline = [
             NodeOutline(
                 s.name, type(s.operator).op, s.status, s.device, 1 if isinstance(s.kind, Whole) else None
@@ -83,6 +81,9 @@ class Engine:
             for s in self.plan.steps.values()
         ]
         self.observer.run_started(self.plan.graph.name, outline)
+        for run in runs.values():
+            if run.settled:
+                self.observer.node_finished(run.name, "hit", 0.0)
 
     def _execute(self, runs: dict[str, StepRun]) -> None:
         shared = Shared(self.cache, self.observer, self.context, self.models, threading.Event(), self.debug)
@@ -133,8 +134,8 @@ class Engine:
     def _join(self, run: StepRun) -> None:
         step = run.step
         run.outputs = step.outputs = {port: whole_ref(run, port) for port in step.ports.outputs}
-        if step.static is None:
-            return
+        if step.static is None or isinstance(step.kind, Whole):
+            return  # a whole task's key is the node's
         for upstream in {id(s): s for _, _, feeds in step.sources for s, _ in feeds}.values():
             if upstream.outputs is None:
                 return  # it has frames left that nobody here reads: the node as a whole has no key yet
@@ -142,6 +143,6 @@ class Engine:
         if pairs is None:
             return
         step.key = step.static.key(pairs)
-        if step.kept and not isinstance(step.kind, Whole):
+        if step.kept:
             row = Trace(run.outputs, run.seconds, step.static.why(pairs)).to_bytes()
             self.cache.record(step.key, row, 0.0)

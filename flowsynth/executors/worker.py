@@ -52,6 +52,7 @@ class Worker:
     def __init__(self, scheduler: Scheduler, shared: Shared) -> None:
         self.scheduler = scheduler
         self.shared = shared
+        self._missed = False
 
     def execute(self, task: Task) -> None:
         """Bring one task as far as it gets: done, failed, parked, or back in the queue."""
@@ -75,8 +76,11 @@ class Worker:
         feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
         pairs = hashes(task, feeds)
         key = self._key(task, pairs)
+        if task.role is Role.WHOLE:
+            run.step.key = key
         kept = run.step.kept
-        if kept and not task.forced and self._hit(task, key):
+        # Hits come in runs, and so do misses: after a miss, the look before the lease is left out.
+        if kept and not task.forced and not self._missed and self._hit(task, key):
             return
         leased = False
         if kept:
@@ -86,7 +90,9 @@ class Worker:
                 return
             if not task.forced and self._hit(task, key):
                 cache.leases.release([key])
+                self._missed = False
                 return
+        self._missed = True
         try:
             self._compute(task, key, feeds, pairs)
             leased = False  # the cache gives it back with the commit
@@ -147,7 +153,7 @@ class Worker:
         keep = worth_storing(task, refs, seconds)
         stored = {port: store(cache, refs[port], encoded[port], seconds) for port in encoded if keep}
         if run.step.kept:
-            why = run.step.static.why(pairs) if run.step.static is not None else {}
+            why = run.step.static.why(pairs) if run.step.static is not None else "{}"
             cache.record(key, Trace(refs, seconds, why).to_bytes(), seconds)
         held = {port: value for port, value in values.items() if port in encoded}
         on_disk = keep and all(stored.values())
