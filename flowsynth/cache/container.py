@@ -6,9 +6,9 @@ Layout::
     header    {"__metadata__":{"xxh3":"<16 digits>", ...}, "<tensor>": {...}, ...} padded with spaces
     data      the tensors, gaps filled by tensors named ".pad<n>" (safetensors allows no holes)
 
-The checksum is xxh3-64 over the whole file with its own 16 digits as zeros, so no byte can flip unseen. It
-is computed while the data goes out and patched in at a fixed place. Kernels choose other code paths for
-unaligned memory and round differently there, hence the boundaries: a mapped tensor behaves as a fresh one.
+The checksum is xxh3-64 over the whole file with its own 16 digits as zeros, so no byte can flip unseen.
+Kernels choose other code paths for unaligned memory and round differently there, hence the boundaries: a
+mapped tensor behaves as a fresh one.
 Format: https://huggingface.co/docs/safetensors/index#format
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,11 @@ ALIGN = 64
 #: Headers hold JSON only; more than this is an attack, not a value.
 MAX_HEADER = 64 << 20
 FORMAT = "1"
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _PREFIX = b'{"__metadata__":{"xxh3":"'
 _ZEROS = b"0" * 16
 #: Where the checksum's digits start in the file.
 DIGEST_AT = 8 + len(_PREFIX)
-_SLICE = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 _PAD = ".pad"
 _FIELDS = ("xxh3", "format", "key", "codec", "version", "seconds", "meta")
@@ -95,7 +95,7 @@ def build_header(
         canonical_json(dict(encoded.meta)),
     )  # fmt: skip
     document = {"__metadata__": dict(zip(_FIELDS, fields, strict=True)), **entries}
-    text = json.dumps(document, separators=(",", ":")).encode("ascii")
+    text = _encode(document).encode("ascii")
     text += b" " * (-(8 + len(text)) % ALIGN)
     return struct.pack("<Q", len(text)) + text, pieces
 
@@ -104,12 +104,9 @@ def _entry(dtype: str, shape: tuple[int, ...], start: int, stop: int) -> dict[st
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
 
 
-def slices(header: bytes, pieces: list[memoryview | bytes]) -> Iterator[memoryview]:
-    """The whole file in views small enough that what was hashed is still in the CPU's cache when written."""
-    for piece in (header, *pieces):
-        view = memoryview(piece)
-        for start in range(0, view.nbytes, _SLICE):
-            yield view[start : start + _SLICE]
+def with_checksum(header: bytes, digest: bytes) -> bytes:
+    """The header with its zeros replaced by a checksum's 16 digits."""
+    return header[:DIGEST_AT] + digest + header[DIGEST_AT + len(digest) :]
 
 
 def checksum(view: memoryview) -> bytes:

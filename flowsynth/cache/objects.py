@@ -21,7 +21,15 @@ from xxhash import xxh3_64
 from flowsynth.cache import container
 from flowsynth.cache.container import Header, StoredObject
 from flowsynth.cache.errors import CacheError, FormatError, write_error
-from flowsynth.cache.platform import map_private, remove_file, replace_file, sweep, temp_name, write_all
+from flowsynth.cache.platform import (
+    map_private,
+    remove_file,
+    replace_file,
+    reserve,
+    sweep,
+    temp_name,
+    write_all,
+)
 from flowsynth.core.codec import Encoded
 
 __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
@@ -29,7 +37,8 @@ __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
 _log = logging.getLogger("flowsynth.cache")
 _KEY = re.compile(r"[0-9a-z][0-9a-z_\-]{3,127}")
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_BATCH_BYTES, _BATCH_PIECES = 1 << 20, 256
+#: From here on hashing and writing take turns, a slice each.
+_LARGE, _SLICE = 16 << 20, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ class ObjectStore:
         try:
             fd = self._open_temp(temp)
             try:
-                _write(fd, header, pieces)
+                _write(fd, header, pieces, total)
                 written = os.fstat(fd)
             finally:
                 os.close(fd)
@@ -284,19 +293,27 @@ def make_folder(path: Path) -> None:
         raise CacheError(f"cache: {path} cannot be used as a folder: {error.strerror}") from error
 
 
-def _write(fd: int, header: bytes, pieces: list[memoryview | bytes]) -> None:
-    """Stream the file out, hashing each slice just before it is written, then patch the checksum in."""
+def _write(fd: int, header: bytes, pieces: list[memoryview | bytes], total: int) -> None:
+    """Stream the file out, its checksum on the way.
+
+    A small file is hashed first and leaves in one call. A large one is hashed and written a slice at a
+    time, so that the write finds each slice in the CPU's cache, and the checksum is patched in.
+    """
+    if total >= _SLICE:
+        reserve(fd, total)
+    if total < _LARGE:
+        hasher = xxh3_64(header)
+        for piece in pieces:
+            hasher.update(piece)
+        write_all(fd, [container.with_checksum(header, hasher.hexdigest().encode()), *pieces])
+        return
     hasher = xxh3_64()
-    batch: list[memoryview | bytes] = []
-    waiting = 0
-    for view in container.slices(header, pieces):
-        hasher.update(view)
-        batch.append(view)
-        waiting += view.nbytes
-        if waiting >= _BATCH_BYTES or len(batch) >= _BATCH_PIECES:
-            write_all(fd, batch)
-            batch, waiting = [], 0
-    write_all(fd, batch)
+    for whole in (header, *pieces):
+        view = memoryview(whole)
+        for start in range(0, view.nbytes, _SLICE):
+            part = view[start : start + _SLICE]
+            hasher.update(part)
+            write_all(fd, [part])
     os.lseek(fd, container.DIGEST_AT, os.SEEK_SET)
     write_all(fd, [hasher.hexdigest().encode()])
 

@@ -35,14 +35,13 @@ def ink_lines(
     Returns:
         `(N, 1, H, W)`, 1 on paper and 0 in full ink.
     """
+    tangent = orientation(gaussian_blur(tone, sigma), 2 * sigma).tangent
     factor = 2 if sigma < 1.0 else 1  # thin lines are drawn at twice the size, else they alias
-    big = tone
     if factor == 2:
-        size = [2 * side for side in tone.shape[-2:]]
-        big = F.interpolate(tone, size=size, mode="bilinear", align_corners=False)
+        tone = F.interpolate(tone, scale_factor=2, mode="bilinear", align_corners=False)
+        tangent = F.interpolate(tangent, scale_factor=2, mode="nearest")  # signs are free: not to be mixed
     spread = sigma * factor
-    narrow, wide = gaussian_blur(big, spread), gaussian_blur(big, 1.6 * spread)
-    tangent = orientation(narrow, 2 * spread).tangent
-    difference = smooth_along(narrow - wide, tangent, 2.0 * spread, step=max(1.0, spread / 1.5))
+    difference = gaussian_blur(tone, spread) - gaussian_blur(tone, 1.6 * spread)
+    difference = smooth_along(difference, tangent, 2.0 * spread, step=max(1.0, spread / 1.5))
     lines = 1 + torch.tanh(sharpness * (emphasis * difference + threshold).clamp(max=0))
     return F.avg_pool2d(lines, factor) if factor == 2 else lines

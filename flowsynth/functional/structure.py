@@ -1,12 +1,13 @@
 """Local orientation from the smoothed structure tensor, and smoothing along it."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from flowsynth.functional.blur import correlate_axis, gaussian_blur
-from flowsynth.functional.warp import pixel_grid, sample_at
+from flowsynth.functional.warp import pixel_grid, sample_grid, sampling_grid
 
 __all__ = ["Orientation", "orientation", "smooth_along", "sobel"]
 
@@ -69,22 +70,30 @@ def smooth_along(x: Tensor, tangent: Tensor, sigma: float, step: float = 1.0) ->
     Returns:
         A tensor like `x`.
     """
-    total, weight_sum = x.clone(), 1.0
-    start = pixel_grid(x)
     count = max(1, round(2 * sigma / step))
-    weights = [float(torch.exp(torch.tensor(-0.5 * (i * step / sigma) ** 2))) for i in range(1, count + 1)]
-    for sign in (step, -step):
-        position, heading = start, tangent * sign
-        for weight in weights:
-            position = position + heading
-            total.add_(sample_at(x, position), alpha=weight)
-            weight_sum += weight
-            heading = _follow(tangent, position, heading, step)
-    return total / weight_sum
+    weights = [math.exp(-0.5 * (i * step / sigma) ** 2) for i in range(1, count + 1)]
+    channels, pixel = x.shape[1], _pixel(x)
+    field = torch.cat((x, tangent * step), dim=1)  # one reading gives the value and the way on
+    start = sampling_grid(pixel_grid(x), x)
+    total = x.clone()
+    for sign in (1, -1):
+        heading = field[:, channels:] * sign
+        grid = start + heading.permute(0, 2, 3, 1) * pixel
+        for index, weight in enumerate(weights):
+            reading = sample_grid(field, grid)
+            total.add_(reading[:, :channels], alpha=weight)
+            if index < count - 1:
+                heading = _continue(reading[:, channels:], heading)
+                grid = grid + heading.permute(0, 2, 3, 1) * pixel
+    return total / (1 + 2 * sum(weights))
 
 
-def _follow(tangent: Tensor, position: Tensor, heading: Tensor, step: float) -> Tensor:
-    """Read the tangent at `position`, turned to continue `heading`."""
-    ahead = sample_at(tangent, position)
+def _pixel(x: Tensor) -> Tensor:
+    """Return the length of a pixel (x, y) in the units of `sampling_grid`."""
+    return torch.tensor([2 / x.shape[-1], 2 / x.shape[-2]], dtype=x.dtype, device=x.device)
+
+
+def _continue(ahead: Tensor, heading: Tensor) -> Tensor:
+    """Turn a direction that is known up to sign so that it continues `heading`."""
     agree = (ahead * heading).sum(1, keepdim=True) >= 0
-    return torch.where(agree, ahead, -ahead) * step
+    return torch.where(agree, ahead, -ahead)

@@ -16,7 +16,7 @@ def toon(
     *,
     levels: int = 6,
     smoothing: float = 1.0,
-    saturation: float = 1.25,
+    saturation: float = 1.5,
     ink: float = 0.85,
     line_scale: float = 1.0,
 ) -> Tensor:
@@ -34,17 +34,17 @@ def toon(
         `(T, 3, H, W)` in [0, 1].
     """
     ycc = rgb_to_ycc(frames)
-    drawn = smooth_edges_kept(ycc, strength=0.8 * smoothing, iterations=1)
-    flat = smooth_edges_kept(drawn, strength=smoothing, iterations=3)
+    drawn = smooth_edges_kept(ycc, strength=0.55 * smoothing, iterations=1)
+    flat = smooth_edges_kept(drawn, strength=0.65 * smoothing, iterations=3)
     painted = _paint(flat, levels, saturation)
     sigma = line_width(min(frames.shape[-2:])) * line_scale
-    lines = ink_lines(drawn[:, :1], sigma, threshold=0.005, sharpness=45.0)
+    lines = ink_lines(drawn[:, :1], sigma, threshold=0.004, sharpness=45.0)
     inked = painted * (1 - ink * (1 - lines))
     return smooth_along(inked, orientation(inked, 1.0).tangent, 0.8)  # takes the jaggedness off edges
 
 
 def _paint(flat: Tensor, levels: int, saturation: float) -> Tensor:
     """Reduce the tones of flattened (Y, Cb, Cr), lighten the shadows a little, and lift the colour."""
-    tone = flat[:, :1].clamp(0, 1) ** 0.92
+    tone = flat[:, :1].clamp(0, 1) ** 0.88
     stepped = 0.2 * tone + 0.8 * soft_steps(tone, levels, sharpness=5.5)
     return ycc_to_rgb(saturate(torch.cat((stepped, flat[:, 1:]), dim=1), saturation)).clamp(0, 1)
