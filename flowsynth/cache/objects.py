@@ -37,8 +37,8 @@ __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
 _log = logging.getLogger("flowsynth.cache")
 _KEY = re.compile(r"[0-9a-z][0-9a-z_\-]{3,127}")
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-#: From here on hashing and writing take turns, a slice each.
-_LARGE, _SLICE = 16 << 20, 1 << 20
+#: Smaller files gain nothing from having their room set aside.
+_RESERVE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,28 +294,13 @@ def make_folder(path: Path) -> None:
 
 
 def _write(fd: int, header: bytes, pieces: list[memoryview | bytes], total: int) -> None:
-    """Stream the file out, its checksum on the way.
-
-    A small file is hashed first and leaves in one call. A large one is hashed and written a slice at a
-    time, so that the write finds each slice in the CPU's cache, and the checksum is patched in.
-    """
-    if total >= _SLICE:
+    """Hash, then write: at 16 GB/s against 4, and no faster in slices or by a thread of its own."""
+    if total >= _RESERVE:
         reserve(fd, total)
-    if total < _LARGE:
-        hasher = xxh3_64(header)
-        for piece in pieces:
-            hasher.update(piece)
-        write_all(fd, [container.with_checksum(header, hasher.hexdigest().encode()), *pieces])
-        return
-    hasher = xxh3_64()
-    for whole in (header, *pieces):
-        view = memoryview(whole)
-        for start in range(0, view.nbytes, _SLICE):
-            part = view[start : start + _SLICE]
-            hasher.update(part)
-            write_all(fd, [part])
-    os.lseek(fd, container.DIGEST_AT, os.SEEK_SET)
-    write_all(fd, [hasher.hexdigest().encode()])
+    hasher = xxh3_64(header)
+    for piece in pieces:
+        hasher.update(piece)
+    write_all(fd, [container.with_checksum(header, hasher.hexdigest().encode()), *pieces])
 
 
 def _read_header(fd: int) -> Header:
