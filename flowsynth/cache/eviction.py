@@ -53,6 +53,7 @@ class Eviction:
         self._objects = objects
         self._lock = threading.Lock()
         self._used = 0
+        self._coming = 0
         self._scanned = float("-inf")
         self._stuck_until = float("-inf")
 
@@ -60,25 +61,39 @@ class Eviction:
         """Make room for an object about to be written; False when it is refused.
 
         Refused is what is larger than the budget (everything else would have to go for it), and what
-        fits only in the place of keys that are live.
+        fits only in the place of keys that are live. What is admitted must be settled.
         """
         if self.max_bytes is None:
             return True
         if nbytes > self.max_bytes:
             return False
         with self._lock:
-            now = time.monotonic()
-            if now - self._scanned > RESCAN_SECONDS:
-                self._used, self._scanned = sum(info.nbytes for info in self._objects.scan()), now
-            if self._used + nbytes > self.max_bytes:
-                if now < self._stuck_until:
-                    return False
-                self._shrink(int(LOW_WATER * self.max_bytes) - nbytes, live)
-                if self._used + nbytes > self.max_bytes:
-                    self._stuck_until = now + 1  # all live: looking again for every object would be slow
-                    return False
-            self._used += nbytes
+            if not self._make_room(nbytes, self.max_bytes, live):
+                return False
+            self._coming += nbytes
             return True
+
+    def settle(self, nbytes: int) -> None:
+        """An admitted object has been written, or has failed to be (the next scan sees that)."""
+        if self.max_bytes is not None:
+            with self._lock:
+                self._coming -= nbytes
+                self._used += nbytes
+
+    def _make_room(self, nbytes: int, budget: int, live: Collection[str]) -> bool:
+        now = time.monotonic()
+        if now - self._scanned > RESCAN_SECONDS:
+            self._used, self._scanned = sum(info.nbytes for info in self._objects.scan()), now
+        needed = nbytes + self._coming
+        if self._used + needed <= budget:
+            return True
+        if now < self._stuck_until:
+            return False
+        self._shrink(int(LOW_WATER * budget) - needed, live)
+        if self._used + needed <= budget:
+            return True
+        self._stuck_until = now + 1  # all live: looking again for every object would be slow
+        return False
 
     def prune(self, max_bytes: int, live: Collection[str]) -> Evicted:
         """Bring the objects down to a number of bytes now."""

@@ -184,12 +184,15 @@ class Cache:
             CacheError: the folder cannot be written.
         """
         encoded: Encoded = value.encoded if isinstance(value, StoredObject) else value.encode()
-        there = self.objects.size(key) or 0
-        if not self._eviction.admit(max(0, encoded.nbytes - there), self.live):
+        coming = max(0, encoded.nbytes - (self.objects.size(key) or 0))
+        if not self._eviction.admit(coming, self.live):
             self.refused += 1
             return None
         self.live.add(key)
-        return self.objects.put(key, value.codec_name, value.codec_version, encoded, seconds)
+        try:
+            return self.objects.put(key, value.codec_name, value.codec_version, encoded, seconds)
+        finally:
+            self._eviction.settle(coming)
 
     def get_object(self, key: str) -> StoredObject | None:
         """Map a stored value, or None: not there, or damaged (see ``objects.quarantined``)."""
