@@ -75,7 +75,7 @@ def _file_set(value: Any, stem: str, folder: Path, provenance: str) -> str:
 
 
 def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
-    from flowsynth.media.pictures import encode_picture  # type: ignore[import-not-found,unused-ignore]
+    from flowsynth.media.pictures import encode_picture
     from flowsynth.values.frames import as_dtype, as_float
 
     names = [f"{stem}/{i:06d}.png" for i in range(value.num_frames)]
@@ -101,7 +101,7 @@ def _tensors(value: Any, stem: str, folder: Path, provenance: str) -> str:
 
 def _embed(path: Path, provenance: str) -> None:
     from flowsynth.media.errors import NotMediaError
-    from flowsynth.media.provenance import embed  # type: ignore[import-not-found,unused-ignore]
+    from flowsynth.media.provenance import embed
 
     with contextlib.suppress(NotMediaError):
         embed(path, provenance)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cache.store import Cache
@@ -18,6 +18,14 @@ from flowsynth.core.graph import Graph
 from flowsynth.core.operator import Operator
 from flowsynth.core.plan import Environment, Plan, make_plan
 from flowsynth.executors.placement import place
+
+if TYPE_CHECKING:
+    from flowsynth.models import Model, ModelManager, ModelSpec
+
+
+def torch_name(device: str) -> str:
+    """Torch's name of a device; a simulated one computes on the CPU."""
+    return "cpu" if device.startswith("sim:") else device
 
 
 class Session:
@@ -48,8 +56,7 @@ class Session:
         memo = None if read_only else self.root
         self.files = FileHasher(memo / "files.json" if memo else None)
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
-        self._managers: dict[str, Any] = {}
-        self._specs: dict[str, Any] = {}
+        self._managers: dict[str, ModelManager] = {}
 
     def __enter__(self) -> Session:
         """The session itself."""
@@ -117,36 +124,37 @@ class Session:
         Raises:
             RequestError: the model cannot be found.
         """
-        from flowsynth.models import model_fingerprint  # type: ignore[attr-defined,unused-ignore]
+        from flowsynth.models import model_fingerprint
 
-        return str(model_fingerprint(self._spec(name, spec), self.root))
+        return model_fingerprint(self._spec(name, spec), self.root)
 
-    def _spec(self, name: str, spec: Mapping[str, Any]) -> Any:
-        from flowsynth.models import parse_model  # type: ignore[attr-defined,unused-ignore]
+    def _spec(self, name: str, spec: Mapping[str, Any]) -> ModelSpec:
+        from flowsynth.models import parse_model
 
         return parse_model(name, spec)
 
     def context(self, node: str, device: str) -> RunContext:
         """A context for an operator of a node."""
-        torch_device = "cpu" if device.startswith("sim") else device
         return RunContext(
-            device=torch_device,
+            device=torch_name(device),
             node=node,
             models=self._managers.get(device),
             cache_dir=self.root,
             offline=self.offline,
         )
 
-    def model(self, graph: Graph, name: str) -> Any:
+    def model(self, graph: Graph, name: str) -> Model:
         """What a model port gets."""
-        from flowsynth.models import Model  # type: ignore[attr-defined,unused-ignore]
+        from flowsynth.models import Model
 
-        return Model(self._spec(name, graph.models[name]))
+        return Model(self._spec(name, graph.models[name]), name)
 
     def prepare_managers(self, devices: Sequence[str]) -> None:
         """A model manager for every device that runs nodes with models."""
-        from flowsynth.models import ModelManager  # type: ignore[attr-defined,unused-ignore]
+        from flowsynth.models import ModelManager
 
         for device in devices:
             if device not in self._managers:
-                self._managers[device] = ModelManager("cpu" if device.startswith("sim") else device)
+                self._managers[device] = ModelManager(
+                    torch_name(device), cache_dir=self.root, offline=self.offline
+                )
