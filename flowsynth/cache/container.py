@@ -31,7 +31,7 @@ ALIGN = 64
 #: Headers hold JSON only; more than this is an attack, not a value.
 MAX_HEADER = 64 << 20
 FORMAT = "1"
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_quote = json.JSONEncoder().encode
 _PREFIX = b'{"__metadata__":{"xxh3":"'
 _ZEROS = b"0" * 16
 #: Where the checksum's digits start in the file.
@@ -76,7 +76,7 @@ def build_header(
     Raises:
         ValueError: a name that cannot be stored.
     """
-    entries: dict[str, object] = {}
+    entries: list[str] = []
     pieces: list[memoryview | bytes] = []
     offset = 0
     for name in sorted(encoded.tensors):
@@ -84,24 +84,26 @@ def build_header(
         if not _NAME.fullmatch(name) or name == "__metadata__":
             raise ValueError(f"{name!r} cannot name a stored tensor: letters, digits, _ - . only")
         if gap := -offset % ALIGN:
-            entries[f"{_PAD}{len(pieces)}"] = _entry("U8", (gap,), offset, offset + gap)
+            entries.append(_entry(f"{_PAD}{len(pieces)}", "U8", (gap,), offset, gap))
             pieces.append(bytes(gap))
             offset += gap
-        entries[name] = _entry(buffer.dtype, buffer.shape, offset, offset + buffer.data.nbytes)
+        size = buffer.data.nbytes
+        entries.append(_entry(name, buffer.dtype, buffer.shape, offset, size))
         pieces.append(buffer.data)
-        offset += buffer.data.nbytes
-    fields = (
-        _ZEROS.decode(), FORMAT, key, codec_name, str(codec_version), f"{seconds:.6g}",
-        canonical_json(dict(encoded.meta)),
-    )  # fmt: skip
-    document = {"__metadata__": dict(zip(_FIELDS, fields, strict=True)), **entries}
-    text = _encode(document).encode("ascii")
+        offset += size
+    text = (
+        f'{{"__metadata__":{{"xxh3":"{_ZEROS.decode()}","format":"{FORMAT}","key":{_quote(key)},'
+        f'"codec":{_quote(codec_name)},"version":"{codec_version}","seconds":"{seconds:.6g}",'
+        f'"meta":{_quote(canonical_json(dict(encoded.meta)))}}}{"".join(entries)}}}'
+    ).encode("ascii")
     text += b" " * (-(8 + len(text)) % ALIGN)
     return struct.pack("<Q", len(text)) + text, pieces
 
 
-def _entry(dtype: str, shape: tuple[int, ...], start: int, stop: int) -> dict[str, object]:
-    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
+def _entry(name: str, dtype: str, shape: tuple[int, ...], start: int, size: int) -> str:
+    """One tensor's line, written by hand: the general encoder took as long as the write of the header."""
+    sizes = ",".join(map(str, shape))
+    return f',"{name}":{{"dtype":"{dtype}","shape":[{sizes}],"data_offsets":[{start},{start + size}]}}'
 
 
 def with_checksum(header: bytes, digest: bytes) -> bytes:

@@ -178,6 +178,8 @@ class TraceStore:
         try:
             try:
                 return act()
+            except sqlite3.ProgrammingError:
+                return act()  # another thread has just closed this connection, to set the index aside
             except sqlite3.DatabaseError as error:
                 if not rows.is_damage(error) or self._read_only:
                     raise

@@ -216,6 +216,22 @@ def test_a_full_disk(small_disk: Path) -> None:
         assert cache.verify() == []
 
 
+def test_a_disk_that_is_read_only(small_disk: Path) -> None:
+    stored = sample(1)
+    with Cache(small_disk / "cache") as cache:
+        cache.record("k", b"row", 1.0)
+        cache.put_object(key_of(stored), stored, 1.0)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with Cache(small_disk / "cache", read_only=True) as cache:
+        assert cache.lookup("k") == b"row"
+        found = cache.get_object(key_of(stored))
+        assert found is not None
+        assert same(found, stored)
+    with pytest.raises(CacheError, match="cache: ") as caught, Cache(small_disk / "cache") as cache:
+        cache.record("k2", b"row", 1.0)
+    assert "Traceback" not in str(caught.value)
+
+
 def test_a_full_disk_at_the_first_open(small_disk: Path) -> None:
     (small_disk / "filler").write_bytes(bytes(4 * 1024 * 1024 - 8192))
     with pytest.raises(CacheError, match="cache"):

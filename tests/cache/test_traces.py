@@ -186,6 +186,38 @@ def test_damage_met_while_reading_sets_the_index_aside(tmp_path: Path) -> None:
     store.close()
 
 
+def test_damage_met_by_several_threads_at_once(tmp_path: Path) -> None:
+    keys = [f"{i:040x}" for i in range(3000)]
+    store = TraceStore(tmp_path / "index")
+    store.put_many(dict.fromkeys(keys, bytes(400)))
+    store.close()
+    path = tmp_path / "index" / "cache.db"
+    data = bytearray(path.read_bytes())
+    data[8192:-8192] = b"\xa5" * (len(data) - 16384)
+    path.write_bytes(data)
+    store = TraceStore(tmp_path / "index")
+    faults: list[BaseException] = []
+
+    def work(n: int) -> None:
+        try:
+            for i, key in enumerate(keys[n::4]):
+                assert store.get(key) in (None, b"new")
+                if i % 50 == 0:
+                    store.put_many({key: b"new"})
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
+    assert len(store) > 40
+    store.close()
+
+
 def test_reading_only_makes_nothing_and_takes_no_write_lock(tmp_path: Path) -> None:
     look = TraceStore(tmp_path / "index", read_only=True)
     assert look.get("k") is None
