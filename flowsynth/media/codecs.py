@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "gif", "webp"]
 
+#: Frames in a segment: shorter ones spend bytes on key frames (16 frames: about twice as many). A power of
+#: two, so that the length of a stream's chunks, if it is one too, doesn't matter to the bytes.
+SEGMENT = 128
+#: Container of a segment: NUT takes every codec and any rate.
+SEGMENT_SUFFIX = ".nut"
+
 #: Names of presets, fastest first; x264 and x265 use them as they are, others map them to numbers.
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
@@ -150,10 +156,29 @@ class EncodeSettings:
         return CODECS[self.codec]
 
     @property
+    def deep(self) -> bool:
+        """Whether the pixel format holds more than 8 bits a component."""
+        return self.pixel_format.endswith(("9le", "10le", "12le", "14le", "16le", "48le"))
+
+    @property
     def options(self) -> dict[str, str]:
         """Options for the encoder."""
         crf = self.crf if self.crf is not None else (self.spec.crf or (0, 0, 0))[2]
         return dict(self.spec.options(crf, self.preset))
+
+
+def require_pixel_format(settings: EncodeSettings) -> None:
+    """Checks that the encoder takes the pixel format.
+
+    Raises:
+        EncodeSettingsError: It doesn't; says those it takes.
+    """
+    import av
+
+    known = [form.name for form in av.Codec(settings.spec.encoder, "w").video_formats or ()]
+    if known and settings.pixel_format not in known:
+        expected = f"one that {settings.spec.encoder} takes: {', '.join(known)}"
+        raise EncodeSettingsError("pixel_format", expected, repr(settings.pixel_format))
 
 
 def container_options(suffix: str, faststart: bool) -> dict[str, str]:

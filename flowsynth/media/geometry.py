@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.media.rational import Resample
+
 Array = npt.NDArray[Any]
-Resample = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 Box = tuple[float, float, float, float]
 
 

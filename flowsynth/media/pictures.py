@@ -32,10 +32,7 @@ PictureFormat = Literal["png", "jpeg", "webp"]
 #: Pixels a picture may have: 16384 x 8192. A few kilobytes of PNG can claim far more than memory holds.
 MAX_PIXELS = 1 << 27
 
-#: File suffixes read as pictures.
-PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga"}
-)
+#: Suffix of each format.
 SUFFIXES: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
@@ -126,7 +123,7 @@ def encode_picture(
     """Encodes a picture; equal pixels give equal bytes.
 
     Args:
-        image: (H, W, C): uint8 with 1, 3 or 4 channels (4 not for JPEG), or uint16 with 3 for PNG.
+        image: (H, W) or (H, W, C): uint8 with 1, 3 or 4 channels (4 not for JPEG), or uint16 with 3 for PNG.
         format: PNG and WebP at quality 100 are lossless.
         quality: 1 to 100, for JPEG and WebP.
         text: Kept inside the file, see :mod:`flowsynth.media.provenance`.
@@ -136,6 +133,7 @@ def encode_picture(
     """
     from PIL import Image
 
+    image = image[:, :, None] if image.ndim == 2 else image
     channels = image.shape[2] if image.ndim == 3 else 0
     if image.dtype == np.uint16 and format == "png" and channels == 3:
         data = _encode_deep_png(image)

@@ -1,9 +1,13 @@
-"""Exact rates and instants from what users write."""
+"""Exact rates, instants and names from what users write; imports nothing, so that planning stays quick."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Literal
+
+#: Filters that resize pictures; "area" is the plain mean of the pixels covered.
+Resample = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 
 #: Nominal rates of NTSC material; 29.97 and 23.976 are roundings of these times 1000/1001.
 _NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))

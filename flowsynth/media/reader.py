@@ -13,8 +13,9 @@ import numpy.typing as npt
 from flowsynth.media.colour import to_rgb
 from flowsynth.media.cursor import FrameCursor
 from flowsynth.media.errors import MediaRangeError
-from flowsynth.media.geometry import Resample, fit, orient, target_size
+from flowsynth.media.geometry import fit, orient, target_size
 from flowsynth.media.probe import VideoInfo, probe
+from flowsynth.media.rational import Resample
 from flowsynth.media.timeline import Timeline, make_timeline
 
 Array = npt.NDArray[Any]

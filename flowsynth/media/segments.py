@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowsynth.media.atomic import atomic_path
-from flowsynth.media.codecs import EncodeSettings
+from flowsynth.media.codecs import SEGMENT, EncodeSettings, require_pixel_format
 from flowsynth.media.colour import from_rgb, is_yuv, subsampling
 from flowsynth.media.errors import EncodeSettingsError
 
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Array = npt.NDArray[Any]
-
-#: Frames in a segment at least: shorter ones spend bytes on key frames (16 frames: about twice as many).
-SEGMENT = 120
-#: Container of a segment: NUT takes every codec and any rate.
-SEGMENT_SUFFIX = ".nut"
 
 
 def segment_bounds(count: int, length: int = SEGMENT) -> list[tuple[int, int]]:
@@ -60,18 +55,9 @@ def encode_segment(
     """
     if not settings.spec.segmented:
         settings = replace(settings, codec="ffv1", crf=None, pixel_format="bgr0", suffix=".mkv")
-    _require_pixel_format(settings)
+    require_pixel_format(settings)
     with atomic_path(path) as temporary:
         return _encode(frames, str(temporary), settings)
-
-
-def _require_pixel_format(settings: EncodeSettings) -> None:
-    import av
-
-    known = [form.name for form in av.Codec(settings.spec.encoder, "w").video_formats or ()]
-    if known and settings.pixel_format not in known:
-        expected = f"one that {settings.spec.encoder} takes: {', '.join(known)}"
-        raise EncodeSettingsError("pixel_format", expected, repr(settings.pixel_format))
 
 
 def _encode(frames: Iterable[Array], path: str, settings: EncodeSettings) -> tuple[int, int, int]:

