@@ -52,6 +52,10 @@ def test_overrides(small, overrides, words):
         ("- a\n- b", ["bad.yaml", "expected a mapping", "given a list"]),
         ("just text", ["bad.yaml", "expected a mapping"]),
         ("nodes: {a: {params: {x: '???'}}}", ["graph.nodes.a.params.x", "must be set"]),
+        (
+            "settings: {x: '???'}\nnodes: {a: {params: {x: '${x}'}}}",
+            ["graph.nodes.a.params.x", "needs x", "x=..."],
+        ),
         ("settings: [1]\nnodes: {}", ["settings", "expected a mapping"]),
         ("defaults: [stages/nope@nodes.x]\nnodes: {}", ["nope"]),
         ("defaults: 3\nnodes: {}", ["defaults", "list"]),
