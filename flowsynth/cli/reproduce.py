@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +34,31 @@ def execute(args: argparse.Namespace) -> int:
     """Run the file's graph again; 0 if content and file agree, else 1."""
     from flowsynth.config import compose
 
-    path = Path(args.file)
+    path = Path(args.file).absolute()
     provenance = read_provenance(path)
     settings = compose(args.overrides).settings
     with tempfile.TemporaryDirectory(prefix="flowsynth-") as scratch:
-        cache_dir = settings.cache.dir if args.from_cache else Path(scratch) / "cache"
-        result = _again(path, provenance, settings, cache_dir, Path(scratch) / "out", args.quiet)
+        cache_dir = settings.cache.dir.absolute() if args.from_cache else Path(scratch) / "cache"
+        with _inside(Path(provenance.folder)):
+            result = _again(path, provenance, settings, cache_dir, Path(scratch) / "out", args.quiet)
     changed = _changed_versions(provenance)
     if args.json:
         print(json.dumps({"file": str(path), **result, "versions_changed": changed}, indent=2))
     else:
         print("\n".join(_lines(path, result, changed)))
     return 0 if result["content_agrees"] and result["file_agrees"] is not False else 1
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """The folder that the graph's relative paths start from, if it is still there."""
+    before = Path.cwd()
+    if folder.is_absolute() and folder.is_dir():
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _again(
@@ -64,16 +80,25 @@ def _again(
         )
     if run.record.status == "failed":
         raise RunError("\n".join(run.record.errors) or "the run failed")
-    node, _, port = provenance.output.rpartition(".")
-    name, output = (node, port) if node in run.record.nodes else (provenance.output, "out")
-    made = run.record.nodes[name].objects.get(output, "")
+    made = {
+        f"{node}.{port}": text
+        for node, done in run.record.nodes.items()
+        for port, text in done.objects.items()
+    }
+    content = made.get(provenance.output) or made.get(f"{provenance.output}.out", "")
     return {
         "output": provenance.output,
         "content": provenance.object,
-        "content_again": made,
-        "content_agrees": made == provenance.object,
+        "content_again": content,
+        "content_agrees": content == provenance.object,
         "file_agrees": _same_file(path, folder, provenance),
+        "first_to_differ": _first_to_differ(provenance.objects, made),
     }
+
+
+def _first_to_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The first output, in the order of the run, whose content is another one; empty if none is."""
+    return next((name for name, text in before.items() if now.get(name, text) != text), "")
 
 
 def _same_file(path: Path, folder: Path, provenance: Provenance) -> bool | None:
@@ -111,7 +136,8 @@ def _changed_versions(provenance: Provenance) -> dict[str, list[str]]:
 def _lines(path: Path, result: dict[str, Any], changed: dict[str, list[str]]) -> list[str]:
     lines = [f"{name}: was {before}, is {now}" for name, (before, now) in changed.items()]
     if not result["content_agrees"]:
-        return [*lines, f"{path}: DIFFERS: content {result['content']} became {result['content_again']}"]
+        change = f"content {result['content']} became {result['content_again']}"
+        return [*lines, f"{path}: DIFFERS, first at {result['first_to_differ']}: {change}"]
     if result["file_agrees"] is False:
         return [*lines, f"{path}: the content agrees, the file's bytes differ"]
     return [*lines, f"{path}: agrees bit for bit ({result['output']}, content {result['content']})"]
