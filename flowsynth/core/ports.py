@@ -85,9 +85,10 @@ def ports_of(cls: type[Operator]) -> Ports:
     Raises:
         TypeError: `run` is not of the form ``run(self, ctx, /, *, name: Type, ...) -> Type``.
     """
-    hints = typing.get_type_hints(cls.run)
+    params = list(inspect.signature(cls.run).parameters.values())[2:]
+    hints = _hints(cls, {param.name for param in params} | {"return"})
     inputs: dict[str, Port] = {}
-    for param in list(inspect.signature(cls.run).parameters.values())[2:]:
+    for param in params:
         if param.kind is inspect.Parameter.VAR_POSITIONAL:
             continue
         if param.kind is not inspect.Parameter.KEYWORD_ONLY or param.name not in hints:
@@ -98,6 +99,21 @@ def ports_of(cls: type[Operator]) -> Ports:
     if "return" not in hints:
         raise TypeError(f"{cls.__qualname__}.run: the return type is missing")
     return Ports(inputs, *_outputs(cls, hints["return"]))
+
+
+def _hints(cls: type[Operator], names: set[str]) -> dict[str, Any]:
+    """The annotations of some arguments of `run`; the others (``ctx``) need not resolve."""
+
+    def shim() -> None:
+        """Holds the annotations, since `typing` wants a function."""
+
+    shim.__annotations__ = {name: hint for name, hint in cls.run.__annotations__.items() if name in names}
+    try:
+        return typing.get_type_hints(shim, cls.run.__globals__)
+    except NameError as error:
+        raise TypeError(
+            f"{cls.__qualname__}.run: {error}; a port's type must be importable where the class is defined"
+        ) from error
 
 
 def _outputs(cls: type[Operator], hint: Any) -> tuple[dict[str, Port], bool]:
