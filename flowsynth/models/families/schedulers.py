@@ -67,6 +67,11 @@ def _hint(given: str, names: list[str]) -> str:
     return f"; did you mean {close!r}?" if close else ""
 
 
+def scheduler_names() -> list[str]:
+    """All names, aliases included."""
+    return sorted({*SCHEDULERS, *ALIASES, *(cls for cls, _ in SCHEDULERS.values())})
+
+
 def resolve_scheduler(name: str) -> tuple[str, dict[str, Any]]:
     """The diffusers class and config overrides that a name stands for.
 

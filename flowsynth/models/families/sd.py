@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,13 +12,14 @@ from flowsynth.core.errors import RequestError, listing, nearest
 from flowsynth.models.families.sd_spec import SdSpec, folder_identity, part_key, read_config
 from flowsynth.models.family import PartStore
 from flowsynth.models.locate import locate
+from flowsynth.models.requests import DenoiseRequest, LatentFormat
 from flowsynth.models.source import Source
 
 if TYPE_CHECKING:
     import torch
 
-    from flowsynth.models.families.sd_denoise import DenoiseSettings, Hooks
     from flowsynth.models.families.sd_text import TextEncoder
+    from flowsynth.models.requests import FrameReader
 
 
 class StableDiffusion:
@@ -36,6 +36,12 @@ class StableDiffusion:
         """A loaded model; its networks are loaded when first used."""
         return SdModel(spec, store)
 
+    def scheduler_names(self) -> list[str]:
+        """Names that a scheduler parameter may have."""
+        from flowsynth.models.families.schedulers import scheduler_names
+
+        return scheduler_names()
+
     def latent_format(self, spec: SdSpec, *, offline: bool = False) -> LatentFormat:
         """The latents of a model, from its configuration alone.
 
@@ -46,21 +52,6 @@ class StableDiffusion:
 
         config = read_config(config_folder(spec, "vae", offline=offline))
         return LatentFormat(latent_space(config), vae_factor(config), int(config["latent_channels"]))
-
-
-@dataclass(frozen=True, slots=True)
-class LatentFormat:
-    """What a model's latents look like.
-
-    Attributes:
-        space: name of the latent space.
-        factor: pixels along the side of a latent pixel.
-        channels: channels of the latents.
-    """
-
-    space: str
-    factor: int
-    channels: int
 
 
 def component_source(spec: SdSpec, name: str) -> Source:
@@ -274,12 +265,17 @@ class SdModel:
         """Denoise latents; see :func:`sd_denoise.denoise`."""
         from flowsynth.models.families.sd_control import Control
         from flowsynth.models.families.sd_denoise import DenoiseInputs, denoise
+        from flowsynth.models.families.sd_vae import pad_to_multiple
 
         def moved(tensor: torch.Tensor | None) -> Any:
             return None if tensor is None else tensor.to(device=self.device, dtype=self.dtype)
 
+        def padded(read: FrameReader) -> FrameReader:
+            return lambda start, stop: pad_to_multiple(read(start, stop), self.latent_format.factor)
+
         controls = [
-            Control(self.controlnet(c.name), c.frames, c.scale, c.start, c.end) for c in request.controls
+            Control(self.controlnet(c.name), padded(c.frames), c.scale, c.start, c.end)
+            for c in request.controls
         ]
         inputs = DenoiseInputs(
             unet=self.unet,
@@ -291,29 +287,3 @@ class SdModel:
             controls=controls,
         )
         return denoise(inputs, request.settings, request.hooks)
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """One control: the ControlNet's name and what :class:`sd_control.Control` takes."""
-
-    name: str
-    frames: Callable[[int, int], torch.Tensor]
-    scale: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class DenoiseRequest:
-    """A denoising call on a loaded model; fields as in :class:`sd_denoise.DenoiseInputs`."""
-
-    shape: tuple[int, int, int, int]
-    prompt: torch.Tensor
-    negative: torch.Tensor | None
-    settings: DenoiseSettings
-    hooks: Hooks | None = None
-    init: torch.Tensor | None = None
-    controls: Sequence[ControlRequest] = ()
-    scheduler: str | None = None
-    scheduler_options: Mapping[str, Any] | None = None

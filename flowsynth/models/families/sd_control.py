@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from flowsynth.models.requests import FrameReader
 
 if TYPE_CHECKING:
     import torch
 
     Residuals: TypeAlias = list[torch.Tensor]
-
-#: ``(start, stop) -> (stop - start) x 3 x H x W`` in [0, 1]: frames are read when a window needs them.
-FrameReader: TypeAlias = Callable[[int, int], "torch.Tensor"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,70 +7,19 @@ bit-equal to theirs; the tests hold it to that for every kind of call.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
 from flowsynth.models.families.sd_control import Control, split_first
-from flowsynth.models.families.sd_noise import Generators, NoiseMode, draw_noise, make_generators
-from flowsynth.models.families.sd_timesteps import SpacingMode, set_timesteps
+from flowsynth.models.families.sd_noise import Generators, draw_noise, make_generators
+from flowsynth.models.families.sd_timesteps import set_timesteps
 from flowsynth.models.families.sd_windows import Prediction, Span, predict_noise
+from flowsynth.models.requests import DenoiseSettings, Hooks
 
 if TYPE_CHECKING:
     import torch
-
-
-def _nothing() -> None:
-    return None
-
-
-def _ignore_progress(_step: int, _total: int) -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class DenoiseSettings:
-    """Everything about a call that is a number or a choice.
-
-    Attributes:
-        num_inference_steps: steps of the scheduler.
-        guidance_scale: classifier-free guidance; at most 1 turns it off.
-        guidance_rescale: phi of arXiv 2305.08891, section 3.4; 0 is off.
-        eta: eta of DDIM and TCD.
-        strength: share of the noise put on the initial latents, in [0, 1]; unused without them.
-        seed: one seed, or one a frame.
-        noise: see :func:`flowsynth.models.families.sd_noise.make_generators`.
-        window: frames the UNet sees at once.
-        stride: step between windows; at most ``window``.
-        window_batch: windows in one forward pass.
-        timestep_spacing: the scheduler's, or Diffutoon's.
-    """
-
-    num_inference_steps: int = 20
-    guidance_scale: float = 7.5
-    guidance_rescale: float = 0.0
-    eta: float = 0.0
-    strength: float = 1.0
-    seed: int | tuple[int, ...] = 0
-    noise: NoiseMode = "auto"
-    window: int = 16
-    stride: int = 8
-    window_batch: int = 1
-    timestep_spacing: SpacingMode = "scheduler"
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Progress and cancellation.
-
-    Attributes:
-        progress: called with (steps done, steps in all) after every step.
-        check: called before every pass of a network; raises to cancel.
-    """
-
-    progress: Callable[[int, int], None] = _ignore_progress
-    check: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

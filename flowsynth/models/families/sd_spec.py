@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, fi
 
 from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
-from flowsynth.models.families.schedulers import resolve_scheduler
+from flowsynth.models.families.schedulers import UnknownSchedulerError, resolve_scheduler
 from flowsynth.models.filehash import file_hash
 from flowsynth.models.locate import locate
 from flowsynth.models.source import Source
@@ -43,13 +43,21 @@ class TextualInversion(BaseModel):
     weight_name: str | None = Field(None, description="file inside the folder")
 
 
+def _known_scheduler(name: str) -> str:
+    try:
+        resolve_scheduler(name)
+    except UnknownSchedulerError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
 class SchedulerChoice(BaseModel):
     """A scheduler by name, with options of its diffusers class."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     __pydantic_extra__: dict[str, JsonValue]
-    name: Annotated[str, AfterValidator(lambda name: (resolve_scheduler(name), name)[1])] | None = Field(
+    name: Annotated[str, AfterValidator(_known_scheduler)] | None = Field(
         None, description="scheduler's name; by default the model's own"
     )
 

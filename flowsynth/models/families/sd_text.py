@@ -182,30 +182,3 @@ def _states(net: Any, ids: torch.Tensor, mask: Any, clip_skip: int) -> torch.Ten
     inner = getattr(net, "text_model", net)
     skipped: torch.Tensor = inner.final_layer_norm(hidden[-(clip_skip + 1)])
     return skipped
-
-
-def travel(states_KLD: torch.Tensor, frames: Sequence[int], count: int) -> torch.Tensor:
-    """Interpolate keyed prompts to one state a frame, linearly in time.
-
-    Args:
-        states_KLD: K x L x D, states of the keyed prompts.
-        frames: their K frames, rising; before the first and after the last the state stands still.
-        count: T, frames of the clip.
-
-    Returns:
-        T x L x D; 1 x L x D for a single prompt.
-    """
-    import torch
-
-    if len(frames) == 1:
-        return states_KLD
-    rows = []
-    for t in range(count):
-        right = next((k for k, frame in enumerate(frames) if frame > t), len(frames))
-        if right in (0, len(frames)):
-            rows.append(states_KLD[min(right, len(frames) - 1)])
-            continue
-        left = right - 1
-        share = (t - frames[left]) / (frames[right] - frames[left])
-        rows.append(torch.lerp(states_KLD[left], states_KLD[right], share))
-    return torch.stack(rows)

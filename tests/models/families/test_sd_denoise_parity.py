@@ -24,7 +24,8 @@ from PIL import Image
 
 from flowsynth.models.families.schedulers import SCHEDULERS, make_scheduler
 from flowsynth.models.families.sd_control import Control
-from flowsynth.models.families.sd_denoise import DenoiseInputs, DenoiseSettings, denoise
+from flowsynth.models.families.sd_denoise import DenoiseInputs, denoise
+from flowsynth.models.requests import DenoiseSettings
 from tests.tiny import VAE_FACTOR, tiny_sd
 
 # Some of diffusers' schedulers mix numpy and torch in ways that numpy 2 deprecates.

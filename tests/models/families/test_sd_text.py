@@ -16,7 +16,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from flowsynth.core.errors import RequestError
 from flowsynth.models.families.sd_adapters import read_embedding, with_words, word_ids
 from flowsynth.models.families.sd_spec import TextualInversion
-from flowsynth.models.families.sd_text import TextEncoder, encode_prompts, split_chunks, travel
+from flowsynth.models.families.sd_text import TextEncoder, encode_prompts, split_chunks
+from flowsynth.models.requests import travel
 from tests.tiny import tiny_sd
 
 

@@ -11,15 +11,10 @@ from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel, UNet
 from flowsynth.core.errors import RequestError
 from flowsynth.models.families.schedulers import make_scheduler
 from flowsynth.models.families.sd_control import Control, ResidualBuffer
-from flowsynth.models.families.sd_denoise import (
-    DenoiseInputs,
-    DenoiseSettings,
-    Hooks,
-    denoise,
-    window_spans,
-)
+from flowsynth.models.families.sd_denoise import DenoiseInputs, denoise, window_spans
 from flowsynth.models.families.sd_timesteps import EvenDdim, diffutoon_timesteps
 from flowsynth.models.families.sd_windows import batches_of
+from flowsynth.models.requests import DenoiseSettings, Hooks
 from tests.tiny import tiny_sd
 
 CONFIG = {

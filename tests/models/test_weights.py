@@ -1,0 +1,241 @@
+"""Weights from anywhere: damaged files, pickles that run code, single files, missing hub models."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from flowsynth.core.errors import FlowsynthError, GraphError, InputError
+from flowsynth.models import ModelManager, model_fingerprint, parse_model
+from flowsynth.models.filehash import file_hash
+from flowsynth.models.locate import assets_folder, locate
+from flowsynth.models.source import Source
+from flowsynth.models.weights import check_safetensors, read_weights, weight_files
+from tests.models.test_manager import noise
+from tests.tiny import tiny_sd
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may damage."""
+    return Path(shutil.copytree(tiny_sd() / "base", tmp_path / "model"))
+
+
+def load(source: Any, **extra: Any) -> Any:
+    return ModelManager().load(parse_model("base", {"family": "sd", "source": source, **extra}))
+
+
+class Evil:
+    """A pickle that creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def pickled(folder: Path, content: Any) -> Path:
+    """Replace the UNet's safetensors by a pickled file."""
+    file = folder / "unet" / "diffusion_pytorch_model.bin"
+    torch.save(content, file)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    return file
+
+
+def test_pickled_weights_that_hold_only_tensors_are_taken(folder: Path) -> None:
+    expected = noise(load(str(folder)).unet)
+    pickled(folder, load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
+    assert torch.allclose(noise(load(str(folder)).unet), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: {"state_dict": {"x": e}}])
+def test_a_malicious_pickle_is_refused_and_does_not_run(folder: Path, tmp_path: Path, wrap: Any) -> None:
+    marker = tmp_path / "pwned"
+    pickled(folder, wrap(Evil(marker)))
+    with pytest.raises(InputError, match=r"diffusion_pytorch_model.bin: refused: .*could run code"):
+        _ = load(str(folder)).unet
+    assert not marker.exists()
+
+
+def test_a_bare_malicious_pickle_is_refused(tmp_path: Path) -> None:
+    marker, file = tmp_path / "pwned", tmp_path / "model.ckpt"
+    file.write_bytes(pickle.dumps(Evil(marker)))
+    with pytest.raises(InputError, match=r"model.ckpt: "):
+        read_weights(file)
+    assert not marker.exists()
+
+
+def test_a_malicious_embedding_is_refused(tmp_path: Path) -> None:
+    marker = tmp_path / "pwned"
+    torch.save(Evil(marker), tmp_path / "style.pt")
+    model = load(str(tiny_sd() / "base"), textual_inversion=[{"source": str(tmp_path / "style.pt")}])
+    with pytest.raises(InputError, match=r"style.pt: refused"):
+        model.encode_text(["a cat"])
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_a_truncated_file_is_named_with_its_sizes(folder: Path, keep: int) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[:keep])
+    with pytest.raises(InputError, match=r"diffusion_pytorch_model.safetensors: (truncated|not a whole)"):
+        _ = load(str(folder)).unet
+
+
+def test_a_fake_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    file.write_bytes((20).to_bytes(8, "little") + b"this is not any json" + bytes(50))
+    with pytest.raises(InputError, match="not a safetensors file"):
+        check_safetensors(file)
+
+
+def test_weights_of_another_model_are_refused(folder: Path) -> None:
+    pickled(folder, {"conv_in.weight": torch.zeros(3)})
+    with pytest.raises(InputError, match=r"lacks \d+ tensors of a UNet2DConditionModel"):
+        _ = load(str(folder)).unet
+
+
+def test_old_names_of_text_encoder_weights_are_taken(folder: Path) -> None:
+    expected = load(str(folder)).encode_text(["a red cat"])
+    file = folder / "text_encoder" / "model.safetensors"
+    save_file({f"text_model.{k}": v for k, v in load_file(file).items()}, file, {"format": "pt"})
+    assert torch.equal(load(str(folder)).encode_text(["a red cat"]), expected)
+
+
+def test_a_folder_without_weights_says_what_it_found(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"vae: no weights; expected .*found config.json"):
+        weight_files(folder / "vae")
+
+
+def test_a_missing_variant_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"expected diffusion_pytorch_model.fp16.safetensors"):
+        weight_files(folder / "unet", "fp16")
+
+
+def test_a_variant_is_loaded(folder: Path) -> None:
+    for part, name in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
+        (folder / part / f"{name}.safetensors").rename(folder / part / f"{name}.fp16.safetensors")
+    model = load({"path": str(folder), "variant": "fp16"})
+    assert noise(model.unet).isfinite().all()
+    assert model.encode_text(["a cat"]).isfinite().all()
+
+
+def original_names(folder: Path) -> dict[str, torch.Tensor]:
+    """The text encoder and UNet's weights in one file, as single-file checkpoints prefix them."""
+    text = load_file(folder / "text_encoder" / "model.safetensors")
+    return {f"cond_stage_model.transformer.text_model.{name}": tensor for name, tensor in text.items()}
+
+
+def test_a_single_file_takes_its_text_encoder_and_needs_a_local_config(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.safetensors"
+    save_file(original_names(folder), file)
+    expected = load(str(folder)).encode_text(["a red cat"])
+    model = load({"file": str(file), "config": str(folder)})
+    assert torch.equal(model.encode_text(["a red cat"]), expected)
+    assert model.latent_format.space == "sd/f4c4x0.18215"
+    with pytest.raises(FlowsynthError, match=r"all.safetensors: a single file needs config"):
+        load({"file": str(file)}).encode_text(["a cat"])
+
+
+def test_a_single_file_component_in_its_own_names_is_loaded(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "unet.safetensors"
+    shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", file)
+    model = load({"file": str(file), "config": str(folder)})
+    assert torch.allclose(noise(model.unet), noise(load(str(folder)).unet), atol=1e-5)
+
+
+def test_a_hub_model_that_is_not_here_says_how_to_get_it() -> None:
+    with pytest.raises(
+        InputError, match=rf"'org/name' at revision {REVISION} .*hf download org/name --revision"
+    ):
+        locate(Source(hub="org/name", revision=REVISION), offline=True)
+
+
+def test_a_hub_model_is_identified_without_being_here() -> None:
+    spec = parse_model("base", {"family": "sd", "source": {"hub": "org/name", "revision": REVISION}})
+    assert model_fingerprint(spec) == model_fingerprint(spec)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"family": "sdd", "source": "x"}, "unknown family; expected sd"),
+        ({"source": "x"}, r"models.base.family: missing"),
+        ({"family": "sd"}, r"models.base.source: missing"),
+        ({"family": "sd", "source": "x", "lora": []}, r"models.base.lora: unknown key.*did you mean 'loras'"),
+        ({"family": "sd", "source": "x", "_target_": "os.system"}, r"models.base._target_: unknown key"),
+        ({"family": "sd", "source": "x", "trust_remote_code": True}, "trust_remote_code: unknown key"),
+        ({"family": "sd", "source": "x", "custom_pipeline": "y"}, "custom_pipeline: unknown key"),
+        (
+            {"family": "sd", "source": {"path": "x", "hubb": 1}},
+            "hubb: unknown key.*did you mean 'hub'",
+        ),
+        ({"family": "sd", "source": {"hub": "a/b", "revision": "main"}}, "a commit of 40 hexadecimal digits"),
+        ({"family": "sd", "source": {"path": "x", "subfolder": "../.."}}, "must lie inside the source"),
+        ({"family": "sd", "source": {}}, "exactly one of path, file and hub; given none"),
+        ({"family": "sd", "source": "x", "dtype": "float8"}, "models.base.dtype"),
+        (
+            {"family": "sd", "source": "x", "scheduler": "eular"},
+            "did you mean 'euler'",
+        ),
+    ],
+)
+def test_faults_of_a_spec_name_their_path(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        parse_model("base", given)
+
+
+def test_all_faults_of_a_spec_come_at_once() -> None:
+    with pytest.raises(GraphError) as caught:
+        parse_model("base", {"family": "sd", "dtype": "int8", "clip_skip": -1, "x": 1})
+    assert len(caught.value.faults) == 4
+
+
+def test_a_missing_folder_is_named() -> None:
+    with pytest.raises(InputError, match="model folder nowhere/at/all: no such file or folder"):
+        load("nowhere/at/all").encode_text(["a cat"])
+
+
+def test_the_embedded_model_is_a_name_not_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flowsynth.models.locate.assets_folder", lambda: tiny_sd())
+    assert assets_folder().name == "pocket"
+    assert locate(Source(path="pocket/controlnet_lines")) == tiny_sd() / "controlnet_lines"
+
+
+def test_hashes_of_files_follow_their_content_and_are_remembered(tmp_path: Path) -> None:
+    file, memo = tmp_path / "w.safetensors", tmp_path / "memo"
+    file.write_bytes(b"one")
+    first = file_hash(file, memo)
+    entry = next(memo.iterdir())
+    assert first in entry.read_text()
+    file.write_bytes(b"two!")
+    assert file_hash(file, memo) != first
+    file.write_bytes(b"one")
+    assert file_hash(file, memo) == first
+
+
+def test_an_edited_weight_file_changes_the_fingerprint(folder: Path) -> None:
+    spec = parse_model("base", {"family": "sd", "source": str(folder)})
+    before = model_fingerprint(spec)
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    assert model_fingerprint(spec) != before
