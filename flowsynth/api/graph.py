@@ -81,6 +81,7 @@ class Graph(core.Graph):
         observer: Observer | None = None,
         check: bool = True,
         debug: bool = False,
+        workers: int | None = None,
         session: Session | None = None,
     ) -> Run:
         """Run what is not in the cache.
@@ -98,6 +99,7 @@ class Graph(core.Graph):
             observer: hears what happens.
             check: raise if a node failed.
             debug: keep tracebacks in error messages.
+            workers: threads that compute on the CPU, for ``threads``; a quarter of the cores unless given.
             session: an open session to use instead of opening one (`cache_dir`, `device`, `offline` and
                 `max_bytes` are then its own).
 
@@ -109,7 +111,8 @@ class Graph(core.Graph):
         try:
             start = time.perf_counter()
             observer = observer or SilentObserver()
-            run = _execute(self, own, own.plan(self, outputs), executor, chunk, observer, debug)
+            plan = own.plan(self, outputs)
+            run = _execute(self, own, plan, executor, chunk, observer, debug, workers)
             run.seconds = time.perf_counter() - start
             if output_dir is not None:
                 run.write(output_dir)
@@ -167,7 +170,14 @@ def _needed(graph: Graph) -> set[str]:
 
 
 def _execute(
-    graph: Graph, session: Session, plan: Plan, executor: str, chunk: int, observer: Observer, debug: bool
+    graph: Graph,
+    session: Session,
+    plan: Plan,
+    executor: str,
+    chunk: int,
+    observer: Observer,
+    debug: bool,
+    workers: int | None,
 ) -> Run:
     from flowsynth.executors.engine import Engine
     from flowsynth.executors.loops import EXECUTORS
@@ -185,7 +195,7 @@ def _execute(
                 models[name] = session.model(graph, name)
         return [models[name] for name in names] if many else models[names[0]]
 
-    engine = Engine(plan, session.cache, observer, session.context, feed, executor, chunk, debug)
+    engine = Engine(plan, session.cache, observer, session.context, feed, executor, chunk, debug, workers)
     run = Run(graph, plan, engine.run(), session.cache)
     run.peak_alive = engine.peak_alive
     return run

@@ -100,6 +100,7 @@ def run_one(composition: Composition, session: Session, folder: Path, args: argp
             observer=observer,
             check=False,
             debug=args.debug,
+            workers=composition.settings.workers,
             session=session,
         )
 

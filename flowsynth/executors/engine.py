@@ -38,6 +38,7 @@ class Engine:
         executor: ``serial`` or ``threads``.
         chunk: frames in a chunk.
         debug: keep tracebacks in error messages.
+        workers: threads that compute on the CPU.
     """
 
     plan: Plan
@@ -48,6 +49,7 @@ class Engine:
     executor: str = "serial"
     chunk: int = DEFAULT_CHUNK
     debug: bool = False
+    workers: int | None = None
     peak_alive: int = 0
 
     def run(self) -> dict[str, StepRun]:
@@ -86,7 +88,9 @@ class Engine:
                 self.observer.node_finished(run.name, "hit", 0.0)
 
     def _execute(self, runs: dict[str, StepRun]) -> None:
-        shared = Shared(self.cache, self.observer, self.context, self.models, threading.Event(), self.debug)
+        shared = Shared(
+            self.cache, self.observer, self.context, self.models, threading.Event(), self.debug, self.workers
+        )
         expander = Expander(runs, self.chunk, self._probe)
         scheduler = Scheduler(list(runs.values()), expander, self._over)
         lanes = sorted({run.step.device for run in runs.values()})

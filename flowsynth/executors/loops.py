@@ -43,8 +43,8 @@ def run_threads(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> N
         BaseException: whatever a worker did not handle, after all have stopped.
     """
     failures: list[BaseException] = []
-    cores = os.cpu_count() or 2
-    wanted = [lane for lane in lanes for _ in range(max(1, cores // 4) if lane == "cpu" else 1)]
+    workers = shared.workers or max(1, (os.cpu_count() or 1) // 4)
+    wanted = [lane for lane in lanes for _ in range(workers if lane == "cpu" else 1)]
     threads = [
         threading.Thread(target=_pull, args=(scheduler, shared, lane, failures), name=f"flowsynth-{lane}-{i}")
         for i, lane in enumerate([*wanted, IO_LANE])

@@ -36,6 +36,7 @@ class Shared:
         models: names of models -> the values that model ports get.
         cancelled: set to end the run.
         debug: keep tracebacks in error messages.
+        workers: threads that compute on the CPU; None for a quarter of the cores, since torch uses several.
     """
 
     cache: Cache
@@ -44,6 +45,7 @@ class Shared:
     models: Callable[[Sequence[str], bool], Any]
     cancelled: threading.Event
     debug: bool = False
+    workers: int | None = None
 
 
 class Worker:
