@@ -12,7 +12,18 @@ from pathlib import Path
 from blake3 import blake3
 
 from flowsynth.core.canonical import DIGEST_BYTES
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, nearest
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if path.is_dir():
+        return "is a folder; expected a file"
+    if not isinstance(error, FileNotFoundError):
+        return f"cannot be read: {error.strerror or error}"
+    near = ""
+    with contextlib.suppress(OSError):
+        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
+    return "no such file; expected one that exists" + (f"; did you mean {near!r}?" if near else "")
 
 
 class FileHasher:
@@ -48,7 +59,7 @@ class FileHasher:
             hasher = blake3()
             hasher.update_mmap(path)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise InputError(f"{path}: {_reason(path, error)}") from error
         found = hasher.hexdigest(length=DIGEST_BYTES)
         with self._lock:
             self._known[name] = [*state, found]

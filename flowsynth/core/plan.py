@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from flowsynth.core.canonical import Json, canonical_json, digest_parts
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import GraphError
+from flowsynth.core.errors import GraphError, InputError
 from flowsynth.core.events import PlanStatus
 from flowsynth.core.graph import Edge, Graph, ModelEdge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
@@ -247,9 +247,12 @@ def _static(
             if name not in models:
                 models[name] = env.model_fingerprint(name, graph.models[name])
         prints[port] = [models[name] for name in names]
-    return StaticKey(
-        step.operator, step.device, sources[cls], env.file_hash, prints, lambda: env.context(step.name)
-    )
+    try:
+        return StaticKey(
+            step.operator, step.device, sources[cls], env.file_hash, prints, lambda: env.context(step.name)
+        )
+    except InputError as error:
+        raise InputError(f"nodes.{step.name}: {error}") from error
 
 
 def _look_up(step: Step, index: Index, known: Mapping[str, bytes]) -> None:

@@ -46,7 +46,8 @@ def build(graph: Graph, data: Any) -> None:
     if not faults:
         faults += [f for node in flat for f in _operator_faults(graph, graph.nodes[node.name], node.path)]
     graph.outputs = [flat_output(str(text), flat) for text in data.get("outputs") or []]
-    faults += list(_output_faults(graph))
+    broken_nodes = {name for name, operator in operators.items() if operator is None}
+    faults += [f for f in _output_faults(graph) if f.given.strip("'").partition(".")[0] not in broken_nodes]
     if faults:
         raise GraphError(faults, graph.name)
 
@@ -130,8 +131,11 @@ def _param_fault(node: FlatNode, cls: type[Operator], error: dict[str, Any]) -> 
         )
     if error["type"] == "missing":
         return Fault(path, "missing param", str(cls.model_fields[first].description or first))
-    near = nearest(str(error.get("input")), [e.strip("' ") for e in error["msg"].split("'")[1::2]])
-    return Fault(path, "bad value", error["msg"].removeprefix("Value error, "), given, near)
+    expected = error["msg"]
+    for prefix in ("Value error, ", "Input should be ", "expected "):
+        expected = expected.removeprefix(prefix)
+    choices = error["msg"].split("'")[1::2] if error["type"] in ("literal_error", "enum") else []
+    return Fault(path, "bad value", expected, given, nearest(str(error.get("input")), choices))
 
 
 def _add(
