@@ -235,7 +235,11 @@ class Cache:
         return Evicted(0, 0) if limit is None else self._eviction.prune(limit, self.live)
 
     def verify(self) -> list[str]:
-        """Read every byte of every object; returns the damaged ones' keys, now in quarantine."""
+        """Read every byte of every object; returns the damaged ones' keys, now in quarantine.
+
+        The index is checked too; a damaged one is set aside, as ``traces.notice`` then says.
+        """
+        self.traces.verify()
         return self.objects.verify()
 
     def clear(self) -> None:

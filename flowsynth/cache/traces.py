@@ -42,7 +42,7 @@ class TraceStore:
         self._read_only = read_only
         self._local = threading.local()
         self._lock = threading.RLock()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._writer: sqlite3.Connection | None = None
         self._diskcache: Any = None
         self._owner = (0, os.getpid())  # changes when connections must be made anew
@@ -130,6 +130,14 @@ class TraceStore:
         count = "SELECT COUNT(*) FROM Cache"
         return int(self._guard(lambda: self._reader().execute(count).fetchone()[0]))
 
+    def verify(self) -> bool:
+        """Read all of the index; a damaged one is set aside (see ``notice``) and the answer is False."""
+        if self._empty or rows.is_whole(self._path):
+            return True
+        if not self._read_only:
+            self._begin_anew("found by a check")
+        return False
+
     @property
     def nbytes(self) -> int:
         """Bytes on disk."""
@@ -137,13 +145,16 @@ class TraceStore:
         return sum(path.stat().st_size for path in files if path.exists())
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connections, but for those of other threads that are still running.
+
+        SQLite's Python module crashes if a connection is closed under a statement of another thread.
+        """
         with self._lock:
             self._owner = (self._owner[0] + 1, os.getpid())
-            for connection in (*self._readers, self._writer):
-                if connection is not None:
-                    connection.close()
-            self._readers, self._writer = [], None
+            self._close_readers()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
             if self._diskcache is not None:
                 self._diskcache.close()
                 self._diskcache = None
@@ -178,8 +189,6 @@ class TraceStore:
         try:
             try:
                 return act()
-            except sqlite3.ProgrammingError:
-                return act()  # another thread has just closed this connection, to set the index aside
             except sqlite3.DatabaseError as error:
                 if not rows.is_damage(error) or self._read_only:
                     raise
@@ -275,10 +284,20 @@ class TraceStore:
         if getattr(local, "owner", None) != owner:
             connection = rows.connect_reader(self._path)
             with self._lock:
-                self._readers.append(connection)
+                self._close_readers()
+                self._readers.append((threading.current_thread(), connection))
             local.connection, local.execute, local.owner = connection, connection.execute, owner
         found: sqlite3.Connection = local.connection
         return found
+
+    def _close_readers(self) -> None:
+        """Close the reading connections of this thread and of threads that have ended."""
+        me = threading.current_thread()
+        running = [pair for pair in self._readers if pair[0] is not me and pair[0].is_alive()]
+        for pair in self._readers:
+            if pair not in running:
+                pair[1].close()
+        self._readers = running
 
     def _write_connection(self) -> sqlite3.Connection:
         """The connection for writing, shared by the threads under the lock."""

@@ -170,7 +170,8 @@ def test_an_index_of_another_version_is_set_aside(tmp_path: Path) -> None:
     store.close()
 
 
-def test_damage_met_while_reading_sets_the_index_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_check", [False, True])
+def test_damage_met_while_reading_sets_the_index_aside(tmp_path: Path, by_check: bool) -> None:
     store = TraceStore(tmp_path / "index")
     store.put_many({f"{i:040x}": bytes(400) for i in range(3000)})
     store.close()
@@ -179,8 +180,11 @@ def test_damage_met_while_reading_sets_the_index_aside(tmp_path: Path) -> None:
     data[8192:-8192] = b"\xa5" * (len(data) - 16384)  # the first pages, with schema and version, stay
     path.write_bytes(data)
     store = TraceStore(tmp_path / "index")
+    if by_check:
+        assert not store.verify()
     assert store.get_many([f"{i:040x}" for i in range(3000)]) == {}
     assert "damaged" in str(store.notice)
+    assert store.verify()
     store.put_many({"k": b"row"})
     assert store.get("k") == b"row"
     store.close()
@@ -284,6 +288,26 @@ TraceStore(Path(sys.argv[1])).get("k")
 print([name for name in ("diskcache", "torch", "filelock", "psutil", "pickle") if name in sys.modules])
 """
     assert python(code, tmp_path).strip() == "[]"
+
+
+def test_threads_that_end_leave_no_connection_open(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path)
+    store.put_many({"k": b"row"})
+    for _ in range(20):
+        thread = threading.Thread(target=store.get, args=("k",))
+        thread.start()
+        thread.join()
+    assert len(store._readers) <= 2
+    assert store.get("k") == b"row"
+    store.close()
+
+
+def test_a_folder_that_diskcache_would_rename_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOMEWHERE", "else")
+    with pytest.raises(CacheError, match="variable in its name"):
+        TraceStore(tmp_path / "$SOMEWHERE")
 
 
 def test_a_fork_has_connections_of_its_own(tmp_path: Path) -> None:
