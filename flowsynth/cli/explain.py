@@ -19,15 +19,12 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the node's state and what changed."""
-    from flowsynth.api import Graph
     from flowsynth.cli.plan import changes
-    from flowsynth.cli.run import look
-    from flowsynth.config import compose
+    from flowsynth.cli.run import look, request
 
     if "=" in args.node:
         raise RequestError(f"explain: expected a node first, then KEY=VALUE; given {args.node!r}")
-    composition = compose(args.overrides)
-    graph = Graph.from_dict(composition.graph)
+    composition, graph = request(args.overrides)
     if args.node not in graph.nodes:
         near = nearest(args.node, graph.nodes)
         hint = f"; did you mean {near!r}?" if near else ""

@@ -32,12 +32,9 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan."""
-    from flowsynth.api import Graph
-    from flowsynth.cli.run import look
-    from flowsynth.config import compose
+    from flowsynth.cli.run import look, request
 
-    composition = compose(args.overrides)
-    graph = Graph.from_dict(composition.graph)
+    composition, graph = request(args.overrides)
     with look(composition.settings) as session:
         plan = session.plan(graph, args.outputs)
         record = plan_record(plan, session)

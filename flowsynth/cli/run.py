@@ -13,7 +13,7 @@ from flowsynth.cli.progress import watching
 from flowsynth.core.errors import RunError
 
 if TYPE_CHECKING:
-    from flowsynth.api import Run, Session
+    from flowsynth.api import Graph, Run, Session
     from flowsynth.config import Composition, Settings
 
 
@@ -46,12 +46,9 @@ def execute(args: argparse.Namespace) -> int:
         from flowsynth.cli.sweep import run_sweep
 
         return run_sweep(args)
-    from flowsynth.config import compose
-
-    composition = compose(args.overrides)
-    folder = output_folder(composition)
+    composition, graph = request(args.overrides)
     with session_of(composition) as session:
-        run = run_one(composition, session, folder, args)
+        run = run_one(graph, composition, session, output_folder(composition), args)
     if args.json:
         print(run.record.to_json(), end="")
     else:
@@ -60,6 +57,19 @@ def execute(args: argparse.Namespace) -> int:
     if run.record.status == "failed":
         raise RunError("\n".join(run.record.errors) or "the run failed")
     return 0
+
+
+def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
+    """What overrides ask for, and the graph built of it; nothing is touched yet.
+
+    Raises:
+        RequestError: everything wrong with it.
+    """
+    from flowsynth.api import Graph
+    from flowsynth.config import compose
+
+    composition = compose(overrides)
+    return composition, Graph.from_dict(composition.graph)
 
 
 def session_of(composition: Composition) -> Session:
@@ -82,15 +92,14 @@ def look(settings: Settings) -> Session:
     return Session(settings.cache.dir, device=settings.device, offline=settings.offline, read_only=True)
 
 
-def run_one(composition: Composition, session: Session, folder: Path, args: argparse.Namespace) -> Run:
-    """Build the graph and run it; a failed node does not raise.
+def run_one(
+    graph: Graph, composition: Composition, session: Session, folder: Path, args: argparse.Namespace
+) -> Run:
+    """Run a graph; a failed node does not raise.
 
     Raises:
-        RequestError: everything wrong with the graph.
+        RequestError: a file, a model or an output that does not exist.
     """
-    from flowsynth.api import Graph
-
-    graph = Graph.from_dict(composition.graph)
     with watching(args.quiet) as observer:
         return graph.run(
             executor=composition.settings.executor,

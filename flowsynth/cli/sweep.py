@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.cli.run import outcome, output_folder, run_one, session_of, shown
+from flowsynth.cli.run import outcome, output_folder, request, run_one, session_of, shown
 from flowsynth.core.errors import FlowsynthError, RequestError, RunError
 
 if TYPE_CHECKING:
-    from flowsynth.api import Session
+    from flowsynth.api import Graph, Session
     from flowsynth.config import Composition
 
 
@@ -29,24 +29,23 @@ def run_sweep(args: argparse.Namespace) -> int:
     from flowsynth.config import sweep
 
     jobs = sweep(args.overrides)
-    requests = [_compose(job) for job in jobs]
+    requests = [_request(job) for job in jobs]
     composed = [made for made in requests if not isinstance(made, RequestError)]
     if not composed:
         raise next(made for made in requests if isinstance(made, RequestError))
-    base = output_folder(composed[0])
+    first = composed[0][0]
+    base = output_folder(first)
     rows: list[dict[str, Any]] = []
-    with session_of(composed[0]) as session:
+    with session_of(first) as session:
         for index, (job, made) in enumerate(zip(jobs, requests, strict=True)):
             rows.append(_job(index, job, made, base / str(index), session, args))
             _write(base / "sweep.json", rows)
     return _finish(rows, base, args)
 
 
-def _compose(job: list[str]) -> Composition | RequestError:
-    from flowsynth.config import compose
-
+def _request(job: list[str]) -> tuple[Composition, Graph] | RequestError:
     try:
-        return compose(job)
+        return request(job)
     except RequestError as error:
         return error
 
@@ -54,7 +53,7 @@ def _compose(job: list[str]) -> Composition | RequestError:
 def _job(
     index: int,
     job: list[str],
-    made: Composition | RequestError,
+    made: tuple[Composition, Graph] | RequestError,
     folder: Path,
     session: Session,
     args: argparse.Namespace,
@@ -66,7 +65,8 @@ def _job(
     try:
         if isinstance(made, RequestError):
             raise made
-        run = run_one(made, session, folder, args)
+        composition, graph = made
+        run = run_one(graph, composition, session, folder, args)
     except FlowsynthError as error:
         print(f"flowsynth: [{index}] {error}", file=sys.stderr)
         return {**row, "errors": [str(error)]}
