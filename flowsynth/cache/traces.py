@@ -190,9 +190,15 @@ class TraceStore:
             try:
                 return act()
             except sqlite3.DatabaseError as error:
-                if not rows.is_damage(error) or self._read_only:
+                if self._read_only:
                     raise
-                self._begin_anew(str(error))
+                if rows.is_damage(error):
+                    self._begin_anew(str(error))
+                elif "unable to open" in str(error):  # somebody is just replacing it
+                    with self._lock:
+                        self._prepare()
+                else:
+                    raise
                 return act()
         except sqlite3.Error as error:
             raise self._named(error, needed) from error

@@ -216,7 +216,7 @@ def test_damage_met_by_several_threads_at_once(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert faults == []
+    assert faults == [], faults
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
     assert len(store) > 40
     store.close()
