@@ -7,8 +7,8 @@ from pathlib import Path
 from flowsynth.core.errors import InputError
 from flowsynth.models.source import POCKET, Source
 
-#: What is fetched from a hub repository: weights that hold no code, configurations, tokenizers.
-_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
+#: Folders of a pipeline that hold no weights.
+_NO_WEIGHTS = ("tokenizer", "scheduler")
 
 
 def assets_folder() -> Path:
@@ -55,15 +55,30 @@ def _existing(path: Path, what: str) -> Path:
 
 
 def _hub_folder(source: Source, offline: bool) -> Path:
+    """The local copy of a hub repository, with the files of one component fetched.
+
+    Pickled weights are fetched only where a component has no others.
+    """
+    weights = f"*.{source.variant}*.safetensors" if source.variant else "*.safetensors"
+    root = _snapshot(source, ("*.json", "*.txt", "*.model", weights), offline)
+    folder = root / source.subfolder if source.subfolder else root
+    if folder.name not in _NO_WEIGHTS and not any(folder.glob("*.safetensors")):
+        root = _snapshot(source, ("*.bin",), offline)
+    return root
+
+
+def _snapshot(source: Source, patterns: tuple[str, ...], offline: bool) -> Path:
     from huggingface_hub import constants, snapshot_download
 
-    patterns = [f"{source.subfolder}/{p}" if source.subfolder else p for p in _PATTERNS]
+    inside = f"{source.subfolder}/" if source.subfolder else ""
+    plain = None if source.variant else ["*.fp16.*", "*.non_ema.*"]
     try:
         return Path(
             snapshot_download(
                 str(source.hub),
                 revision=source.revision,
-                allow_patterns=patterns,
+                allow_patterns=[inside + pattern for pattern in patterns],
+                ignore_patterns=plain,
                 local_files_only=offline or constants.HF_HUB_OFFLINE,
             )
         )

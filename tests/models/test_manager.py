@@ -11,7 +11,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
 from flowsynth.models.manager import unique_bytes
 from tests.tiny import tiny_sd
@@ -168,6 +168,22 @@ def test_many_threads_load_a_part_once() -> None:
     for thread in threads:
         thread.join()
     assert len({id(unet) for unet in found}) == 1
+
+
+def test_a_scheduler_is_fresh_and_takes_the_options_that_it_knows() -> None:
+    choice = {"name": "ddim", "beta_schedule": "linear", "set_alpha_to_one": True}
+    model = ModelManager().load(spec(scheduler=choice))
+    assert model.scheduler() is not model.scheduler()
+    assert (model.scheduler().config.beta_schedule, model.scheduler().config.set_alpha_to_one) == (
+        "linear",
+        True,
+    )
+    assert model.scheduler("euler").config.beta_schedule == "linear"
+    assert model.scheduler("euler", {"timestep_spacing": "trailing"}).config.timestep_spacing == "trailing"
+    with pytest.raises(
+        FlowsynthError, match="EulerDiscreteScheduler has no option 'use_karras_sigma'.*did you mean"
+    ):
+        model.scheduler("euler", {"use_karras_sigma": True})
 
 
 def test_an_unknown_controlnet_names_the_nearest() -> None:

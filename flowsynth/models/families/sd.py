@@ -237,8 +237,10 @@ class SdModel:
 
         base = read_config(config_folder(self.spec, "scheduler", offline=self._store.offline))
         chosen = self.spec.scheduler
-        options = {**chosen.options, **(overrides or {})}
-        return make_scheduler(name or chosen.name, base, options)
+        if name is None or name == chosen.name:
+            return make_scheduler(chosen.name, base, {**chosen.options, **(overrides or {})})
+        # Another scheduler takes those of the model's options that it knows, such as beta_schedule.
+        return make_scheduler(name, {**base, **chosen.options}, overrides)
 
     def encode_text(
         self, prompts: Sequence[str], *, clip_skip: int | None = None, syntax: str = "weights"
