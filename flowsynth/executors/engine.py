@@ -19,7 +19,7 @@ from flowsynth.executors.inputs import whole_ref
 from flowsynth.executors.loops import EXECUTORS
 from flowsynth.executors.scheduler import Scheduler
 from flowsynth.executors.tasks import StepRun
-from flowsynth.executors.worker import Shared
+from flowsynth.executors.worker import Shared, sound
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -59,6 +59,7 @@ class Engine:
             KeyboardInterrupt: after everything that was finished is committed.
         """
         runs: dict[str, StepRun] = {}
+        self._confirm()
         for step in self.plan.steps.values():
             runs[step.name] = run = StepRun(step, runs)
             if step.status == "hit":
@@ -74,6 +75,12 @@ class Engine:
         elif self.plan.last_keys != {s.name: s.key for s in self.plan.steps.values()}:
             self._remember()
         return runs
+
+    def _confirm(self) -> None:
+        """Planned hits that the run must deliver and whose objects are damaged run again."""
+        for step in self.plan.steps.values():
+            if step.status == "hit" and step.wanted and step.outputs and not sound(self.cache, step.outputs.values()):
+                step.status = "rerun"
 
     def _outline(self, runs: dict[str, StepRun]) -> None:
         outline = [

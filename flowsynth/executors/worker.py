@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.cache.errors import CacheError
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError, FlowsynthError
@@ -57,9 +58,15 @@ class Worker:
         self._missed = False
 
     def execute(self, task: Task) -> None:
-        """Bring one task as far as it gets: done, failed, parked, or back in the queue."""
+        """Bring one task as far as it gets: done, failed, parked, or back in the queue.
+
+        Raises:
+            CacheError: the cache cannot be used (a full disk): that concerns the run, not one node.
+        """
         try:
             self._execute(task)
+        except CacheError:
+            raise
         except CancelledError:
             self.scheduler.stop()
         except Exception as error:
@@ -116,17 +123,14 @@ class Worker:
     def _hit(self, task: Task, key: str) -> bool:
         row = self.shared.cache.lookup(key)
         trace = Trace.from_bytes(row) if row is not None else None
-        if trace is None or (task.run.step.wanted and not self._there(trace)):
+        if trace is None or (
+            task.run.step.wanted and not sound(self.shared.cache, trace.outputs.values())
+        ):
             return False
         task.refs = trace.outputs
         task.run.hits += 1
         self._finished(task, "hit")
         return True
-
-    def _there(self, trace: Trace) -> bool:
-        """Whether the objects of a result are in the store: the run must deliver them."""
-        has = self.shared.cache.objects.has
-        return all(has(name) for ref in trace.outputs.values() for name in objects_of(ref))
 
     def _finished(self, task: Task, status: Any) -> None:
         run = task.run
@@ -202,6 +206,11 @@ class Worker:
         if isinstance(step.kind, Scan):
             values[STATE] = context.state
         return values
+
+
+def sound(cache: Cache, refs: Iterable[Ref]) -> bool:
+    """Whether all objects of a result that the run must deliver are there and undamaged."""
+    return all(cache.get_object(name) is not None for ref in refs for name in objects_of(ref))
 
 
 def named_outputs(run: StepRun, result: Any) -> dict[str, Any]:
