@@ -10,6 +10,7 @@ from typing import Any
 from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
 from flowsynth.core import graph as core
+from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError, listing, nearest
 from flowsynth.core.events import Observer, SilentObserver
 from flowsynth.core.plan import Plan, explain
@@ -184,10 +185,12 @@ def _execute(
 
     if executor not in EXECUTORS:
         raise RequestError(f"executor: expected {listing(EXECUTORS)}; given {executor!r}")
-    needing = {step.device for step in plan.executing() if step.models}
-    if needing:
-        session.prepare_managers(sorted(needing))
     models: dict[str, Any] = {}
+
+    def context(node: str, device: str) -> RunContext:
+        if plan.steps[node].models:  # not before: a planned hit may have to run after all
+            session.prepare_managers([device])
+        return session.context(node, device)
 
     def feed(names: Sequence[str], many: bool) -> Any:
         for name in names:
@@ -195,7 +198,7 @@ def _execute(
                 models[name] = session.model(graph, name)
         return [models[name] for name in names] if many else models[names[0]]
 
-    engine = Engine(plan, session.cache, observer, session.context, feed, executor, chunk, debug, workers)
+    engine = Engine(plan, session.cache, observer, context, feed, executor, chunk, debug, workers)
     run = Run(graph, plan, engine.run(), session.cache)
     run.peak_alive = engine.peak_alive
     return run

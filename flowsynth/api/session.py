@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,7 @@ class Session:
         memo = None if read_only else self.root
         self.files = FileHasher(memo / "files.json" if memo else None)
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
+        self._lock = threading.Lock()
         self._managers: dict[str, ModelManager] = {}
 
     def __enter__(self) -> Session:
@@ -153,8 +155,9 @@ class Session:
         """A model manager for every device that runs nodes with models."""
         from flowsynth.models import ModelManager
 
-        for device in devices:
-            if device not in self._managers:
-                self._managers[device] = ModelManager(
-                    torch_name(device), cache_dir=self.root, offline=self.offline
-                )
+        with self._lock:
+            for device in devices:
+                if device not in self._managers:
+                    self._managers[device] = ModelManager(
+                        torch_name(device), cache_dir=self.root, offline=self.offline
+                    )

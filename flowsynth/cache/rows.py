@@ -60,15 +60,16 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def describe(path: Path) -> tuple[int, tuple[str, ...]]:
-    """Version and columns of an index."""
+def describe(path: Path) -> tuple[int, tuple[str, ...], bool]:
+    """Version and columns of an index, and whether it has no rows."""
     connection = connect_reader(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         columns = tuple(f"{row[1]} {row[2]}" for row in connection.execute("PRAGMA table_info(Cache)"))
+        empty = not columns or connection.execute("SELECT 1 FROM Cache LIMIT 1").fetchone() is None
     finally:
         connection.close()
-    return version, columns
+    return version, columns, empty
 
 
 def is_whole(path: Path) -> bool:

@@ -63,7 +63,7 @@ class Environment:
     context: Callable[[str], RunContext]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Step:
     """A node in a plan.
 
@@ -93,6 +93,10 @@ class Step:
     outputs: Mapping[str, Ref] | None = None
     seconds: float | None = None
     status: PlanStatus = "unknown"
+
+    def __repr__(self) -> str:
+        """Name and status only: steps hold each other."""
+        return f"Step({self.node.name!r}, {self.status!r})"
 
     @property
     def name(self) -> str:

@@ -79,7 +79,12 @@ class Engine:
     def _confirm(self) -> None:
         """Planned hits that the run must deliver and whose objects are damaged run again."""
         for step in self.plan.steps.values():
-            if step.status == "hit" and step.wanted and step.outputs and not sound(self.cache, step.outputs.values()):
+            if (
+                step.status == "hit"
+                and step.wanted
+                and step.outputs
+                and not sound(self.cache, step.outputs.values())
+            ):
                 step.status = "rerun"
 
     def _outline(self, runs: dict[str, StepRun]) -> None:

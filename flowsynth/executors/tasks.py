@@ -34,7 +34,7 @@ class Role(Enum):
     COMBINE = "combine"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Task:
     """One unit of work.
 
@@ -78,6 +78,10 @@ class Task:
     refs: Mapping[str, Ref] | None = None
     values: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        """What and where only: tasks hold each other."""
+        return f"Task({self.run.step.name!r}, {self.role.value} {self.index}, {self.state.name})"
+
     def peer(self, step: Step) -> StepRun:
         """The run of another step."""
         return self.run.peers[step.name]
@@ -96,7 +100,7 @@ class Task:
             other.waiters.append(self)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class StepRun:
     """A step that takes part in a run.
 
@@ -131,6 +135,10 @@ class StepRun:
     hits: int = 0
     computed: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Name and counts only: runs hold each other."""
+        return f"StepRun({self.step.name!r}, {len(self.tasks)} tasks, {self.open} open)"
 
     @property
     def name(self) -> str:

@@ -123,9 +123,7 @@ class Worker:
     def _hit(self, task: Task, key: str) -> bool:
         row = self.shared.cache.lookup(key)
         trace = Trace.from_bytes(row) if row is not None else None
-        if trace is None or (
-            task.run.step.wanted and not sound(self.shared.cache, trace.outputs.values())
-        ):
+        if trace is None or (task.run.step.wanted and not sound(self.shared.cache, trace.outputs.values())):
             return False
         task.refs = trace.outputs
         task.run.hits += 1

@@ -328,3 +328,15 @@ store.put_many({"again": b"row"})
 store.close()
 """
     python(code, tmp_path)
+
+
+def test_an_index_whose_maker_was_killed_is_made_ready(tmp_path: Path) -> None:
+    TraceStore(tmp_path / "index").close()
+    connection = sqlite3.connect(tmp_path / "index" / "cache.db")
+    connection.execute("PRAGMA user_version = 0")  # what is left when death came before the last step
+    connection.close()
+    store = TraceStore(tmp_path / "index")
+    assert store.notice is None
+    store.put_many({"k": b"row"})
+    store.close()
+    assert TraceStore(tmp_path / "index").get("k") == b"row"
