@@ -61,15 +61,22 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def describe(path: Path) -> tuple[int, tuple[str, ...], bool]:
-    """Version and columns of an index, and whether it has no rows."""
+    """Version and columns of an index, and whether its maker died before it was ready."""
     connection = connect_reader(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         columns = tuple(f"{row[1]} {row[2]}" for row in connection.execute("PRAGMA table_info(Cache)"))
-        empty = not columns or connection.execute("SELECT 1 FROM Cache LIMIT 1").fetchone() is None
+        unready = version == 0 and _has_nothing(connection)
     finally:
         connection.close()
-    return version, columns, empty
+    return version, columns, unready
+
+
+def _has_nothing(connection: sqlite3.Connection) -> bool:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "Cache" in tables and connection.execute("SELECT 1 FROM Cache LIMIT 1").fetchone() is not None:
+        return False
+    return tables <= {"Cache", "Settings", "sqlite_stat1"}
 
 
 def is_whole(path: Path) -> bool:

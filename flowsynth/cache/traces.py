@@ -239,13 +239,13 @@ class TraceStore:
         if not self._path.exists():
             return ""
         try:
-            version, columns, empty = rows.describe(self._path)
+            version, columns, unready = rows.describe(self._path)
         except sqlite3.DatabaseError as error:
             if rows.is_damage(error):
                 return f"it is damaged ({error})"
             raise self._named(error, 0) from error
-        if version == 0 and empty:
-            return ""  # its maker was killed before it was ready
+        if unready:
+            return ""
         if version != rows.SCHEMA:
             return f"it is of version {version}, this program writes {rows.SCHEMA}"
         self._direct = columns == rows.COLUMNS

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,7 @@ def test_a_row_of_another_type_is_a_miss(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize(
-    "content", [b"this is no database " * 300, b"", b"SQLite format 3\0" + b"\xff" * 8000]
-)
+@pytest.mark.parametrize("content", [b"this is no database " * 300, b"SQLite format 3\0" + b"\xff" * 8000])
 def test_an_index_that_is_none_is_set_aside(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "cache.db").write_bytes(content)
@@ -330,11 +329,17 @@ store.close()
     python(code, tmp_path)
 
 
-def test_an_index_whose_maker_was_killed_is_made_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["nothing", "some tables", "no version"])
+def test_an_index_whose_maker_was_killed_is_made_ready(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "index" / "cache.db"
     TraceStore(tmp_path / "index").close()
-    connection = sqlite3.connect(tmp_path / "index" / "cache.db")
-    connection.execute("PRAGMA user_version = 0")  # what is left when death came before the last step
-    connection.close()
+    if part == "nothing":
+        path.unlink()
+        path.touch()
+    with closing(sqlite3.connect(path)) as connection:
+        if part == "some tables":
+            connection.execute("DROP TABLE Cache")
+        connection.execute("PRAGMA user_version = 0")
     store = TraceStore(tmp_path / "index")
     assert store.notice is None
     store.put_many({"k": b"row"})
