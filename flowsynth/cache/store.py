@@ -184,7 +184,10 @@ class Cache:
             CacheError: the folder cannot be written.
         """
         encoded: Encoded = value.encoded if isinstance(value, StoredObject) else value.encode()
-        coming = max(0, encoded.nbytes - (self.objects.size(key) or 0))
+        there = self.objects.size(key)
+        if there is not None:
+            self.objects.touch(key)  # computed again, hence in use
+        coming = max(0, encoded.nbytes - (there or 0))
         if not self._eviction.admit(coming, self.live):
             self.refused += 1
             return None
