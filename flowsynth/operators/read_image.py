@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 #: File suffixes that are taken from a folder or a pattern.
+_SHIPPED = "picture:"
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga")
 
 
@@ -51,7 +52,9 @@ class ReadImage(Operator):
     io: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
 
-    path: str = Field(description='a picture, a folder of pictures, or a pattern such as "shots/*.png"')
+    path: str = Field(
+        description='a picture, a folder of pictures, a pattern such as "shots/*.png", or picture:astronaut'
+    )
     fps: float | str | None = Field(None, description="frames a second, where the pictures are a clip")
     max_frames: int | None = Field(None, ge=1, description="at most so many pictures")
     width: int | None = Field(None, ge=1, le=32_768, description="of a frame, pixels")
@@ -115,6 +118,8 @@ class ReadImage(Operator):
         return fit(picture, size, self.resample)
 
     def _pictures(self) -> list[Path]:
+        if self.path.startswith(_SHIPPED):
+            return [_shipped(self.path)]
         path = Path(self.path).expanduser()
         if path.is_dir():
             found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
@@ -126,6 +131,16 @@ class ReadImage(Operator):
         if not found:
             raise MediaNotFoundError(self.path, f"pictures ({', '.join(_SUFFIXES)})", "none")
         return sorted(found, key=_natural)[: self.max_frames]
+
+
+def _shipped(name: str) -> Path:
+    """The file of ``picture:NAME``, a picture inside the package."""
+    folder = Path(__file__).resolve().parent.parent / "assets" / "pictures"
+    files = {file.stem: file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES}
+    found = files.get(name.removeprefix(_SHIPPED))
+    if found is None:
+        raise MediaNotFoundError(name, f"a file, or {_SHIPPED} and one of {', '.join(sorted(files))}", "none")
+    return found
 
 
 def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:

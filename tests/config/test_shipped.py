@@ -1,0 +1,73 @@
+import pytest
+import yaml
+
+import flowsynth as fs
+from flowsynth.config import compose, compose_graph
+from flowsynth.config.folders import graph_names, shipped_folders
+
+EXPECTED = {
+    "image_to_image",
+    "interpolate_video",
+    "long_video",
+    "stylize_video",
+    "text_to_image",
+    "text_to_video",
+    "toon",
+    "upscale_video",
+}
+STAGES = sorted(path.stem for path in (shipped_folders().graphs / "stages").glob("*.yaml"))
+
+
+def test_every_graph_that_is_promised_is_shipped(folder):
+    assert set(graph_names()) == EXPECTED
+    assert compose().graph["name"] == "toon"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_graph_is_right_and_says_what_it_is(folder, name):
+    graph = fs.compose(name)
+    assert len(graph.nodes) >= 3
+    assert len(graph.wanted()) == 1
+    assert compose_graph(name)["description"].endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_shipped_graph_round_trips_through_yaml(folder, name):
+    text = fs.compose(name).to_yaml()
+    assert fs.Graph.from_yaml(text).to_yaml() == text
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_setting_of_a_graph_does_something(folder, name):
+    settings = yaml.safe_load((shipped_folders().graphs / f"{name}.yaml").read_text())["settings"]
+    text = "".join(
+        path.read_text()
+        for path in [
+            shipped_folders().graphs / f"{name}.yaml",
+            *(shipped_folders().graphs / "stages").iterdir(),
+        ]
+    )
+    assert all(f"${{{key}}}" in text for key in settings)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_used_by_two_graphs_or_more(stage):
+    graphs = [path.read_text() for path in shipped_folders().graphs.glob("*.yaml")]
+    assert sum(f"stages/{stage}@" in text for text in graphs) >= 2
+
+
+def test_toon_has_every_verb_of_the_job(folder):
+    ops = {type(node.operator).op for node in fs.compose("toon").nodes.values()}
+    assert ops == {
+        "read_video",
+        "stylize",
+        "annotate",
+        "vae_encode",
+        "text_encode",
+        "denoise",
+        "vae_decode",
+        "temporal_smooth",
+        "upscale",
+        "interpolate",
+        "encode_video",
+    }
