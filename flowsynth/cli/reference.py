@@ -92,7 +92,7 @@ def markdown(classes: Iterable[type[Operator]]) -> str:
     lines = ["# Operators", "", "Written by `flowsynth ops --markdown`.", ""]
     for cls in classes:
         data = describe(cls)
-        lines += [f"## {data['op']}", "", _indented_as_code(data["doc"]), ""]
+        lines += [f"## {data['op']}", "", _as_markdown(data["doc"]), ""]
         lines += ["| port | type | |", "|---|---|---|"]
         lines += [f"| in `{n}` | {t} | {x} |" for n, t, x in _port_rows(data["inputs"])]
         lines += [f"| out `{n}` | {t} | |" for n, t, _ in _port_rows(data["outputs"])]
@@ -104,9 +104,15 @@ def markdown(classes: Iterable[type[Operator]]) -> str:
     return "\n".join(lines)
 
 
-def _indented_as_code(doc: str) -> str:
-    # A docstring's sections are indented; Markdown would make code blocks of them without a word.
-    return "\n".join(f"- {line.strip()}" if line.startswith("    ") else line for line in doc.splitlines())
+def _as_markdown(doc: str) -> str:
+    """A docstring with its indented sections as lists; Markdown would make code blocks of them."""
+    lines = []
+    for line in doc.splitlines():
+        deep = len(line) - len(line.lstrip()) >= 8
+        lines.append(
+            f"  {line.strip()}" if deep else f"- {line.strip()}" if line.startswith("    ") else line
+        )
+    return "\n".join(lines)
 
 
 def _port_rows(ports: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from flowsynth.cli.reference import type_text
+from flowsynth.config.folders import shipped_folders
 from flowsynth.core.registry import operator_names
 
 
@@ -106,3 +107,10 @@ def test_validate_says_everything_at_once(cli, home):
     code, out, _ = cli("validate", "graph=bad", "--json")
     assert code == 2
     assert [fault["nearest"] for fault in json.loads(out)["faults"]] == ["step", "by"]
+
+
+def test_the_reference_in_the_repository_is_current(shell):
+    made = shell("ops", "--markdown")
+    assert made.returncode == 0, made.stderr
+    kept = (shipped_folders().graphs / "OPERATORS.md").read_text()
+    assert made.stdout == kept, "run: flowsynth ops --markdown > graphs/OPERATORS.md"

@@ -71,3 +71,22 @@ def test_toon_has_every_verb_of_the_job(folder):
         "interpolate",
         "encode_video",
     }
+
+
+MODELS = sorted(path.stem for path in (shipped_folders().conf / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_toon_takes_every_model_configuration_with_its_controls(folder, model):
+    fs.compose("toon", [f"model={model}"])
+
+
+def test_every_experiment_gives_a_right_graph(folder):
+    names = [path.stem for path in (shipped_folders().conf / "experiment").glob("*.yaml")]
+    assert "diffutoon" in names
+    for name in names:
+        fs.Graph.from_dict(compose([f"experiment={name}"]).graph)
+    params = compose(["experiment=diffutoon"]).graph["nodes"]["denoise"]["params"]
+    assert params["window"] == 16
+    assert params["controlnets"] == ["lines", "tile"]
+    assert params["num_inference_steps"] == 10
