@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cache.store import Cache
+from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.filehash import FileHasher
@@ -121,14 +122,17 @@ class Session:
             return f"version {cls.version} of {cls.__module__}.{cls.__qualname__}{inspect.signature(cls.run)}"
 
     def model_fingerprint(self, name: str, spec: Mapping[str, Any]) -> str:
-        """The fingerprint of a model's weights and settings.
+        """The fingerprint of a model's weights and settings, and of the source of its family.
 
         Raises:
             RequestError: the model cannot be found.
         """
         from flowsynth.models import model_fingerprint
+        from flowsynth.models.family import family
 
-        return model_fingerprint(self._spec(name, spec), self.root)
+        parsed = self._spec(name, spec)
+        code = source_fingerprint(type(family(parsed.family)), memo=self.sources)
+        return digest_parts([model_fingerprint(parsed, self.root), code])
 
     def _spec(self, name: str, spec: Mapping[str, Any]) -> ModelSpec:
         from flowsynth.models import parse_model

@@ -181,7 +181,7 @@ def test_a_scheduler_is_fresh_and_takes_the_options_that_it_knows() -> None:
     assert model.scheduler("euler").config.beta_schedule == "linear"
     assert model.scheduler("euler", {"timestep_spacing": "trailing"}).config.timestep_spacing == "trailing"
     with pytest.raises(
-        FlowsynthError, match="EulerDiscreteScheduler has no option 'use_karras_sigma'.*did you mean"
+        FlowsynthError, match=r"EulerDiscreteScheduler has no option 'use_karras_sigma'.*did you mean"
     ):
         model.scheduler("euler", {"use_karras_sigma": True})
 
