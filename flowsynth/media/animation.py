@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError
-from flowsynth.media.probe import open_input, video_stream
+from flowsynth.media.source import open_input, video_stream
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowsynth.media.errors import DecodeError, TruncatedMediaError
-from flowsynth.media.probe import VideoInfo, open_input, video_stream
+from flowsynth.media.probe import VideoInfo
+from flowsynth.media.source import open_input, read_packets, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -75,7 +76,7 @@ class FrameCursor:
         self._stream.thread_type = "AUTO"
         self._index = -1
         self._frame = None
-        self._frames = self._decode(self._container.demux(self._stream))
+        self._frames = self._decode(read_packets(self._container, self._stream, self._path))
 
     def _seek(self, index: int) -> bool:
         """Jumps to ``index`` by way of a key frame; False leaves the cursor to be reopened."""
@@ -94,7 +95,7 @@ class FrameCursor:
 
         try:
             container.seek(self._info.timestamps[key], stream=stream, backward=True)
-            packets = self._from_key(container.demux(stream), index)
+            packets = self._from_key(read_packets(container, stream, self._path), index)
             if packets is None:
                 return False
             self._frames = self._decode(packets)

@@ -13,8 +13,8 @@ from flowsynth.media.animation import write_animation
 from flowsynth.media.atomic import atomic_path
 from flowsynth.media.codecs import EncodeSettings, container_options, copy_stream
 from flowsynth.media.errors import EncodeSettingsError, MediaRangeError, MediaWriteError
-from flowsynth.media.probe import open_input, video_stream
 from flowsynth.media.provenance import embed
+from flowsynth.media.source import open_input, read_packets, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -120,7 +120,9 @@ def _read_order(segment: str | os.PathLike[str]) -> tuple[int, ...]:
     """Place in presentation of every packet of a segment, in decoding order."""
     with open_input(segment) as container:
         ticks = [
-            packet.pts or 0 for packet in container.demux(video_stream(container, segment)) if packet.size
+            packet.pts or 0
+            for packet in read_packets(container, video_stream(container, segment), segment)
+            if packet.size
         ]
     places = {tick: place for place, tick in enumerate(sorted(ticks))}
     if len(places) != len(ticks):
@@ -143,7 +145,7 @@ def _video_packets(
             extradata = extradata or source.codec_context.extradata
             if source.codec_context.extradata != extradata:
                 raise EncodeSettingsError(segment, "the settings of the first segment", "other ones")
-            packets = (packet for packet in container.demux(source) if packet.size)
+            packets = (packet for packet in read_packets(container, source, segment) if packet.size)
             for decoded, (shown, packet) in enumerate(zip(plan, packets, strict=True)):
                 packet.time_base = 1 / settings.fps
                 packet.pts, packet.dts, packet.duration = offset + shown, offset + decoded - delay, 1
@@ -167,14 +169,16 @@ def _sound(
     if source.streams.video:
         picture = source.streams.video[0]
         begin += (picture.start_time or 0) * Fraction(picture.time_base or 0)
-    return _sound_packets(source, added, begin, length)
+    return _sound_packets(source, added, begin, length, audio.path)
 
 
-def _sound_packets(source: InputContainer, added: Any, begin: Fraction, length: Fraction) -> Iterator[_Timed]:
+def _sound_packets(
+    source: InputContainer, added: Any, begin: Fraction, length: Fraction, path: str
+) -> Iterator[_Timed]:
     stream = source.streams.audio[0]
     base = Fraction(stream.time_base or 1)
     shift = round(begin / base)
-    for packet in source.demux(stream):
+    for packet in read_packets(source, stream, path):
         if not packet.size or packet.pts is None:
             continue
         seconds = packet.pts * base - begin
@@ -191,6 +195,8 @@ def _sound_packets(source: InputContainer, added: Any, begin: Fraction, length: 
 def _require_written(path: str | os.PathLike[str], count: int, out: str | os.PathLike[str]) -> None:
     """Counts the packets that are there: a muxer may lose a late write error on closing."""
     with open_input(path) as container:
-        found = sum(1 for packet in container.demux(video_stream(container, path)) if packet.size)
+        found = sum(
+            1 for packet in read_packets(container, video_stream(container, path), path) if packet.size
+        )
     if found != count:
         raise MediaWriteError(out, f"{count} frames in the written file", str(found))

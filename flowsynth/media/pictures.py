@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -31,6 +32,8 @@ PictureFormat = Literal["png", "jpeg", "webp"]
 
 #: Pixels a picture may have: 16384 x 8192. A few kilobytes of PNG can claim far more than memory holds.
 MAX_PIXELS = 1 << 27
+#: What Pillow raises of damaged files; FFmpeg's errors of bad data are ValueErrors.
+_DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 
 #: Suffix of each format.
 SUFFIXES: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
@@ -81,7 +84,7 @@ def read_picture(
             raise NotMediaError(path, "a picture file", "data in no known picture format") from error
         except Image.DecompressionBombError as error:
             raise _too_large(path, "more", max_pixels) from error
-        except (OSError, SyntaxError, EOFError) as error:
+        except _DAMAGE as error:
             raise TruncatedMediaError(
                 path, "a whole picture", f"damaged or missing data ({error})"
             ) from error
@@ -110,8 +113,11 @@ def _deep_png(file: Path, background: tuple[int, int, int]) -> Array | None:
     import av
     from av.video.reformatter import VideoReformatter
 
-    with av.open(f"file:{file}", "r") as container:
-        frame = next(container.decode(video=0))
+    try:
+        with av.open(f"file:{file}", "r") as container:
+            frame = next(container.decode(video=0))
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise TruncatedMediaError(file, "a whole picture", f"damaged or missing data ({error})") from error
     if max(component.bits for component in frame.format.components) <= 8:
         return None
     return to_rgb(frame, VideoReformatter(), deep=True, background=background)

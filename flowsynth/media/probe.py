@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.media.errors import (
-    DecodeError,
-    EmptyVideoError,
-    NotMediaError,
-    NoVideoStreamError,
-    TruncatedMediaError,
-    require_file,
-)
+from flowsynth.media.errors import DecodeError, EmptyVideoError, TruncatedMediaError
+from flowsynth.media.source import open_input, read_packets, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -124,61 +118,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     with open_input(path) as container:
         stream = video_stream(container, path)
         promised = _promised(container, stream)
-        packets = _demux(container, stream)
+        packets = _demux(container, stream, path)
         _require_complete(path, container, stream, packets, promised)
     with open_input(path) as container:
         frame = _first_frame(container, path)
         return _info(path, container, frame, packets)
-
-
-def open_input(path: str | os.PathLike[str]) -> InputContainer:
-    """Opens a media file for reading.
-
-    Raises:
-        MediaNotFoundError: No such file.
-        NotMediaError: A folder, or not a media file.
-        TruncatedMediaError: An MP4 whose index (written at its end) is missing.
-    """
-    import av
-
-    file = require_file(path, "a video file")
-    try:
-        # The format is found from the content; `file:` keeps names like "a:b.mp4" from being a protocol.
-        return av.open(f"file:{file}", "r", metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        with file.open("rb") as opened:
-            head = opened.read(12)
-        if head[4:8] == b"ftyp":
-            found = "the start of an MP4 whose index is missing: the file is cut off"
-            raise TruncatedMediaError(path, "a whole video file", found) from error
-        raise NotMediaError(path, "a video file", _describe(head)) from error
-
-
-def video_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
-    """Returns the first video stream that is no cover picture.
-
-    Raises:
-        NoVideoStreamError: There is none.
-        DecodeError: There is one whose codec is unknown here.
-    """
-    from av.stream import Disposition
-
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        # Typed as always there; None for a codec this build of FFmpeg has no decoder for.
-        if stream.codec_context is None:
-            raise DecodeError(path, "a codec that FFmpeg decodes", f"codec {stream.codec_tag!r}")
-        return stream
-    kinds = sorted({str(stream.type) for stream in container.streams}) or ["no stream at all"]
-    if container.format.name in ("tty", "srt", "webvtt", "ass", "data"):
-        raise NotMediaError(path, "a video file", "text")
-    raise NoVideoStreamError(path, "a file with a video stream", f"only {', '.join(kinds)}")
-
-
-def _describe(head: bytes) -> str:
-    printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
-    return "text" if head and printable == len(head) else "data in no known media format"
 
 
 def _promised(container: InputContainer, stream: VideoStream) -> int:
@@ -188,13 +132,13 @@ def _promised(container: InputContainer, stream: VideoStream) -> int:
     return stream.frames if container.format.name == "avi" else 0
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
+def _demux(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> _Packets:
     pts: list[int] = []
     durations: list[int] = []
     keys: list[bool] = []
     complete, timed = 0, True
     vp8 = stream.codec_context.name == "vp8"
-    for number, packet in enumerate(container.demux(stream)):
+    for number, packet in enumerate(read_packets(container, stream, path)):
         if not packet.size or packet.is_corrupt:
             continue
         complete += 1
@@ -222,15 +166,12 @@ def _require_complete(
         expected = f"{promised} frames, as its index says"
         found = f"the file's end after {packets.complete}"
         raise TruncatedMediaError(path, expected, found, packets.complete)
-    tag = next((v for k, v in stream.metadata.items() if k.upper().startswith("DURATION")), "")
-    if "matroska" in container.format.name and tag and packets.pts:
-        promised_seconds = functools.reduce(
-            lambda total, part: total * 60 + Fraction(part), tag.split(":"), Fraction(0)
-        )
-        seconds = (max(packets.pts) + max(packets.durations)) * Fraction(stream.time_base or 1)
-        if promised_seconds - seconds > max(
-            Fraction(1, 4), 2 * max(packets.durations) * Fraction(stream.time_base or 1)
-        ):
+    base = Fraction(stream.time_base or 1)
+    promised_seconds = _header_seconds(container, stream)
+    if promised_seconds and packets.pts:
+        longest = max(packets.durations) * base
+        seconds = max(packets.pts) * base + longest
+        if promised_seconds - seconds > max(Fraction(1, 4), 2 * longest):
             expected = f"{float(promised_seconds):.3f} s, as its header says"
             found = f"the file's end after {float(seconds):.3f} s ({packets.complete} frames)"
             raise TruncatedMediaError(path, expected, found, packets.complete)
@@ -238,12 +179,21 @@ def _require_complete(
         raise EmptyVideoError(path, "a video with at least one frame", "packets without a shown frame")
 
 
+def _header_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
+    """The end of a Matroska track as its tags state it, 0 where they don't."""
+    if "matroska" not in container.format.name:
+        return Fraction(0)
+    tag = next((value for key, value in stream.metadata.items() if key.upper().startswith("DURATION")), "")
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tag)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else Fraction(0)
+
+
 def _first_frame(container: InputContainer, path: str | os.PathLike[str]) -> VideoFrame:
     import av
 
     stream = video_stream(container, path)
     failure: Exception | None = None
-    for number, packet in enumerate(container.demux(stream)):
+    for number, packet in enumerate(read_packets(container, stream, path)):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:

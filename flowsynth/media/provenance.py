@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -48,7 +49,9 @@ def embed(path: str | os.PathLike[str], text: str) -> None:
         if picture is None:
             _remux(path, str(temporary), text)
         else:
-            temporary.write_bytes(picture.embed(file.read_bytes(), text))
+            with _damage_named(path):
+                data = picture.embed(file.read_bytes(), text)
+            temporary.write_bytes(data)
 
 
 def embed_in_picture(data: bytes, text: str) -> bytes:
@@ -60,7 +63,8 @@ def embed_in_picture(data: bytes, text: str) -> bytes:
     picture = _picture_format(data[:16])
     if picture is None:
         raise NotMediaError("picture", "a PNG, JPEG, GIF or WebP picture", "other bytes")
-    return picture.embed(data, text)
+    with _damage_named("picture"):
+        return picture.embed(data, text)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -70,16 +74,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
         MediaNotFoundError: No such file.
         NotMediaError: Neither a picture nor a video.
     """
-    from flowsynth.media.probe import open_input
+    from flowsynth.media.source import open_input
 
     file = require_file(path, "a picture or video file")
     with file.open("rb") as opened:
         picture = _picture_format(opened.read(16))
     if picture is not None:
-        try:
+        with _damage_named(path):
             return picture.read(file.read_bytes())
-        except (struct.error, IndexError, zlib.error, UnicodeDecodeError) as error:
-            raise NotMediaError(path, "a whole picture file", f"damaged data ({error})") from error
     with open_input(path) as container:
         return next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
 
@@ -96,6 +98,15 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+@contextlib.contextmanager
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what a broken structure does to the code below into one message."""
+    try:
+        yield
+    except (struct.error, IndexError, OverflowError, ValueError, zlib.error) as error:
+        raise NotMediaError(path, "a whole picture file", f"damaged data ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -278,7 +289,7 @@ def _remux(source: str | os.PathLike[str], target: str, text: str) -> None:
     """Copies every stream's packets into a new file of the same kind, with the text as its comment."""
     import av
 
-    from flowsynth.media.probe import open_input
+    from flowsynth.media.source import open_input, read_packets
 
     suffix = os.path.splitext(target)[1].lower()  # noqa: PTH122  a name, not a file
     decoding = _decoding_times(source)
@@ -288,8 +299,8 @@ def _remux(source: str | os.PathLike[str], target: str, text: str) -> None:
                 output.metadata["comment"] = text
                 kept = [stream for stream in container.streams if stream.index in decoding]
                 streams: dict[int, Any] = {stream.index: copy_stream(output, stream) for stream in kept}
-                for packet in container.demux(kept):
-                    if packet.size:
+                for packet in read_packets(container, kept, source):
+                    if packet.size and packet.stream_index in streams:
                         packet.dts = next(decoding[packet.stream_index])
                         packet.stream = streams[packet.stream_index]
                         output.mux(packet)
@@ -304,15 +315,17 @@ def _decoding_times(source: str | os.PathLike[str]) -> dict[int, Iterator[int]]:
 
     Where one is missing, the presentation times in order serve, set back until none comes too late.
     """
-    from flowsynth.media.probe import open_input
+    from flowsynth.media.source import open_input, read_packets
 
     times: dict[int, list[tuple[int | None, int | None]]] = {}
     with open_input(source) as container:
         kept = [stream for stream in container.streams if stream.type in ("video", "audio")]
         times = {stream.index: [] for stream in kept}
-        for packet in container.demux(kept):
-            if packet.size:
+        for packet in read_packets(container, kept, source):
+            if packet.size and packet.stream_index in times:
                 times[packet.stream_index].append((packet.pts, packet.dts))
+    if not any(times.values()):
+        raise NotMediaError(source, "a file with pictures or sound", "a container without either")
     return {index: iter(_monotonic(pairs)) for index, pairs in times.items()}
 
 
