@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: The asset that "default" means.
 DEFAULT_CLIP = "bikes"
-WIDTH, HEIGHT, FRAMES, FPS = 320, 180, 48, 12
+WIDTH, HEIGHT, FRAMES, FPS = 320, 180, 96, 12
 #: Seconds for which a failed download is not tried again: a run without network starts at once.
 _RETRY_SECONDS = 3600
 _PICTURES = Path(__file__).resolve().parent.parent / "assets" / "pictures"
@@ -51,7 +51,7 @@ def default_clip(cache_dir: str | os.PathLike[str], *, offline: bool = False) ->
 
 
 def picture_clip(cache_dir: str | os.PathLike[str], picture: Path | None = None) -> Path:
-    """Makes a clip of 48 frames, 320x180, 12 a second, by moving over a picture; kept in the cache.
+    """Makes a clip of 96 frames, 320x180, 12 a second, by moving over a picture; kept in the cache.
 
     Args:
         cache_dir: Folder to keep it in.

@@ -6,9 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
@@ -55,7 +55,8 @@ class ReadVideo(Operator):
 
     path: str = Field(
         "clip:default",
-        description="a video file, or clip:NAME to fetch one (default, bikes, bigbuckbunny, carphone)",
+        description="a video file, or clip:NAME for one that is fetched (default, bikes, bigbuckbunny, "
+        "carphone); clip:NAME#SECONDS says where in it to start",
     )
     start: float | str = Field(0.0, description='first moment: seconds, a source frame "36f", or "1:02.5"')
     end: float | str | None = Field(None, description="moment to stop before, in the same forms")
@@ -69,6 +70,16 @@ class ReadVideo(Operator):
     dtype: FrameType = Field(
         "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shot(cls, data: Any) -> Any:
+        """A named clip may say where in it to start, so that a default can without binding a user's file."""
+        path = str(data.get("path", "")) if isinstance(data, dict) else ""
+        name, mark, moment = path.partition("#")
+        if not mark or not name.startswith("clip:"):
+            return data
+        return {**data, "path": name, "start": data.get("start") or moment}
 
     @field_validator("fps")
     @classmethod

@@ -97,3 +97,12 @@ def test_importing_and_planning_needs_no_torch_and_no_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_named_clip_may_say_where_to_start() -> None:
+    named = ReadVideo(path="clip:default#5.5")
+    assert (named.path, named.start) == ("clip:default", "5.5")
+    assert ReadVideo(path="clip:default#5.5", start=2).start == 2
+    assert ReadVideo(path="film#5.mp4").path == "film#5.mp4"
+    with pytest.raises(ValueError, match="start"):
+        ReadVideo(path="clip:default#later")
