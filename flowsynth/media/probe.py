@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass, field
@@ -168,10 +169,14 @@ def _require_complete(
         raise TruncatedMediaError(path, expected, found, packets.complete)
     base = Fraction(stream.time_base or 1)
     promised_seconds = _header_seconds(container, stream)
-    if promised_seconds and packets.pts:
-        longest = max(packets.durations) * base
-        seconds = max(packets.pts) * base + longest
-        if promised_seconds - seconds > max(Fraction(1, 4), 2 * longest):
+    if promised_seconds and len(packets.pts) > 1:
+        # The last frame's own duration may not be stored; it is at most about the longest wait before.
+        ticks = sorted(packets.pts)
+        longest = (
+            max(*packets.durations, *(after - before for before, after in itertools.pairwise(ticks))) * base
+        )
+        seconds = ticks[-1] * base + longest
+        if promised_seconds - seconds > max(Fraction(1, 4), longest):
             expected = f"{float(promised_seconds):.3f} s, as its header says"
             found = f"the file's end after {float(seconds):.3f} s ({packets.complete} frames)"
             raise TruncatedMediaError(path, expected, found, packets.complete)
@@ -234,6 +239,8 @@ def _info(
     shown = _shown_size(frame, stream, orientation)
     time_base = Fraction(stream.time_base or Fraction(1, 25))
     last = packets.durations[order[-1]] or (ticks[-1] - ticks[-2] if len(ticks) > 1 else 0)
+    if not last:
+        last = max(0, round(_header_seconds(container, stream) / time_base) - ticks[-1])
     fps, variable = _rate(ticks, last, time_base, stream)
     if not last or not packets.timed:
         last = max(1, round(1 / fps / time_base))
@@ -282,7 +289,7 @@ def _rate(
     ]
     span = ticks[-1] - ticks[0]
     if len(ticks) == 1 or span <= 0:
-        own = Fraction(1, 1) / (last * time_base) if last else Fraction(25)
+        own = (1 / (last * time_base)).limit_denominator(1001) if last else Fraction(25)
         return (declared[0] if declared else own), False
     step = Fraction(span, len(ticks) - 1)
     for rate in [*declared, (1 / (step * time_base)).limit_denominator(1001)]:

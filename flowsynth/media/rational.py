@@ -41,6 +41,20 @@ def parse_fps(value: float | str | Fraction) -> Fraction:
     return rate
 
 
+def nominal_fps(average: Fraction) -> Fraction:
+    """Returns the usual rate within 1 % of a variable rate's average, else the average.
+
+    A telephone's 29.93 on average is meant as 29.97: resampled to its average, it would repeat or drop a
+    frame every few seconds to no end.
+    """
+    usual = [
+        *_NTSC,
+        *(Fraction(rate) for rate in (10, 12, 15, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)),
+    ]
+    nearest = min(usual, key=lambda rate: abs(rate - average))
+    return nearest if abs(nearest - average) * 100 <= average else average
+
+
 def parse_instant(value: float | str | Fraction) -> Fraction | int:
     """Reads an instant: a number is seconds, ``"36f"`` the frame 36, ``"1:02.5"`` a clock time.
 

@@ -28,6 +28,7 @@ class VideoReader:
 
     The same frames have the same bits whether read in one go, in chunks, or in any order. Rotation
     metadata and non-square pixels are applied, grey becomes RGB, alpha is laid over ``background``.
+    Interlaced fields stay woven, and colours keep their transfer function (HDR isn't tone-mapped).
 
     Attributes:
         info: The probed file.
@@ -58,8 +59,8 @@ class VideoReader:
             start: Where to begin: seconds, a source frame (``"36f"``) or a clock time (``"1:02.5"``).
             end: Where to stop, exclusive, in the same forms.
             max_frames: At most this many output frames.
-            fps: Output rate; resampled by timestamps. The source's own where not given (its average
-                where it varies, so that time still runs true).
+            fps: Output rate; resampled by timestamps. The source's own where not given (where it
+                varies, the usual rate near its average, so that time still runs true).
             width: Output width; alone, the height follows the aspect, in even numbers.
             height: Output height; with ``width``, the centre is cropped to the aspect first.
             resample: Filter of the resize.

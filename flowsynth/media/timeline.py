@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from flowsynth.media.errors import MediaRangeError
 from flowsynth.media.probe import VideoInfo
-from flowsynth.media.rational import parse_fps, parse_instant
+from flowsynth.media.rational import nominal_fps, parse_fps, parse_instant
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,16 @@ def make_timeline(
         start: Where the range begins: seconds, a frame (``"36f"``) or a clock time (``"1:02.5"``).
         end: Where it ends, exclusive; later than the video's end means the video's end.
         max_frames: At most this many output frames.
-        fps: Output rate; the source's own (its average, if it varies) where not given.
+        fps: Output rate; the source's own where not given (if it varies, the usual rate near its average).
 
     Raises:
         MediaRangeError: The range is empty or starts after the end.
         ValueError: A value in a form that is not understood.
     """
-    rate = info.fps if fps is None else parse_fps(fps)
+    if fps is None:
+        rate = nominal_fps(info.fps) if info.variable_frame_rate else info.fps
+    else:
+        rate = parse_fps(fps)
     first = _seconds(info, start, "start")
     last = info.duration if end is None else min(_seconds(info, end, "end"), info.duration)
     if last <= first:

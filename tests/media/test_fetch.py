@@ -175,7 +175,10 @@ def test_without_network_the_default_is_a_shipped_picture(
 def test_the_real_clips(tmp_path: Path) -> None:
     sizes = {"bikes": (640, 272, 250), "bigbuckbunny": (1280, 720, 132), "carphone": (193, 144, 120)}
     for name, expected in sizes.items():
-        info = probe(fetch.fetch(name, tmp_path))
+        try:
+            info = probe(fetch.fetch(name, tmp_path))
+        except OfflineError as error:
+            pytest.skip(str(error))
         assert (info.width, info.height, info.frame_count) == expected
     path, why = default_clip(tmp_path)
     assert path.name.startswith("bikes-")

@@ -9,6 +9,7 @@ import pytest
 
 from flowsynth.media import errors
 from flowsynth.media.probe import probe
+from flowsynth.media.reader import VideoReader
 
 from .conftest import cut
 
@@ -118,6 +119,32 @@ def test_truncated_file_says_where(
     with pytest.raises(errors.TruncatedMediaError) as caught:
         probe(cut(path, 0.6))
     assert (0 < caught.value.frame < 120) if known else caught.value.frame == -1
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_slow_slide_show_is_whole(make_clip: MakeClip, count: int) -> None:
+    # Matroska keeps no duration of the last frame: its track ends three seconds after it.
+    info = probe(make_clip("slides.mkv", codec="ffv1", pixel_format="bgr0", count=count, rate=Fraction(1, 3)))
+    assert (info.frame_count, info.fps, info.duration) == (count, Fraction(1, 3), 3 * count)
+
+
+def test_frames_that_an_edit_list_cuts_off_are_no_frames(make_clip: MakeClip, tmp_path: Path) -> None:
+    source, target = make_clip(count=40, options={"g": "12", "bf": "2"}), tmp_path / "cut.mp4"
+    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+        stream = output.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - 7 * 512, packet.dts - 7 * 512
+                packet.stream = stream
+                output.mux(packet)
+    info = probe(target)
+    with av.open(str(target)) as container:
+        decoded = [frame.pts for frame in container.decode(video=0)]
+    assert info.timestamps == tuple(decoded)
+    assert info.frame_count == 33
+    whole = VideoReader(source).read(7, 40)
+    assert (VideoReader(target).read() == whole).all()
+    assert (VideoReader(target).read(20, 22) == whole[20:22]).all()
 
 
 def test_a_name_like_a_protocol_is_a_file(make_clip: MakeClip, tmp_path: Path) -> None:

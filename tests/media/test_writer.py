@@ -4,7 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -114,6 +114,26 @@ for codec in ("h264", "h265", "av1"):
         subprocess.run(command, check=True, cwd=Path(__file__).parents[2], capture_output=True)
         results.append([p.read_bytes() for p in sorted((tmp_path / name).iterdir())])
     assert results[0] == results[1]
+
+
+def test_an_interrupted_job_gives_the_same_bytes(tmp_path: Path) -> None:
+    settings, images = EncodeSettings(Fraction(24), preset="fast"), frames(48)
+    whole = write(tmp_path, settings, images, length=16).read_bytes()
+    lost = tmp_path / "h26416.nut"
+    kept = lost.read_bytes()
+    lost.unlink()
+
+    def stopped() -> Iterator[np.ndarray]:
+        yield from images[16:20]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_segment(stopped(), lost, settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h2640.nut", "h26432.nut", "out.mp4"]
+    encode_segment(iter(images[16:32]), lost, settings)
+    assert lost.read_bytes() == kept
+    mux([tmp_path / f"h264{begin}.nut" for begin in (0, 16, 32)], tmp_path / "out.mp4", settings)
+    assert (tmp_path / "out.mp4").read_bytes() == whole
 
 
 def test_no_trace_of_when_or_by_what_it_was_written(tmp_path: Path) -> None:
