@@ -3,16 +3,20 @@ import torch
 from pydantic import ValidationError
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.streams import Scan, Window
+from flowsynth.core.errors import RequestError
+from flowsynth.core.streams import Resample, Scan, Window
 from flowsynth.functional.smooth import gaussian
 from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.values import Tensors
+from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
 
 
 def test_the_kind_follows_the_method() -> None:
     assert TemporalSmooth(radius=3).stream() == Window(3, 3)
     assert TemporalSmooth(method="exponential").stream() == Scan()
+    assert TemporalSmooth(method="fastblend", radius=3).stream() == Resample()
+    assert TemporalSmooth(method="fastblend", mode="balanced", radius=3).stream() == Window(3, 3)
 
 
 def test_sigma_defaults_to_half_the_radius() -> None:
@@ -23,7 +27,7 @@ def test_sigma_defaults_to_half_the_radius() -> None:
 
 def test_radius_zero_changes_nothing() -> None:
     clip = moving_clip(3)
-    for method in ("gaussian", "median", "histogram"):
+    for method in ("gaussian", "median", "histogram", "fastblend"):
         out = TemporalSmooth(method=method, radius=0).run(RunContext(), frames=clip)
         assert torch.equal(out.tensor, clip.tensor)
 
@@ -45,8 +49,39 @@ def test_smoothing_steadies_a_noisy_still() -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"radius": -1}, {"sigma": 0}, {"alpha": 0}, {"alpha": 1.5}, {"radius": 2.5}]
+    "params", [{"radius": -1}, {"sigma": 0}, {"alpha": 0}, {"alpha": 1.5}, {"radius": 2.5}, {"patch": 4}]
 )
 def test_values_out_of_range_are_refused(params: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="1 validation error"):
         TemporalSmooth(**params)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
+def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str) -> None:
+    clip = moving_clip(13)
+    smooth = TemporalSmooth(method="fastblend", mode=mode, radius=4, patch=3, iterations=1)  # type: ignore[arg-type]
+    whole = smooth.run(RunContext(), frames=clip)
+    assert torch.equal(run_by_chunks(smooth, clip, 5).tensor, whole.tensor)
+    assert not torch.equal(whole.tensor, clip.tensor)
+
+
+def test_fastblend_follows_its_guide() -> None:
+    clip, still = moving_clip(4), moving_clip(1)
+    smooth = TemporalSmooth(method="fastblend", radius=3, patch=3, iterations=1)
+    guide = still.with_data(still.tensor.expand(4, -1, -1, -1))
+    out = smooth.run(RunContext(), frames=clip, guide=guide)
+    # A guide that does not move makes every field the identity but for what the style decides.
+    mean = clip.to_float().mean(0)
+    assert (out.to_float() - mean).abs().mean() < 0.5 * (clip.to_float() - mean).abs().mean()
+
+
+def test_a_guide_of_another_size_is_refused() -> None:
+    smooth = TemporalSmooth(method="fastblend")
+    with pytest.raises(RequestError, match=r"4 frames of 31x23 and 4 frames of 30x23"):
+        smooth.run(RunContext(), frames=moving_clip(4), guide=moving_clip(4, width=30))
+
+
+def test_a_guide_beside_another_method_is_a_fault() -> None:
+    faults = TemporalSmooth().check({"frames": None, "guide": None})
+    assert [fault.path for fault in faults] == ["inputs.guide"]
+    assert not TemporalSmooth(method="fastblend").check({"frames": None, "guide": None})
