@@ -121,7 +121,8 @@ def main() -> None:
     lines = [
         "# What the engine adds to a diffusion job",
         "",
-        f"Text to image, {args.size} px, {args.steps} steps with guidance, float32, one thread; equal pictures.",
+        f"Text to image, {args.size} px, {args.steps} steps with guidance, float32, one thread;",
+        "both give the same picture.",
         "",
         "| | CPU s | wall s |",
         "|---|---:|---:|",
