@@ -122,6 +122,8 @@ class Graph(core.Graph):
         finally:
             if session is None:
                 own.close()
+            else:
+                own.cache.release()  # the next run of a sweep may need the room
         if check and not run.ok:
             raise RunFailedError(run)
         return run

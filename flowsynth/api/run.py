@@ -74,6 +74,7 @@ class Run:
         """What `run.json` holds."""
         record = _record(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
+        record.notes = _cache_notes(self._cache)
         record.started = self._started.isoformat(timespec="seconds")
         return record
 
@@ -194,6 +195,17 @@ def _node_record(run: StepRun) -> NodeRecord:
         notes=run.notes,
         error=run.failed or ("an input failed" if run.cut else ""),
     )
+
+
+def _cache_notes(cache: Cache) -> list[str]:
+    """What the user should know of the cache: an index set aside, damaged objects, no room."""
+    notes = [cache.traces.notice] if cache.traces.notice else []
+    if cache.objects.quarantined:
+        count = len(cache.objects.quarantined)
+        notes.append(f"{count} damaged object(s) in the cache were set aside and made again where needed")
+    if cache.refused:
+        notes.append(f"{cache.refused} result(s) found no room in the cache's budget (cache.max_bytes)")
+    return notes
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,8 @@ def execute(args: argparse.Namespace) -> int:
     composition, graph = request(args.overrides)
     with session_of(composition) as session:
         run = run_one(graph, composition, session, output_folder(composition), args)
+    for note in run.record.notes:
+        print(f"note: {note}", file=sys.stderr)
     if args.json:
         print(run.record.to_json(), end="")
     else:

@@ -51,6 +51,7 @@ class Task:
         position: place in the depth-first order; lower runs first.
         floating: it joined late, at the position of the task that needs it; others do not wait for its turn.
         counted: it was over once already (a forced task is over twice).
+        parked_since: when it first found its key leased by another process.
         pinned: its values stay in memory, since the run must deliver them and no object holds them.
         forced: run it though its trace is known, because its object is gone and needed.
         refs: output port -> reference, once known.
@@ -72,6 +73,7 @@ class Task:
     floating: bool = False
     counted: bool = False
     pinned: bool = False
+    parked_since: float = 0.0
     state: State = State.WAITING
     forced: bool = False
     computed: bool = False
@@ -115,6 +117,7 @@ class StepRun:
         failed: why it failed.
         skipped: it will not run: an input failed, or nobody needs it any more.
         cut: an input of it failed (directly or further up).
+        waited: the user heard that it waits for another process.
         settled: its end has been dealt with.
     """
 
@@ -130,6 +133,7 @@ class StepRun:
     skipped: bool = False
     cut: bool = False
     settled: bool = False
+    waited: bool = False
     started: bool = False
     seconds: float = 0.0
     hits: int = 0

@@ -25,6 +25,9 @@ from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
 
+#: How long a task waits for another process before the user hears of it.
+PATIENCE_SECONDS = 10.0
+
 
 @dataclass(slots=True)
 class Shared:
@@ -95,7 +98,7 @@ class Worker:
         if kept:
             leased = cache.leases.try_acquire(key)
             if not leased:
-                self.scheduler.park(task, PARK_SECONDS)
+                self._park(task, key)
                 return
             if not task.forced and self._hit(task, key):
                 cache.leases.release([key])
@@ -108,6 +111,19 @@ class Worker:
         finally:
             if leased:
                 cache.leases.release([key])
+
+    def _park(self, task: Task, key: str) -> None:
+        """Another process computes this key; say so if that takes long: a hung one keeps its lease."""
+        now = time.monotonic()
+        task.parked_since = task.parked_since or now
+        if now - task.parked_since > PATIENCE_SECONDS and not task.run.waited:
+            task.run.waited = True
+            holder = self.shared.cache.leases.holder(key)
+            self.shared.observer.note(
+                task.run.name,
+                f"waits for process {holder or 'unknown'}, which computes the same; if it hangs, end it",
+            )
+        self.scheduler.park(task, PARK_SECONDS)
 
     def _key(self, task: Task, pairs: Sequence[tuple[str, str]]) -> str:
         static = task.run.step.static
