@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.core.filehash import FileHasher
+from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
 from flowsynth.core.graph import Graph
 from flowsynth.core.operator import Operator
@@ -55,8 +56,6 @@ class Session:
         self.root = self.cache.root
         self.device = device
         self.offline = offline
-        memo = None if read_only else self.root
-        self.files = FileHasher(memo / "files.json" if memo else None)
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
         self._lock = threading.Lock()
         self._managers: dict[str, ModelManager] = {}
@@ -73,7 +72,6 @@ class Session:
 
     def close(self) -> None:
         """Commit what is queued and close the cache; loaded models are dropped."""
-        self.files.save()
         self._managers.clear()
         self.cache.close()
 
@@ -83,10 +81,11 @@ class Session:
         Raises:
             RequestError: an output, a file, a device or a model that does not exist.
         """
+        memo = None if self.cache.read_only else self.root / "file_hashes"
         environment = Environment(
             index=self,
             source=self.source,
-            file_hash=self.files.hash,
+            file_hash=partial(file_hash, memo=memo),
             model_fingerprint=self.model_fingerprint,
             place=lambda graph: place(graph, self.device),
             context=lambda node: self.context(node, "cpu"),

@@ -1,8 +1,7 @@
-"""Content hashes of files, remembered by path, size, modification time and inode."""
+"""Hashes of files, remembered by path, size, time and inode so that gigabytes are read once."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -11,68 +10,72 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from flowsynth.core.canonical import DIGEST_BYTES
-from flowsynth.core.errors import InputError, nearest
+from flowsynth.core.canonical import DIGEST_BYTES, digest_text
+from flowsynth.core.errors import InputError
+
+_memory: dict[str, tuple[str, str]] = {}
+_lock = threading.Lock()
 
 
-def _reason(path: Path, error: OSError) -> str:
-    if path.is_dir():
-        return "is a folder; expected a file"
-    if not isinstance(error, FileNotFoundError):
-        return f"cannot be read: {error.strerror or error}"
-    near = ""
-    with contextlib.suppress(OSError):
-        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
-    return "no such file; expected one that exists" + (f"; did you mean {near!r}?" if near else "")
-
-
-class FileHasher:
-    """Hashes files, each once as long as it does not change.
+def file_hash(path: Path, memo: Path | None = None) -> str:
+    """BLAKE3 of a file's bytes.
 
     Args:
-        memo: where to remember hashes from one process to the next; None for this process only.
+        path: the file.
+        memo: folder where hashes are kept between processes; None keeps them in this process only.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
     """
+    try:
+        return _file_hash(path.resolve(), memo)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
-    def __init__(self, memo: Path | None = None) -> None:
-        self.memo = memo
-        self._known: dict[str, list[object]] = {}
-        self._lock = threading.Lock()
-        self._fresh = False
-        with contextlib.suppress(OSError, ValueError):
-            data = json.loads(memo.read_bytes()) if memo is not None else {}
-            self._known = data if isinstance(data, dict) else {}
 
-    def hash(self, path: Path) -> str:
-        """BLAKE3 of a file's content: 40 hexadecimal digits.
+def _file_hash(real: Path, memo: Path | None) -> str:
+    stat = real.stat()
+    name, stamp = str(real), f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+    with _lock:
+        known = _memory.get(name)
+    if known and known[0] == stamp:
+        return known[1]
+    digest = _remembered(memo, name, stamp) or _compute(real, memo, stamp)
+    with _lock:
+        _memory[name] = (stamp, digest)
+    return digest
 
-        Raises:
-            InputError: no such file, or it cannot be read.
-        """
-        name = str(path.absolute())
-        try:
-            stat = path.stat()
-            state: list[object] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-            with self._lock:
-                known = self._known.get(name)
-            if isinstance(known, list) and known[:-1] == state:
-                return str(known[-1])
-            hasher = blake3()
-            hasher.update_mmap(path)
-        except OSError as error:
-            raise InputError(f"{path}: {_reason(path, error)}") from error
-        found = hasher.hexdigest(length=DIGEST_BYTES)
-        with self._lock:
-            self._known[name] = [*state, found]
-            self._fresh = True
-        return found
 
-    def save(self) -> None:
-        """Write the memo; a folder that cannot be written to only costs the next process time."""
-        if self.memo is None or not self._fresh:
-            return
-        with contextlib.suppress(OSError), self._lock:
-            handle, name = tempfile.mkstemp(dir=self.memo.parent, prefix=self.memo.name)
-            with os.fdopen(handle, "w") as file:
-                json.dump(self._known, file)
-            Path(name).replace(self.memo)
-            self._fresh = False
+def _entry(memo: Path, name: str) -> Path:
+    return memo / f"{digest_text(name)}.json"
+
+
+def _remembered(memo: Path | None, name: str, stamp: str) -> str | None:
+    if memo is None:
+        return None
+    try:
+        data = json.loads(_entry(memo, name).read_text())
+        return str(data["hash"]) if data["stamp"] == stamp else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _compute(path: Path, memo: Path | None, stamp: str) -> str:
+    hasher = blake3()
+    hasher.update_mmap(path)
+    digest = hasher.hexdigest(length=DIGEST_BYTES)
+    if memo is not None:
+        _remember(_entry(memo, str(path)), {"path": str(path), "stamp": stamp, "hash": digest})
+    return digest
+
+
+def _remember(entry: Path, data: dict[str, str]) -> None:
+    """Write by temp and rename: several processes may do so at once. A full disk only costs the memo."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=entry.parent)
+        with os.fdopen(handle, "w") as file:
+            json.dump(data, file)
+        Path(temporary).replace(entry)
+    except OSError:
+        return

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, GraphError, InputError
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
-from flowsynth.models.filehash import file_hash
 from flowsynth.models.locate import assets_folder, locate
 from flowsynth.models.source import Source
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
@@ -217,18 +216,6 @@ def test_the_embedded_model_is_a_name_not_a_path(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("flowsynth.models.locate.assets_folder", lambda: tiny_sd())
     assert assets_folder().name == "pocket"
     assert locate(Source(path="pocket/controlnet_lines")) == tiny_sd() / "controlnet_lines"
-
-
-def test_hashes_of_files_follow_their_content_and_are_remembered(tmp_path: Path) -> None:
-    file, memo = tmp_path / "w.safetensors", tmp_path / "memo"
-    file.write_bytes(b"one")
-    first = file_hash(file, memo)
-    entry = next(memo.iterdir())
-    assert first in entry.read_text()
-    file.write_bytes(b"two!")
-    assert file_hash(file, memo) != first
-    file.write_bytes(b"one")
-    assert file_hash(file, memo) == first
 
 
 def test_an_edited_weight_file_changes_the_fingerprint(folder: Path) -> None:
