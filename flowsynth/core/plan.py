@@ -249,7 +249,7 @@ def _static(
     for port, names in step.models.items():
         for name in names:
             if name not in models:
-                models[name] = env.model_fingerprint(name, graph.models[name])
+                models[name] = _model(name, graph, env)
         prints[port] = [models[name] for name in names]
     try:
         return StaticKey(
@@ -257,6 +257,13 @@ def _static(
         )
     except InputError as error:
         raise InputError(f"nodes.{step.name}: {error}") from error
+
+
+def _model(name: str, graph: Graph, env: Environment) -> str:
+    try:
+        return env.model_fingerprint(name, graph.models[name])
+    except InputError as error:
+        raise InputError(f"models.{name}: {error}") from error
 
 
 def _look_up(step: Step, index: Index, known: Mapping[str, bytes]) -> None:

@@ -161,6 +161,8 @@ class Denoise(Operator):
     ) -> list[ControlRequest]:
         from flowsynth.models.requests import ControlRequest
 
+        if not control:
+            return []
         faults = control_faults(self, model.spec, len(control))
         if faults:
             raise RequestError(f"{self.op}: {faults[0]}")

@@ -1,0 +1,162 @@
+"""Every shipped graph, run whole through the command line on a real clip and a tiny real model."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from flowsynth.core.record import RunRecord, json_schema
+from tests.operators.media_files import write_clip
+from tests.tiny import tiny_sd
+
+SMALL = {
+    "image_to_image": ["width=32", "height=32", "steps=2", "strength=0.5"],
+    "interpolate_video": ["frames=6", "width=48", "height=32"],
+    "long_video": ["width=32", "height=32", "steps=2", "strength=0.5", "window=4", "stride=2"],
+    "stylize_video": ["frames=6", "width=48", "height=32", "style=watercolor"],
+    "text_to_image": ["width=32", "height=32", "steps=2"],
+    "text_to_video": ["frames=6", "width=32", "height=32", "steps=2"],
+    "toon": ["frames=6", "width=32", "height=32", "steps=2", "strength=0.5"],
+    "upscale_video": ["frames=6", "width=48", "height=32"],
+}
+#: frames and size that come out
+MADE = {
+    "interpolate_video": (12, 48, 32),
+    "stylize_video": (6, 48, 32),
+    "text_to_video": (12, 128, 128),
+    "toon": (12, 64, 64),
+    "upscale_video": (6, 96, 64),
+}
+
+
+@pytest.fixture
+def studio(home):
+    """A folder with a clip of 12 frames and a tiny model of every part."""
+    write_clip(home / "clip.mkv", 12)
+    root = tiny_sd()
+    model = {
+        "family": "sd",
+        "source": str(root / "base"),
+        "controlnets": {name: str(root / f"controlnet_{name}") for name in ("lines", "tile")},
+        "motion": str(root / "motion_adapter"),
+    }
+    folder = home / "conf" / "model"
+    folder.mkdir(parents=True)
+    (folder / "tiny.yaml").write_text(json.dumps(model))
+    return home
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_shipped_graph_runs_and_its_record_keeps_the_contract(cli, studio, name):
+    argv = [
+        f"graph={name}",
+        "model=tiny",
+        "input.video=clip.mkv",
+        "cache.dir=c",
+        "offline=true",
+        *SMALL[name],
+    ]
+    code, out, err = cli("run", *argv, "output_dir=o")
+    assert code == 0, err
+    path = Path(out.splitlines()[-1])
+    assert path.is_file()
+    record = json.loads(Path("o/run.json").read_text())
+    jsonschema.validate(record, json_schema(RunRecord))
+    assert {node["status"] for node in record["nodes"].values()} == {"computed"}
+    assert record["peak_rss_bytes"] > 10**7
+    assert list(record["outputs"].values()) == [str(path.relative_to("o"))]
+    if name in MADE:
+        assert shape_of(path) == MADE[name]
+    plan = json.loads(cli("plan", *argv, "--json")[1])
+    assert {node["status"] for node in plan["nodes"].values()} == {"hit"}
+
+
+def shape_of(path):
+    import av
+
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return len(frames), frames[0].width, frames[0].height
+
+
+def test_a_new_guidance_scale_runs_what_lies_below_denoise_and_nothing_else(cli, studio):
+    argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
+    assert cli(*argv)[0] == 0
+    out = cli(*argv, "graph.nodes.denoise.params.guidance_scale=2.5", "--json")[1]
+    nodes = json.loads(out)["nodes"]
+    computed = {name for name, node in nodes.items() if node["status"] == "computed"}
+    below = {"denoise", "decode", "finish/smooth", "finish/upscale", "finish/interpolate", "video"}
+    assert computed == below
+    assert set(nodes) - below == {"clip", "guide", "controls/lines", "controls/tile", "latents", "prompt"}
+
+
+def test_a_video_is_reproduced_bit_for_bit(cli, studio):
+    argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
+    out = cli(*argv, "output_dir=o")[1]
+    code, text, err = cli("reproduce", out.splitlines()[-1], "-q")
+    assert code == 0, text + err
+    assert "agrees bit for bit" in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            [
+                "graph.models.other={family: sd, source: nowhere}",
+                "graph.nodes.decode.inputs.model=models.other",
+            ],
+            ["nowhere"],
+        ),
+        (["model.source=nowhere"], ["models.base", "nowhere", "no such"]),
+        (["model.family=sdd"], ["family", "sdd", "did you mean 'sd'"]),
+        (["model.sorce=x"], ["models.base.sorce", "did you mean 'source'"]),
+        (
+            ["graph.nodes.denoise.params.controlnets=[lines,tiles]"],
+            ["controlnets", "tiles", "did you mean 'tile'"],
+        ),
+        (
+            ["graph.nodes.denoise.inputs.control=controls.lines"],
+            ["inputs.control", "expected 2 (lines, tile)"],
+        ),
+        (
+            ["graph.nodes.decode.inputs.latents=clip"],
+            ["nodes.decode.inputs.latents", "expected Latents", "given Frames"],
+        ),
+        (["graph.nodes.denoise.inputs.model=prompt"], ["nodes.denoise.inputs.model", "a model"]),
+        (["graph.nodes.denoise.params.scheduler=dimm"], ["scheduler", "dimm", "ddim"]),
+        (["graph.nodes.denoise.params.stride=32"], ["nodes.denoise.params.stride", "at most 16", "given 32"]),
+    ],
+)
+def test_mistakes_about_models_are_one_message(cli, studio, overrides, words):
+    argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"], "-q"]
+    code, _, err = cli(*argv, *overrides)
+    assert code in (1, 2)
+    assert err.count("flowsynth: ") == 1
+    assert "Traceback" not in err
+    assert not [word for word in words if word not in err], err
+
+
+def test_pickled_weights_are_refused(cli, studio):
+    import pickle
+    import shutil
+
+    broken = studio / "broken"
+    shutil.copytree(tiny_sd() / "base", broken)
+    victim = next((broken / "vae").glob("*.safetensors"))
+    victim.unlink()
+    (broken / "vae" / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps({"weight": print}))
+    argv = [
+        "run",
+        "graph=toon",
+        "model=tiny",
+        "model.source=broken",
+        "input.video=clip.mkv",
+        "cache.dir=c",
+        "-q",
+    ]
+    code, _, err = cli(*argv, *SMALL["toon"])
+    assert code in (1, 2)
+    assert "diffusion_pytorch_model.bin" in err
+    assert "Traceback" not in err
