@@ -127,7 +127,8 @@ def _param_rows(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = []
     for name, part in schema.get("properties", {}).items():
         kind = type_text(part, schema.get("$defs"))
-        default = f" = {json.dumps(part['default'])}" if "default" in part else " (required)"
+        needed = " (required)" if name in schema.get("required", ()) else " (optional)"
+        default = f" = {json.dumps(part['default'])}" if "default" in part else needed
         rows.append((name, kind + default, part.get("description", "")))
     return rows
 
