@@ -1,0 +1,37 @@
+"""Loading of a checkpoint into a network: all of it, or an error that names what doesn't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+__all__ = ["load_exactly"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_exactly(network: Network, state: Mapping[str, Tensor], what: str) -> Network:
+    """Give a network the tensors of a checkpoint, in evaluation mode and without gradients.
+
+    Args:
+        network: built on the meta device, so that nothing is initialised for nothing.
+        state: tensors by name; half floats become float32.
+        what: the kind of checkpoint, for the message.
+
+    Raises:
+        ValueError: a name too many, a name missing or another shape.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    for name, shape in wanted.items():
+        if name not in state:
+            raise ValueError(f"not {what}: it has no tensor {name!r}")
+        if tuple(state[name].shape) != shape:
+            raise ValueError(
+                f"not {what}: tensor {name!r} has shape {tuple(state[name].shape)}, expected {shape}"
+            )
+    if extra := sorted(set(state) - set(wanted)):
+        raise ValueError(f"not {what}: it has a tensor {extra[0]!r} that the network hasn't")
+    network.load_state_dict({name: state[name].float() for name in wanted}, assign=True)
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,69 @@
+"""The compact super-resolution network of Real-ESRGAN: a plain chain of convolutions at low resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowsynth.nets.loading import load_exactly
+from flowsynth.nets.staged import Stage, StagedNetwork
+
+__all__ = ["SRVGG", "is_srvgg", "srvgg_from_state"]
+
+_WHAT = "a compact (SRVGG) checkpoint"
+
+
+class SRVGG(StagedNetwork):
+    """Convolutions with PReLU at the input's size, then a pixel shuffle, added to the enlarged input.
+
+    After "SRVGGNetCompact" of Real-ESRGAN (arXiv 2107.10833); names of tensors are the published ones.
+
+    Args:
+        width: channels inside.
+        depth: convolutions between the first and the last.
+        scale: enlargement.
+    """
+
+    def __init__(self, width: int = 64, depth: int = 16, scale: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 1, 1), nn.PReLU(width)]
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, 3 * scale**2, 3, 1, 1))
+        self.reach = depth + 2
+
+    def run(self, x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
+        """Pass a picture; see `StagedNetwork.run`."""
+        return each(Stage(self._whole, self.reach, self.scale), x)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        detail = F.pixel_shuffle(self.body(x), self.scale)
+        return detail + F.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+
+def is_srvgg(state: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of a compact network."""
+    return "body.0.weight" in state and "body.1.weight" in state and state["body.1.weight"].ndim == 1
+
+
+def srvgg_from_state(state: Mapping[str, Tensor]) -> SRVGG:
+    """Build the network that a checkpoint's shapes describe, and load it.
+
+    Raises:
+        ValueError: names or shapes of another network.
+    """
+    last = max((int(n.split(".")[1]) for n in state if n.startswith("body.")), default=0)
+    if not is_srvgg(state) or last < 2 or last % 2:
+        raise ValueError(f"not {_WHAT}: expected body.0.weight to body.N.weight with N even, PReLU between")
+    outputs = int(state[f"body.{last}.weight"].shape[0])
+    scale = math.isqrt(outputs // 3)
+    if 3 * scale**2 != outputs or not scale:
+        raise ValueError(f"not {_WHAT}: its last layer has {outputs} outputs, expected 3 x a square")
+    with torch.device("meta"):
+        network = SRVGG(int(state["body.0.weight"].shape[0]), last // 2 - 1, scale)
+    return load_exactly(network, state, _WHAT)

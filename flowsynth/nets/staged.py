@@ -1,0 +1,62 @@
+"""Networks on pictures as a chain of stages, so that a picture can pass in tiles without seams or waste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+__all__ = ["Stage", "StagedNetwork"]
+
+
+class Stage(NamedTuple):
+    """A step of a network that sees no farther than `halo` pixels.
+
+    Attributes:
+        apply: maps (N, C, h, w) to (N, C', h * scale, w * scale).
+        halo: reach to one side, in the stage's input pixels.
+        scale: output pixels per input pixel.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    halo: int
+    scale: int = 1
+
+
+class StagedNetwork(nn.Module):
+    """A network whose stages may each be applied in tiles.
+
+    The reach of a deep network is hundreds of pixels; that of a stage is a few. Tiled stage by stage, only
+    the narrow feature maps between stages are as large as the picture, and a tile needs next to no context.
+
+    Attributes:
+        scale: output pixels per input pixel of the whole network.
+        multiple: sides of the input must be a multiple of it.
+    """
+
+    scale: int = 1
+    multiple: int = 1
+
+    def run(self, x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
+        """Pass `x` through the stages.
+
+        Args:
+            x: (N, 3, H, W) in [0, 1].
+            each: applies one stage: as a whole, or in tiles.
+
+        Returns:
+            (N, 3, H * scale, W * scale), not clamped.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has no stages")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a picture whole."""
+        return self.run(x, lambda stage, value: stage.apply(value))
+
+
+def chain(stages: Sequence[Stage], x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
+    """Apply stages one after the other."""
+    for stage in stages:
+        x = each(stage, x)
+    return x
