@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from flowsynth.core.errors import listing, nearest
-from flowsynth.media.errors import FetchError
+from flowsynth.fetch.archives import Archive
+from flowsynth.fetch.errors import FetchError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -41,9 +42,14 @@ class Asset:
     size: int
 
     @property
+    def wheel(self) -> Archive:
+        """The wheel that holds the file."""
+        return Archive(self.package, self.version, self.archive, self.archive_sha256)
+
+    @property
     def requirement(self) -> str:
         """The package as pip takes it."""
-        return f"{self.package}=={self.version}"
+        return self.wheel.requirement
 
 
 @cache

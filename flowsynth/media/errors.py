@@ -74,20 +74,6 @@ class EncodeSettingsError(MediaError):
     """Codec, container, size or rate don't go together."""
 
 
-class FetchError(MediaError):
-    """An asset could not be had by name."""
-
-    exit_code = 1
-
-
-class OfflineError(FetchError):
-    """An asset is not in the cache and there is no network, or its use is forbidden."""
-
-
-class ChecksumError(FetchError):
-    """Downloaded bytes are not the ones the catalogue names."""
-
-
 def require_file(path: str | os.PathLike[str], kind: str) -> Path:
     """Returns ``path`` as a Path if it is a file with content.
 

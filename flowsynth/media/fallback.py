@@ -9,8 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.fetch.errors import OfflineError
 from flowsynth.media.catalogue import find_asset
-from flowsynth.media.errors import MediaNotFoundError, OfflineError
+from flowsynth.media.errors import MediaNotFoundError
 from flowsynth.media.fetch import asset_path, fetch
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.media import catalogue, fetch
 from flowsynth.media.catalogue import Asset
-from flowsynth.media.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
 from flowsynth.media.pictures import write_picture
 from flowsynth.media.probe import probe

