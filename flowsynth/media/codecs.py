@@ -98,7 +98,7 @@ CODECS: dict[Codec, CodecSpec] = {
     "av1": CodecSpec("libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", (0, 63, 28), _av1, threads=2),
     "ffv1": CodecSpec("ffv1", _MKV, "bgr0", None, _ffv1, threads=4),
     "gif": CodecSpec("gif", (".gif",), "pal8", None, _gif, segmented=False),
-    "webp": CodecSpec("libwebp_anim", (".webp",), "yuv420p", (0, 50, 10), _webp, segmented=False),
+    "webp": CodecSpec("libwebp_anim", (".webp",), "bgra", (0, 50, 10), _webp, segmented=False),
 }
 
 

@@ -172,6 +172,15 @@ def test_colours_are_told_to_players(tmp_path: Path) -> None:
     assert np.abs(VideoReader(out).read().astype(int) - (220, 30, 60)).max() <= 3
 
 
+@pytest.mark.parametrize("codec", ["gif", "webp"])
+def test_animations_keep_colours_and_odd_sizes(tmp_path: Path, codec: str) -> None:
+    flat = [np.full((47, 63, 3), (220, 30, 60), np.uint8)] * 3
+    out = write(tmp_path, EncodeSettings(Fraction(12), codec), flat)  # type: ignore[arg-type]
+    with Image.open(out) as animation:
+        assert animation.size == (63, 47)
+        assert np.abs(np.asarray(animation.convert("RGB")).astype(int) - (220, 30, 60)).max() <= 3
+
+
 def speech(path: Path, seconds: float = 4) -> Path:
     """A clip whose tone rises every second, with a picture starting late."""
     with av.open(str(path), "w") as output:
