@@ -58,7 +58,6 @@ class LiveTable(Tracker):
 
     def note(self, node: str, text: str) -> None:
         """Keep it for the lines below the table."""
-        super().note(node, text)
         with self.lock:
             self._notes.append(f"{node}: {text}" if node else text)
 
@@ -81,10 +80,13 @@ class LiveTable(Tracker):
         with self.lock:
             rows, hidden = self._visible()
             table = Table(title=self._title(), title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-            for name in ("", "node", "operator", "progress", "time", "device", ""):
-                table.add_column(name, no_wrap=True, overflow="ellipsis")
-            for row in rows:
-                table.add_row(*_cells(row), style=_STYLE[row.state][1])
+            cells = [_cells(row) for row in rows]
+            for i, name in enumerate(("", "node", "operator", "progress", "time", "device", "")):
+                # Only the last column, where errors stand, gives way to a narrow terminal.
+                least = max((len(row[i]) for row in cells), default=0) if i < 6 else None
+                table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)
+            for row, texts in zip(rows, cells, strict=True):
+                table.add_row(*texts, style=_STYLE[row.state][1])
             if hidden:
                 table.add_row("", f"... {hidden} more", style="dim")
             return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -177,10 +178,20 @@ def finished_text(record: RunRecord) -> str:
     return f"{record.status} in {seconds_text(record.seconds)}: {', '.join(parts) or 'nothing to do'}"
 
 
+#: Asks the libraries below for their errors only: their chatter would break the table, and -q.
+_QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+
 @contextmanager
 def watching(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Observer]:
     """An observer for a run, shown on a stream (stderr if None) until the block ends."""
     out = stream or sys.stderr
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     if quiet:
         yield SilentObserver()
         return

@@ -98,6 +98,23 @@ def test_a_terminal_gets_a_table_with_chunks_and_errors(monkeypatch):
     assert "\x1b[?25h" in text, "the cursor is shown again"
 
 
+def test_a_narrow_terminal_cuts_the_error_and_not_the_names(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "24")
+
+    def act(stream):
+        with watching(stream=stream) as observer:
+            observer.run_started("toon", NODES)
+            observer.node_finished("video", "failed", 0.1, "no room on the disk: " + "x" * 200)
+            observer.run_finished(RECORD)
+
+    text = on_terminal(act)
+    assert "encode_video" in text
+    assert "no room" in text
+    assert "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" not in text
+
+
 def test_a_run_of_hits_is_one_line_on_a_terminal(monkeypatch):
     def act(stream):
         observer = LiveTable(stream)

@@ -1,6 +1,9 @@
 """Every shipped graph, run whole through the command line on a real clip and a tiny real model."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -160,3 +163,29 @@ def test_pickled_weights_are_refused(cli, studio):
     assert code in (1, 2)
     assert "diffusion_pytorch_model.bin" in err
     assert "Traceback" not in err
+
+
+def test_a_cached_toon_imports_no_torch_and_is_quick(cli, studio):
+    argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
+    assert cli(*argv)[0] == 0
+    script = (
+        "import sys\nfrom flowsynth.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "heavy = ('torch', 'diffusers', 'transformers', 'rich', 'networkx')\n"
+        "print('IMPORTED', [m for m in heavy if m in sys.modules])\nsys.exit(code)"
+    )
+    cached = cpu_seconds("-c", script, *argv)
+    assert cached < 3 * cpu_seconds("-c", "import hydra, networkx, pydantic")
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=60)
+    assert "IMPORTED []" in done.stdout
+    assert "all 12 nodes from the cache" in done.stderr
+
+
+def cpu_seconds(*argv):
+    """The least CPU time of five processes."""
+    spent = []
+    for _ in range(5):
+        before = sum(os.times()[2:4])
+        subprocess.run([sys.executable, *argv], check=True, capture_output=True, timeout=60)
+        spent.append(sum(os.times()[2:4]) - before)
+    return min(spent)

@@ -106,7 +106,8 @@ def _rows(
 ) -> dict[str, float]:
     """Vertical positions: as near as can be to the neighbours' mean, at least one row apart."""
     row = {name: float(i) for layer in layers for i, name in enumerate(layer)}
-    for sweep in range(SWEEPS):
+    # A chain straightens by about one box a sweep.
+    for sweep in range(max(SWEEPS, min(4 * len(layers), 80))):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             wish = {
                 name: _mean(row, [*before.get(name, []), *after.get(name, [])], row[name]) for name in layer
