@@ -120,8 +120,13 @@ class Session:
                 ) from error
             return f"version {cls.version} of {cls.__module__}.{cls.__qualname__}{inspect.signature(cls.run)}"
 
-    def model_fingerprint(self, name: str, spec: Mapping[str, Any]) -> str:
+    def model_fingerprint(self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...] = ()) -> str:
         """The fingerprint of a model's weights and settings, and of the source of its family.
+
+        Args:
+            name: the model's, for messages.
+            spec: its entry under ``models:``.
+            parts: which of its parts; all unless given.
 
         Raises:
             RequestError: the model cannot be found.
@@ -131,7 +136,7 @@ class Session:
 
         parsed = self._spec(name, spec)
         code = source_fingerprint(type(family(parsed.family)), memo=self.sources)
-        return digest_parts([model_fingerprint(parsed, self.root), code])
+        return digest_parts([model_fingerprint(parsed, self.root, parts), code])
 
     def _spec(self, name: str, spec: Mapping[str, Any]) -> ModelSpec:
         from flowsynth.models import parse_model

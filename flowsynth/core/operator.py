@@ -34,6 +34,8 @@ class Operator(BaseModel):
             objects, or ``"module:symbol"`` strings; they enter the source fingerprint.
         libraries: distributions whose major.minor version enters the key; empty where only exact Python runs.
         whole_ports: temporal ports of a stream operator that get the whole value, not the chunk's frames.
+        model_parts: model port -> the parts of its model (``text``, ``vae``, ``denoiser``) that results
+            depend on, so that another ControlNet does not encode the frames again; all unless named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -46,6 +48,7 @@ class Operator(BaseModel):
     uses: ClassVar[tuple[object, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     whole_ports: ClassVar[tuple[str, ...]] = ()
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -50,7 +50,7 @@ class Environment:
         index: the cache.
         source: source fingerprint of an operator class.
         file_hash: content hash of a file.
-        model_fingerprint: fingerprint of a model's spec.
+        model_fingerprint: name, spec and parts of a model (none for all) -> their fingerprint.
         place: node -> device for a whole graph.
         context: a context for operators that find files by name.
     """
@@ -58,7 +58,7 @@ class Environment:
     index: Index
     source: Callable[[type[Operator]], str]
     file_hash: Callable[[Path], str]
-    model_fingerprint: Callable[[str, Mapping[str, Any]], str]
+    model_fingerprint: Callable[[str, Mapping[str, Any], tuple[str, ...]], str]
     place: Callable[[Graph], Mapping[str, str]]
     context: Callable[[str], RunContext]
 
@@ -186,7 +186,7 @@ def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) ->
     last = _last_keys(env.index.lookup(row))
     known = env.index.lookup_many(list(last.values())) if last else {}
     sources: dict[type[Operator], str] = {}
-    models: dict[str, str] = {}
+    models: dict[tuple[str, tuple[str, ...]], str] = {}
     for step in steps.values():
         step.static = _static(step, graph, env, sources, models)
         _look_up(step, env.index, known)
@@ -240,17 +240,22 @@ def _order(graph: Graph, roots: Iterable[str]) -> list[str]:
 
 
 def _static(
-    step: Step, graph: Graph, env: Environment, sources: dict[type[Operator], str], models: dict[str, str]
+    step: Step,
+    graph: Graph,
+    env: Environment,
+    sources: dict[type[Operator], str],
+    models: dict[tuple[str, tuple[str, ...]], str],
 ) -> StaticKey:
     cls = type(step.operator)
     if cls not in sources:
         sources[cls] = env.source(cls)
     prints: dict[str, Json] = {}
     for port, names in step.models.items():
+        parts = cls.model_parts.get(port, ())
         for name in names:
-            if name not in models:
-                models[name] = _model(name, graph, env)
-        prints[port] = [models[name] for name in names]
+            if (name, parts) not in models:
+                models[name, parts] = _model(name, parts, graph, env)
+        prints[port] = [models[name, parts] for name in names]
     try:
         return StaticKey(
             step.operator, step.device, sources[cls], env.file_hash, prints, lambda: env.context(step.name)
@@ -259,9 +264,9 @@ def _static(
         raise InputError(f"nodes.{step.name}: {error}") from error
 
 
-def _model(name: str, graph: Graph, env: Environment) -> str:
+def _model(name: str, parts: tuple[str, ...], graph: Graph, env: Environment) -> str:
     try:
-        return env.model_fingerprint(name, graph.models[name])
+        return env.model_fingerprint(name, graph.models[name], parts)
     except InputError as error:
         raise InputError(f"models.{name}: {error}") from error
 

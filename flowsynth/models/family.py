@@ -42,8 +42,12 @@ class Family(Protocol):
     name: ClassVar[str]
     spec_type: ClassVar[type[ModelSpec]]
 
-    def fingerprint(self, spec: Any, memo: Path | None) -> str:
-        """Identity of everything that the spec loads, without importing torch."""
+    def fingerprint(self, spec: Any, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
+        """Identity of everything that the spec loads, without importing torch.
+
+        With `parts` (``text``, ``vae``, ``denoiser``) only of what those depend on; a family that makes no
+        difference between them may ignore it.
+        """
         ...
 
     def open(self, spec: Any, store: PartStore) -> Any:

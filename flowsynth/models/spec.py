@@ -70,7 +70,7 @@ def _fields_at(spec_type: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
     return sorted(Source.model_fields)
 
 
-def model_fingerprint(spec: ModelSpec, cache_dir: Path | None = None) -> str:
+def model_fingerprint(spec: ModelSpec, cache_dir: Path | None = None, parts: tuple[str, ...] = ()) -> str:
     """Identity of a model: weights, configurations, tokenizer, adapters with their scales and order, dtype.
 
     No torch, diffusers or transformers is imported for it.
@@ -78,9 +78,10 @@ def model_fingerprint(spec: ModelSpec, cache_dir: Path | None = None) -> str:
     Args:
         spec: the model.
         cache_dir: folder under which hashes of weight files are remembered.
+        parts: ``text``, ``vae``, ``denoiser``: only what these depend on; everything unless given.
 
     Raises:
         InputError: a file or folder is missing.
     """
     memo = None if cache_dir is None else Path(cache_dir) / "file_hashes"
-    return family(spec.family).fingerprint(spec, memo)
+    return family(spec.family).fingerprint(spec, memo, parts)

@@ -70,6 +70,7 @@ class Denoise(Operator):
     op: ClassVar[str] = "denoise"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
     num_inference_steps: int = Field(20, ge=1, le=1000, description="steps of the scheduler")
     guidance_scale: float = Field(7.5, ge=0, description="classifier-free guidance; 1 or less turns it off")

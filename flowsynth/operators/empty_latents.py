@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ class EmptyLatents(Operator):
     op: ClassVar[str] = "empty_latents"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
     height: int = Field(512, ge=8, le=16384, description="of the decoded frames, pixels")
     width: int = Field(512, ge=8, le=16384, description="of the decoded frames, pixels")

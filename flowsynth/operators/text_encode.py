@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -45,6 +46,7 @@ class TextEncode(Operator):
     op: ClassVar[str] = "text_encode"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("text",)}
 
     prompt: Prompt = Field("", description="what to show; or {frame: prompt} for a travelling prompt")
     negative_prompt: Prompt = Field("", description="what not to show; may travel too")

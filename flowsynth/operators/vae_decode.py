@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -39,6 +40,7 @@ class VaeDecode(Operator):
     op: ClassVar[str] = "vae_decode"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
     tile_size: int = Field(0, ge=0, multiple_of=8, description="pixels; 0 decodes whole frames")
     batch_size: int = Field(1, ge=1, description="frames at once; changes results in the last bits")

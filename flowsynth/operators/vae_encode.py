@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -39,6 +40,7 @@ class VaeEncode(Operator):
     op: ClassVar[str] = "vae_encode"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
+    model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
     sample: bool = Field(False, description="draw from the posterior instead of taking its mode")
     seed: int = Field(0, ge=0, lt=2**63, description="of the draw")

@@ -17,6 +17,7 @@ from flowsynth.models import ModelManager, model_fingerprint, parse_model
 from flowsynth.models.locate import assets_folder, locate
 from flowsynth.models.source import Source
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
+from tests.models.single_file import single_file
 from tests.models.test_manager import noise
 from tests.tiny import tiny_sd
 
@@ -135,19 +136,31 @@ def test_a_variant_is_loaded(folder: Path) -> None:
     assert model.encode_text(["a cat"]).isfinite().all()
 
 
-def original_names(folder: Path) -> dict[str, torch.Tensor]:
-    """The text encoder and UNet's weights in one file, as single-file checkpoints prefix them."""
-    text = load_file(folder / "text_encoder" / "model.safetensors")
-    return {f"cond_stage_model.transformer.text_model.{name}": tensor for name, tensor in text.items()}
-
-
-def test_a_single_file_takes_its_text_encoder_and_needs_a_local_config(folder: Path, tmp_path: Path) -> None:
+def test_a_single_file_checkpoint_gives_the_same_model_as_its_folder(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.safetensors"
-    save_file(original_names(folder), file)
-    expected = load(str(folder)).encode_text(["a red cat"])
-    model = load({"file": str(file), "config": str(folder)})
-    assert torch.equal(model.encode_text(["a red cat"]), expected)
+    save_file(single_file(folder), file)
+    model, expected = load({"file": str(file), "config": str(folder)}), load(str(folder))
+    assert torch.equal(model.encode_text(["a red cat"]), expected.encode_text(["a red cat"]))
+    assert torch.allclose(noise(model.unet), noise(expected.unet), atol=1e-5)
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(model.encode_frames(pixels), expected.encode_frames(pixels), atol=1e-5)
     assert model.latent_format.space == "sd/f4c4x0.18215"
+
+
+def test_a_pickled_single_file_is_taken_and_an_evil_one_refused(folder: Path, tmp_path: Path) -> None:
+    file, marker = tmp_path / "all.ckpt", tmp_path / "pwned"
+    torch.save({"state_dict": single_file(folder), "global_step": 7}, file)
+    source = {"file": str(file), "config": str(folder)}
+    assert torch.allclose(noise(load(source).unet), noise(load(str(folder)).unet), atol=1e-5)
+    torch.save({"state_dict": single_file(folder), "callbacks": Evil(marker)}, file)
+    with pytest.raises(InputError, match=r"all.ckpt: refused"):
+        _ = load(source).unet
+    assert not marker.exists()
+
+
+def test_a_single_file_needs_a_local_config(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.safetensors"
+    save_file(single_file(folder), file)
     with pytest.raises(FlowsynthError, match=r"all.safetensors: a single file needs config"):
         load({"file": str(file)}).encode_text(["a cat"])
 

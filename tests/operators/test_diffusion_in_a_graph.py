@@ -118,6 +118,23 @@ def test_a_node_with_a_lora_does_not_change_a_later_one_without(tmp_path: Path) 
     assert not torch.equal(both["plain"].tensor, both["styled"].tensor)
 
 
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+def test_another_part_of_a_model_runs_only_what_uses_it(tmp_path: Path) -> None:
+    root = tiny_sd()
+    swapped = {name: str(root / f"controlnet_{name}") for name in ("tile", "lines")}
+    variants: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, {"clip", "lines", "prompt", "latents", "denoise", "frames"}),
+        ({"controlnets": swapped}, {"denoise", "frames"}),
+        ({"scheduler": "euler"}, {"denoise", "frames"}),
+        ({"loras": [{"source": str(root / "lora")}]}, {"prompt", "denoise", "frames"}),
+        ({"clip_skip": 1}, {"prompt", "denoise", "frames"}),
+        ({"vae": {"path": str(root / "base"), "subfolder": "vae"}}, set()),
+    ]
+    for model, expected in variants:
+        run = stylized(**model).run(cache_dir=tmp_path, executor="serial", outputs=["frames"], chunk=8)
+        assert computed(run) == expected, model
+
+
 def test_changed_weights_run_the_model_s_nodes_again(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_sd() / "base", tmp_path / "model"))
 
@@ -129,11 +146,12 @@ def test_changed_weights_run_the_model_s_nodes_again(tmp_path: Path) -> None:
 
     assert computed(run()) == {"prompt"}
     assert computed(run()) == set()
-    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    data = bytearray(file.read_bytes())
-    data[-3] ^= 1
-    file.write_bytes(bytes(data))
-    assert computed(run()) == {"prompt"}
+    for part, expected in (("unet", set()), ("text_encoder", {"prompt"})):
+        file = next((folder / part).glob("*.safetensors"))
+        data = bytearray(file.read_bytes())
+        data[-3] ^= 1
+        file.write_bytes(bytes(data))
+        assert computed(run()) == expected
 
 
 def test_an_edit_of_the_family_s_code_is_part_of_a_model_s_fingerprint(tmp_path: Path) -> None:

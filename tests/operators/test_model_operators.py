@@ -73,6 +73,20 @@ def by_hand(ctx: RunContext, cls: Any, owner: Model, **extra: Any) -> Any:
     return pipe
 
 
+def test_latents_in_half_precision_equal_the_pipeline_s(ctx: RunContext) -> None:
+    base = model(dtype="bfloat16")
+    latents = EmptyLatents(**SIZE).run(ctx, model=base)
+    done = Denoise(num_inference_steps=3, seed=7).run(
+        ctx, model=base, latents=latents, conditioning=prompts(ctx, base)
+    )
+    expected = by_hand(ctx, StableDiffusionPipeline, base)(
+        "a red cat", negative_prompt="bad", num_inference_steps=3, **SIZE,
+        generator=torch.Generator().manual_seed(7), output_type="latent",
+    ).images  # fmt: skip
+    assert done.tensor.dtype == torch.bfloat16
+    assert torch.equal(done.tensor, expected)
+
+
 def test_text_to_image_equals_the_pipeline_to_the_pixel(ctx: RunContext) -> None:
     base = model()
     latents = EmptyLatents(**SIZE).run(ctx, model=base)

@@ -28,9 +28,9 @@ class StableDiffusion:
     name: ClassVar[str] = "sd"
     spec_type: ClassVar[type[SdSpec]] = SdSpec
 
-    def fingerprint(self, spec: SdSpec, memo: Path | None) -> str:
-        """Identity of everything the spec loads."""
-        return digest_json(spec.identity(memo))
+    def fingerprint(self, spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
+        """Identity of everything the spec loads, or of what some parts depend on."""
+        return digest_json(spec.identity(memo, parts))
 
     def open(self, spec: SdSpec, store: PartStore) -> SdModel:
         """A loaded model; its networks are loaded when first used."""

@@ -73,6 +73,7 @@ class _Run:
     def __init__(self, inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks) -> None:
         self.inputs, self.settings, self.hooks = inputs, settings, hooks
         self.unet = inputs.unet
+        check_inputs(inputs)
         self.device, self.dtype = inputs.prompt.device, inputs.prompt.dtype
         self.motion = is_motion_unet(self.unet)
         self.frames = inputs.shape[0]
@@ -209,6 +210,26 @@ def step_arguments(scheduler: Any, eta: float, generators: Generators) -> dict[s
 def is_motion_unet(unet: Any) -> bool:
     """Whether a UNet takes clips instead of single frames."""
     return "motion_max_seq_length" in unet.config
+
+
+def check_inputs(inputs: DenoiseInputs) -> None:
+    """Raise unless latents and text states fit the UNet.
+
+    Raises:
+        RequestError: other channels (an inpainting or depth UNet, say), or states of another text encoder.
+    """
+    config = inputs.unet.config
+    if config.in_channels != inputs.shape[1]:
+        raise RequestError(
+            f"the UNet takes {config.in_channels} channels, the latents have {inputs.shape[1]};"
+            " inpainting, depth and instruction UNets are not supported"
+        )
+    width, given = config.cross_attention_dim, inputs.prompt.shape[-1]
+    if isinstance(width, int) and width != given:
+        raise RequestError(
+            f"the UNet takes text states of {width} values, the conditioning has {given};"
+            " it was encoded by another model"
+        )
 
 
 def check_window(unet: Any, window: int) -> None:

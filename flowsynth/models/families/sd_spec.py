@@ -94,33 +94,43 @@ class SdSpec(ModelSpec):
     def _scheduler(cls, data: Any) -> Any:
         return {"name": data} if isinstance(data, str) else data
 
-    def identity(self, memo: Path | None) -> dict[str, Json]:
-        """Everything that decides what is loaded, as JSON."""
-        return {
-            "family": self.family,
-            "dtype": self.dtype,
-            "base": base_identity(self, memo),
-            "vae": folder_identity(self.vae, memo) if self.vae else None,
-            "motion": folder_identity(self.motion, memo) if self.motion else None,
-            "controlnets": [[name, folder_identity(s, memo)] for name, s in self.controlnets.items()],
-            "loras": [[adapter_identity(lora, memo), lora.scale] for lora in self.loras],
-            "textual_inversion": [[adapter_identity(t, memo), t.token] for t in self.textual_inversion],
-            "scheduler": self.scheduler.model_dump(mode="json"),
-            "clip_skip": self.clip_skip,
-        }
+    def identity(self, memo: Path | None, parts: tuple[str, ...] = ()) -> dict[str, Json]:
+        """Everything that decides what is loaded, as JSON; with `parts` only what those depend on."""
+        loras: list[Json] = [[adapter_identity(lora, memo), lora.scale] for lora in self.loras]
+        found: dict[str, Json] = {"family": self.family, "dtype": self.dtype}
+        if wants(parts, "text"):
+            words: list[Json] = [[adapter_identity(t, memo), t.token] for t in self.textual_inversion]
+            text: list[Json] = [self._base(name, memo) for name in ("text_encoder", "tokenizer")]
+            found["text"] = [*text, loras, words, self.clip_skip]
+        if wants(parts, "vae"):
+            found["vae"] = folder_identity(self.vae, memo) if self.vae else self._base("vae", memo)
+        if wants(parts, "denoiser"):
+            unet: list[Json] = [self._base(name, memo) for name in ("unet", "scheduler")]
+            motion = folder_identity(self.motion, memo) if self.motion else None
+            nets: list[Json] = [[name, folder_identity(s, memo)] for name, s in self.controlnets.items()]
+            found["denoiser"] = [*unet, motion, nets, loras, self.scheduler.model_dump(mode="json")]
+        return found
+
+    def _base(self, name: str, memo: Path | None) -> Json:
+        return base_identity(self.source, name, memo)
 
 
-def base_identity(spec: SdSpec, memo: Path | None) -> Json:
-    """Identity of the base pipeline: one hash a component, or that of the single file and its configs."""
-    source = spec.source
+def wants(parts: tuple[str, ...], part: str) -> bool:
+    """Whether a part is among those asked for; none asked for means all."""
+    return not parts or part in parts
+
+
+def base_identity(source: Source, name: str, memo: Path | None) -> Json:
+    """Identity of one component of the base pipeline; a single file counts whole, with its configuration."""
     if source.hub:
-        return source.model_dump(mode="json")
+        return [name, source.model_dump(mode="json")]
     if source.file:
-        config = locate(Source(path=source.config)) if source.config else None
-        described = _described(config) if config else []
+        described: list[Json] = []
+        if source.config:
+            folder = locate(Source(path=source.config)) / name
+            described = _texts(folder) if folder.is_dir() else []
         return [file_hash(locate(source), memo), *described]
-    root = locate(source)
-    return {name: _component_hash(root / name, source.variant, memo) for name in COMPONENTS}
+    return _component_hash(locate(source) / name, source.variant, memo)
 
 
 def folder_identity(source: Source, memo: Path | None) -> Json:
@@ -166,10 +176,6 @@ def _component_hash(folder: Path, variant: str | None, memo: Path | None) -> Jso
         raise InputError(f"{folder}: no such folder; a Stable Diffusion model holds {', '.join(COMPONENTS)}")
     weights = [] if folder.name in _NO_WEIGHTS else weight_files(folder, variant)
     return [*(file_hash(path, memo) for path in weights), *_texts(folder)]
-
-
-def _described(config: Path) -> list[Json]:
-    return [[name, *_texts(config / name)] for name in COMPONENTS if (config / name).is_dir()]
 
 
 def _texts(folder: Path) -> list[Json]:

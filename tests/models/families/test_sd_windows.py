@@ -136,6 +136,16 @@ def test_a_window_past_the_position_table_is_refused(motion_unet: Any) -> None:
         run(motion_unet, 20, window=17, stride=8)
 
 
+def test_text_and_latents_of_another_model_are_refused(unet: Any) -> None:
+    scheduler, text = make_scheduler("ddim", CONFIG), randn(1, 77, 16)
+    inputs = DenoiseInputs(unet, scheduler, (1, 4, 8, 8), text, text)
+    with pytest.raises(RequestError, match="takes text states of 32 values, the conditioning has 16"):
+        denoise(inputs, DenoiseSettings())
+    wide = randn(1, 77, 32)
+    with pytest.raises(RequestError, match="the UNet takes 4 channels, the latents have 9"):
+        denoise(DenoiseInputs(unet, scheduler, (1, 9, 8, 8), wide, wide), DenoiseSettings())
+
+
 def test_progress_and_cancellation_reach_the_caller(unet: Any) -> None:
     seen: list[tuple[int, int]] = []
     run(unet, 1, hooks=Hooks(progress=lambda i, n: seen.append((i, n))))
