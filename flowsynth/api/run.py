@@ -39,7 +39,8 @@ class RunFailedError(RunError):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        super().__init__("\n".join(run.record.errors))
+        self.exit_code = run.exit_code
+        super().__init__("\n".join(run.record.errors) or "the run failed")
 
 
 class Run:
@@ -68,6 +69,12 @@ class Run:
     def ok(self) -> bool:
         """Whether no node failed."""
         return not any(run.failed for run in self._runs.values())
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 2 where all that failed was asked for wrongly (a file that is no video); else 1."""
+        codes = {run.exit_code for run in self._runs.values() if run.failed}
+        return 0 if self.ok else 2 if codes == {2} else 1
 
     @cached_property
     def record(self) -> RunRecord:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.cli.progress import watching
 from flowsynth.cli.show import read_provenance
-from flowsynth.core.errors import RunError
 
 if TYPE_CHECKING:
     from flowsynth.core.record import Provenance
@@ -64,7 +63,7 @@ def _inside(folder: Path) -> Iterator[None]:
 def _again(
     path: Path, provenance: Provenance, settings: Any, cache_dir: Path, folder: Path, quiet: bool
 ) -> dict[str, Any]:
-    from flowsynth.api import Graph
+    from flowsynth.api import Graph, RunFailedError
 
     graph = Graph.from_dict(provenance.graph)
     with watching(quiet) as observer:
@@ -79,7 +78,7 @@ def _again(
             check=False,
         )
     if run.record.status == "failed":
-        raise RunError("\n".join(run.record.errors) or "the run failed")
+        raise RunFailedError(run)
     made = {
         f"{node}.{port}": text
         for node, done in run.record.nodes.items()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.cli.progress import watching
-from flowsynth.core.errors import RunError
 
 if TYPE_CHECKING:
     from flowsynth.api import Graph, Run, Session
@@ -58,7 +57,9 @@ def execute(args: argparse.Namespace) -> int:
         for line in outcome(run):
             print(line)
     if run.record.status == "failed":
-        raise RunError("\n".join(run.record.errors) or "the run failed")
+        from flowsynth.api import RunFailedError
+
+        raise RunFailedError(run)
     return 0
 
 

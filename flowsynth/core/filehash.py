@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from flowsynth.core.canonical import DIGEST_BYTES, digest_text
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, nearest
 
 _memory: dict[str, tuple[str, str]] = {}
 _lock = threading.Lock()
@@ -30,7 +31,18 @@ def file_hash(path: Path, memo: Path | None = None) -> str:
     try:
         return _file_hash(path.resolve(), memo)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{path}: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if path.is_dir():
+        return "is a folder; expected a file"
+    if not isinstance(error, FileNotFoundError):
+        return f"cannot be read: {error.strerror or error}"
+    near = ""
+    with contextlib.suppress(OSError):
+        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
+    return "no such file; expected one that exists" + (f"; did you mean {near!r}?" if near else "")
 
 
 def _file_hash(real: Path, memo: Path | None) -> str:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.core.operator import Operator
 from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
 
 if TYPE_CHECKING:
     import networkx
-
-    from flowsynth.core.operator import Operator
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
 CACHE_POLICIES = ("auto", "always", "never")
@@ -151,6 +150,7 @@ class Graph:
         edges = {p: _sources(h) for p, h in inputs.items() if h is not None}
         node = Node(name, operator, edges, device, cache)
         faults = [*name_faults(self, name), *self._foreign(inputs), *node_faults(self, node)]
+        faults = faults or operator_faults(self, node)
         if faults:
             raise GraphError(faults, self.name)
         self.nodes[name] = node
@@ -265,6 +265,22 @@ def node_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
         if port.required and name not in node.inputs
     ]
     return faults
+
+
+def operator_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
+    """Faults that an operator finds in its params together with what feeds it."""
+    if type(node.operator).check is Operator.check:
+        return []
+    feeds: dict[str, Any] = {}
+    for port, sources in node.inputs.items():
+        items = [
+            graph.models[s.model] if isinstance(s, ModelEdge) else graph.nodes[s.node].operator
+            for s in sources
+        ]
+        feeds[port] = items[0] if len(items) == 1 else items
+    found = node.operator.check(feeds)
+    at = path or f"nodes.{node.name}"
+    return [Fault(f"{at}.{f.path}", f.message, f.expected, f.given, f.nearest) for f in found]
 
 
 def _port_faults(graph: Graph, path: str, port: Port, sources: Sequence[Source]) -> list[Fault]:

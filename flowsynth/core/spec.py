@@ -15,6 +15,7 @@ from flowsynth.core.graph import (
     Source,
     name_faults,
     node_faults,
+    operator_faults,
     parse_source,
 )
 from flowsynth.core.operator import Operator
@@ -44,7 +45,7 @@ def build(graph: Graph, data: Any) -> None:
     faults += [f for f in found if f.path not in reported]
     faults += list(_cycle_faults(graph))
     if not faults:
-        faults += [f for node in flat for f in _operator_faults(graph, graph.nodes[node.name], node.path)]
+        faults += [f for node in flat for f in operator_faults(graph, graph.nodes[node.name], node.path)]
     graph.outputs = [flat_output(str(text), flat) for text in data.get("outputs") or []]
     broken_nodes = {name for name, operator in operators.items() if operator is None}
     faults += [f for f in _output_faults(graph) if f.given.strip("'").partition(".")[0] not in broken_nodes]
@@ -166,19 +167,6 @@ def _add(
     return [
         f"{node.path}.inputs.{port}" for port, sources in inputs.items() if not sources and node.inputs[port]
     ]
-
-
-def _operator_faults(graph: Graph, node: Node, path: str) -> Iterator[Fault]:
-    """Faults that an operator finds in its params together with what feeds it."""
-    feeds: dict[str, Any] = {}
-    for port, sources in node.inputs.items():
-        items = [
-            graph.models[s.model] if isinstance(s, ModelEdge) else graph.nodes[s.node].operator
-            for s in sources
-        ]
-        feeds[port] = items[0] if len(items) == 1 else items
-    for fault in node.operator.check(feeds):
-        yield Fault(f"{path}.{fault.path}", fault.message, fault.expected, fault.given, fault.nearest)
 
 
 def _cycle_faults(graph: Graph) -> Iterator[Fault]:

@@ -118,11 +118,12 @@ class Scheduler:
             over = self._finish(task, State.DONE)
         self._settle(over)
 
-    def failed(self, task: Task, error: str) -> None:
+    def failed(self, task: Task, error: str, exit_code: int = 1) -> None:
         """A task raised: its step fails, its descendants are skipped, everything else goes on."""
         with self.changed:
             run = task.run
-            run.failed = run.failed or error
+            if not run.failed:
+                run.failed, run.exit_code = error, exit_code
             over = [*self._finish(task, State.FAILED), *self._cut(run)]
         self._settle(over)
 
@@ -200,7 +201,8 @@ class Scheduler:
             try:
                 fresh += self.expander.expand(run)
             except FlowsynthError as error:
-                run.failed, run.tasks, run.open = str(error), [], 0
+                run.failed, run.exit_code = str(error), error.exit_code
+                run.tasks, run.open = [], 0
                 run.expanded = True
                 over += [run, *self._cut(run)]
             queue += self._unblock(run, expanded=True)

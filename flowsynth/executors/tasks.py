@@ -115,6 +115,7 @@ class StepRun:
         blockers: edges that must be settled before it can be expanded.
         outputs: references of its outputs, once all tasks are done (or from the plan, for a hit).
         failed: why it failed.
+        exit_code: 2 where it failed because of what it was asked to do (a file that is no video), else 1.
         skipped: it will not run: an input failed, or nobody needs it any more.
         cut: an input of it failed (directly or further up).
         waited: the user heard that it waits for another process.
@@ -130,6 +131,7 @@ class StepRun:
     blockers: int = 0
     outputs: Mapping[str, Ref] | None = None
     failed: str = ""
+    exit_code: int = 1
     skipped: bool = False
     cut: bool = False
     settled: bool = False

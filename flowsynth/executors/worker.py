@@ -73,7 +73,8 @@ class Worker:
         except CancelledError:
             self.scheduler.stop()
         except Exception as error:
-            self.scheduler.failed(task, self._message(task, error))
+            code = error.exit_code if isinstance(error, FlowsynthError) else 1
+            self.scheduler.failed(task, self._message(task, error), code)
 
     def _message(self, task: Task, error: Exception) -> str:
         text = str(error) or type(error).__name__

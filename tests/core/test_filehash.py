@@ -23,8 +23,11 @@ def test_hashes_of_files_follow_their_content_and_are_remembered(tmp_path: Path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.mp4: cannot be read"):
+    (tmp_path / "going.mp4").touch()
+    with pytest.raises(InputError, match=r"gone\.mp4: no such file.*did you mean 'going.mp4'"):
         file_hash(tmp_path / "gone.mp4")
+    with pytest.raises(InputError, match="is a folder; expected a file"):
+        file_hash(tmp_path)
 
 
 def test_an_empty_file_has_a_hash(tmp_path: Path) -> None:
