@@ -171,22 +171,23 @@ def test_an_edit_of_the_family_s_code_is_part_of_a_model_s_fingerprint(tmp_path:
     session.close()
 
 
-def test_faults_against_a_model_are_found_before_anything_runs(tmp_path: Path) -> None:
+def test_faults_against_a_model_are_found_before_anything_runs() -> None:
     graph = fs.Graph("bad")
     base = graph.model("base", spec())
     prompt = graph.add("prompt", TextEncode(prompt="a cat"), model=base)
     latents = graph.add("latents", EmptyLatents(height=32, width=32), model=base)
     clip = graph.add("clip", DrawnClip())
-    graph.add(
-        "denoise", Denoise(window=17, scheduler="eulr"), model=base, latents=latents, conditioning=prompt,
-        control=[clip],
-    )  # fmt: skip
-    with pytest.raises(RequestError) as caught:
-        fs.Graph.from_yaml(graph.to_yaml()).run(cache_dir=tmp_path, outputs=["denoise"])
-    text = str(caught.value)
-    for part in (
-        "nodes.denoise.params.window",
-        "nodes.denoise.params.scheduler",
-        "nodes.denoise.inputs.control",
-    ):
-        assert part in text
+    wrong = Denoise(window=17, scheduler="eulr")
+    with pytest.raises(RequestError) as in_python:
+        graph.add("denoise", wrong, model=base, latents=latents, conditioning=prompt, control=[clip])
+    data = graph.to_dict()
+    data["nodes"]["denoise"] = {
+        "op": "denoise",
+        "inputs": {"model": "models.base", "latents": "latents", "conditioning": "prompt", "control": "clip"},
+        "params": {"window": 17, "scheduler": "eulr"},
+    }
+    with pytest.raises(RequestError) as in_yaml:
+        fs.Graph.from_dict(data)
+    for part in ("params.window", "params.scheduler", "inputs.control"):
+        assert f"nodes.denoise.{part}" in str(in_python.value)
+        assert f"nodes.denoise.{part}" in str(in_yaml.value)
