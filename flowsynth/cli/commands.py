@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
     "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
     "weights": ("flowsynth.cli.weights", "trained weights by name: list, fetch, verify"),
+    "compare": ("flowsynth.cli.compare", "measure two videos and write them side by side"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
     "schema": ("flowsynth.cli.schema", "print the JSON Schema of graph files, for editors"),
