@@ -57,7 +57,10 @@ def plan_record(plan: Plan, session: Session) -> PlanRecord:
 
 
 def _node(step: Step, plan: Plan, session: Session) -> NodePlan:
+    tasks = _tasks(step)
     return NodePlan(
+        tasks=tasks,
+        tasks_hit=tasks if step.status == "hit" else None,
         op=type(step.operator).op,
         status=step.status,
         device=step.device,
@@ -65,6 +68,17 @@ def _node(step: Step, plan: Plan, session: Session) -> NodePlan:
         seconds=step.seconds,
         why="; ".join(changes(step, plan, session)) if step.status == "run" else "",
     )
+
+
+def _tasks(step: Step) -> int | None:
+    """Chunks of a stream that is known; None before its sources are probed."""
+    from flowsynth.core.refs import StreamRef
+    from flowsynth.core.streams import Whole
+
+    if isinstance(step.kind, Whole):
+        return 1
+    streams = [ref for ref in (step.outputs or {}).values() if isinstance(ref, StreamRef)]
+    return max((len(ref.chunks) for ref in streams), default=None)
 
 
 def changes(step: Step, plan: Plan, session: Session) -> list[str]:

@@ -131,7 +131,7 @@ def _may_be_new(parts: list[str], depth: int) -> bool:
     # Below a node that exists anything may be new: the graph's own checker names what is wrong there.
     if parts[0] == "model":
         return True
-    return parts[0] == "graph" and depth >= 1 and not (parts[1] == "nodes" and depth == 2)
+    return parts[0] == "graph" and depth >= 1 and parts[depth - 1] != "nodes"
 
 
 def _missing(error: MissingConfigException) -> Fault:

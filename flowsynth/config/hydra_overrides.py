@@ -61,6 +61,10 @@ def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override
     key, equals, text = line.partition("=")
     if not equals and not line.startswith("~"):
         return None, Fault(line, "not an override", _GRAMMAR, repr(line))
+    if key.lstrip("+~").startswith("graph.nodes."):
+        # A stage's node as plans and records name it: finish/upscale is finish.nodes.upscale in the file.
+        key = key.replace("/", ".nodes.")
+        line = f"{key}{equals}{text}"
     if not sweeping and _TEXT_KEY.search(key) and _is_plain(text):
         line = f"{key}={_quoted(text)}"
     try:

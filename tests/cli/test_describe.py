@@ -114,3 +114,11 @@ def test_the_reference_in_the_repository_is_current(shell):
     assert made.returncode == 0, made.stderr
     kept = (shipped_folders().graphs / "OPERATORS.md").read_text()
     assert made.stdout == kept, "run: flowsynth ops --markdown > graphs/OPERATORS.md"
+
+
+def test_the_shipped_graphs_satisfy_the_schema(cli):
+    check = jsonschema.Draft202012Validator(json.loads(cli("schema")[1]))
+    for path in shipped_folders().graphs.glob("*.yaml"):
+        assert [error.message for error in check.iter_errors(yaml.safe_load(path.read_text()))] == [], (
+            path.name
+        )

@@ -1,6 +1,5 @@
 import io
 import os
-import pty
 import threading
 
 import pytest
@@ -57,6 +56,7 @@ def test_plain_lines_name_what_is_computed_and_count_hits():
 
 def on_terminal(act):
     """What `act` writes to a real pseudo-terminal of 24 lines."""
+    pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()
     chunks = []
 

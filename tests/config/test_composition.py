@@ -89,6 +89,13 @@ def test_stages_are_files_mounted_under_names_of_the_graphs_choice(folder):
     assert nodes["two"]["params"] == {"radius": 9}
 
 
+def test_a_node_of_a_stage_goes_by_the_name_that_plans_give_it(folder):
+    graph = compose_graph("toon", ["graph.nodes.finish/upscale.params.factor=4"])
+    assert graph["nodes"]["finish"]["nodes"]["upscale"]["params"]["factor"] == 4
+    with pytest.raises(RequestError, match=r"finish\.nodes\.upscal: .* did you mean 'upscale'"):
+        compose_graph("toon", ["graph.nodes.finish/upscal.params.factor=4"])
+
+
 @pytest.mark.parametrize(
     "text",
     [
