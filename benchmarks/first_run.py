@@ -108,7 +108,8 @@ def main() -> None:
         f"| `python -c '{IMPORTS}'` | {imports:.2f} |",
         f"| after a change of denoise's guidance_scale | {changed:.1f} |",
         "",
-        f"Second run to bare imports: {second / imports:.2f}. After the change these ran: {', '.join(computed)}.",
+        f"Second run to bare imports: {second / imports:.2f}.",
+        f"After the change these ran: {', '.join(computed)}.",
         f"Peak memory of the first run: {record['peak_rss_bytes'] / 2**20:.0f} MiB. Slowest nodes, seconds: "
         + ", ".join(f"{n} {node['seconds']:.1f}" for n, node in slowest)
         + ".",
