@@ -14,6 +14,7 @@ from flowsynth.cache.location import default_cache_dir
 from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
+from flowsynth.core.devices import torch_name
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
@@ -24,11 +25,6 @@ from flowsynth.executors.placement import place
 
 if TYPE_CHECKING:
     from flowsynth.models import Model, ModelManager, ModelSpec
-
-
-def torch_name(device: str) -> str:
-    """Torch's name of a device; a simulated one computes on the CPU."""
-    return "cpu" if device.startswith("sim:") else device
 
 
 class Session:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flowsynth.core.canonical import Json, canonical_json, digest_text, plain_json
 from flowsynth.core.context import RunContext
+from flowsynth.core.devices import device_arch, device_type
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.operator import Operator
 from flowsynth.core.refs import Ref, StreamRef
@@ -37,29 +38,6 @@ def numerics(cls: type[Operator], device_type: str) -> str:
     libraries = {name: library_version(name) for name in cls.libraries}
     arch = platform.machine().lower() if device_type == "cpu" else device_arch(device_type)
     return canonical_json([device_type, arch, libraries] if libraries else [])
-
-
-@cache
-def device_arch(device_type: str) -> str:
-    """Architecture of an accelerator: compute capability for CUDA, else the machine's name."""
-    if device_type != "cuda":
-        return platform.machine().lower()
-    try:
-        from pynvml import (  # type: ignore[import-not-found,unused-ignore]
-            nvmlDeviceGetCudaComputeCapability,
-            nvmlDeviceGetHandleByIndex,
-            nvmlInit,
-        )
-    except ImportError:
-        return "cuda"
-    nvmlInit()
-    return "sm_{}{}".format(*nvmlDeviceGetCudaComputeCapability(nvmlDeviceGetHandleByIndex(0)))
-
-
-def device_type(device: str) -> str:
-    """``cuda`` of ``cuda:1``; a simulated device computes on the CPU."""
-    kind = device.partition(":")[0]
-    return "cpu" if kind == "sim" else kind
 
 
 class StaticKey:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.codec import temporal_hash, value_type
+from flowsynth.core.devices import torch_name
 from flowsynth.core.keys import whole_hash
 from flowsynth.core.plan import Step
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
@@ -214,9 +215,7 @@ def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
         inputs[port] = values if port == SEGMENT else values[0]
     if gatherer.tasks or gatherer.runs:
         raise MissingError(gatherer.tasks, gatherer.runs)
-    device = task.run.step.device
-    if device.partition(":")[0] in ("cpu", "sim"):
-        return inputs
+    device = torch_name(task.run.step.device)
     return {port: on_device(value, device) for port, value in inputs.items()}
 
 

@@ -74,5 +74,4 @@ def on_device(value: Any, device: str) -> Any:
     """A value with its tensors on a device; JSON and files are left as they are."""
     if isinstance(value, (list, tuple)):
         return [on_device(part, device) for part in value]
-    move = getattr(value, "to", None)
-    return move(device) if callable(move) else value
+    return value.to(device) if hasattr(value, "codec_name") and hasattr(value, "to") else value
