@@ -20,6 +20,13 @@ STYLE_WORDS = {
     "watercolor": "watercolor",
     "pencil_sketch": "pencil sketch",
 }
+_DETAILS = {
+    "photo": ("sharp", "detailed"),
+    "toon": ("flat colours, ink lines", "clean lines", "cel shading"),
+    "oil_painting": ("thick brush strokes", "canvas"),
+    "watercolor": ("wet paper", "soft edges"),
+    "pencil_sketch": ("graphite", "hatching"),
+}
 _FORMS = (
     "{style}, a photo of {subject}",
     "{style} of {subject}",
@@ -50,11 +57,14 @@ def subject_of(name: str, subjects: Mapping[str, str]) -> str:
 def style_caption(style: str, subject: str, rng: np.random.Generator) -> str:
     """Returns a caption with the style's words in a random place."""
     form = _FORMS[int(rng.integers(len(_FORMS)))]
-    return form.format(style=STYLE_WORDS[style], subject=subject)
+    text = form.format(style=STYLE_WORDS[style], subject=subject)
+    detail = _DETAILS[style][int(rng.integers(len(_DETAILS[style])))]
+    return str(rng.choice([text, f"{text}, {detail}", f"{detail}, {text}", detail], p=[0.6, 0.15, 0.15, 0.1]))
 
 
 def vocabulary(subjects: Mapping[str, str]) -> list[str]:
     """Returns every word that shall be one token, sorted."""
     texts = [*COLOURS, *SHAPES, *SIZES, *SIDES, *STYLE_WORDS.values(), *_FORMS, *subjects.values(), _COMMON]
+    texts += [detail for details in _DETAILS.values() for detail in details]
     texts += ["a background on in at side center an scene"]
     return sorted({word for text in texts for word in re.findall(r"[a-z]+", text) if word != "subject"})

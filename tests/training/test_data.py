@@ -108,7 +108,7 @@ def test_word_order_varies_so_that_every_part_comes_first_and_last():
     assert endings & {"circle", "square", "star"}
     assert endings & {"left", "right", "top", "bottom", "side"}
     styles = {style_caption("toon", "a castle", rng).split()[0].strip(",") for _ in range(50)}
-    assert {"toon", "a"} <= styles
+    assert {"toon", "a", "flat"} <= styles
 
 
 def test_every_word_of_the_captions_is_one_token():

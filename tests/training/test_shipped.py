@@ -1,0 +1,110 @@
+"""The family in the package: it loads, keeps pictures, and obeys prompt, seed and controls."""
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flowsynth.training.evaluate import Restyle, load_pipeline, psnr, reduced, restyle
+from flowsynth.training.export import BUDGET_BYTES
+from flowsynth.training.styled import VERSIONS
+from flowsynth.training.vae import reconstruct
+
+POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
+PICTURE = Path(str(files("flowsynth") / "assets" / "pictures" / "astronaut.jpg"))
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return load_pipeline(POCKET)
+
+
+@pytest.fixture(scope="module")
+def made():
+    # Cut to head and shoulders: small, so that a test takes about a second.
+    picture = np.asarray(Image.open(PICTURE).convert("RGB"))[:320, 60:380]
+    return reduced(picture, 96)
+
+
+@pytest.fixture(scope="module")
+def toon(made):
+    return made.versions[VERSIONS.index("toon")]
+
+
+@pytest.fixture(scope="module")
+def default(pipe, made, toon):
+    return restyle(pipe, toon, toon, made.lines, Restyle())
+
+
+def change(one, other):
+    return np.abs(one.astype(float) - other).mean()
+
+
+def test_the_family_fits_its_budget_and_anyone_can_read_it():
+    paths = [path for path in POCKET.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in paths) <= BUDGET_BYTES
+    assert not [path for path in paths if path.suffix in {".bin", ".pt", ".pkl", ".ckpt"}]
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in paths)
+
+
+def test_every_part_loads_by_its_ordinary_class():
+    from diffusers import MotionAdapter, StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(POCKET, local_files_only=True)
+    assert pipe.unet.dtype == pipe.vae.dtype == pipe.text_encoder.dtype == torch.float32
+    assert pipe.scheduler.config.prediction_type == "v_prediction"
+    assert pipe.vae_scale_factor == 4
+    adapter = MotionAdapter.from_pretrained(POCKET / "motion_adapter", local_files_only=True)
+    assert tuple(adapter.config.block_out_channels) == tuple(pipe.unet.config.block_out_channels)
+
+
+def test_the_autoencoder_keeps_a_picture(pipe):
+    picture = np.asarray(Image.open(PICTURE).convert("RGB"))
+    _, decibel = reconstruct(pipe.vae, picture)
+    assert decibel > 28
+
+
+def test_latents_have_unit_scale(pipe, made):
+    pixels = torch.from_numpy(made.versions).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        latents = pipe.vae.encode(pixels).latent_dist.mode()
+    assert pipe.vae.config.scaling_factor == 1.0
+    assert 0.6 < float(latents.std()) < 1.5
+
+
+def test_the_default_strength_keeps_the_guide(default, toon, made):
+    assert default.shape == toon.shape
+    assert psnr(default, toon) > 20
+    assert psnr(default, toon) > psnr(default, made.versions[0])
+
+
+def test_the_prompt_changes_the_result(pipe, made, toon, default):
+    other = restyle(pipe, toon, toon, made.lines, replace(Restyle(), prompt="pencil sketch"))
+    assert change(default, other) > 0.5
+
+
+def test_the_seed_changes_the_result_and_the_same_seed_does_not(pipe, made, toon, default):
+    again = restyle(pipe, toon, toon, made.lines, Restyle())
+    other = restyle(pipe, toon, toon, made.lines, replace(Restyle(), seed=1))
+    assert np.array_equal(again, default)
+    assert change(default, other) > 0.2
+
+
+def test_each_control_changes_the_result(pipe, made, toon, default):
+    without_lines = restyle(pipe, toon, toon, np.zeros_like(made.lines), Restyle())
+    other_tile = restyle(pipe, toon, 255 - toon, made.lines, Restyle())
+    assert change(default, without_lines) > 0.2
+    assert change(default, other_tile) > 2
+
+
+def test_more_strength_moves_further_from_the_guide(pipe, made, toon):
+    results = [
+        restyle(pipe, toon, toon, made.lines, replace(Restyle(), strength=strength))
+        for strength in (0.2, 0.5, 0.9)
+    ]
+    distances = [change(result, toon) for result in results]
+    assert distances == sorted(distances)
