@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+
+from flowsynth.functional.edges import canny
 
 from .captions import style_caption
 from .shapes import random_drawing
@@ -15,6 +20,7 @@ from .styled import VERSIONS, StyledPicture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from diffusers import AutoencoderKL
     from torch import Tensor
@@ -55,6 +61,14 @@ def encode(vae: AutoencoderKL, pictures: Picture) -> Tensor:
     return torch.as_tensor(mode).float()
 
 
+def fingerprint(vae: AutoencoderKL) -> str:
+    """Returns a short hash of an autoencoder's weights."""
+    digest = hashlib.sha256()
+    for tensor in vae.state_dict().values():
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Pixels, latents and captions of one training step.
@@ -77,13 +91,30 @@ class Batch:
 class StyleData:
     """Random crops of the styled pictures with their latents."""
 
-    def __init__(self, vae: AutoencoderKL, styled: list[StyledPicture], subjects: list[str]) -> None:
+    def __init__(
+        self, vae: AutoencoderKL, styled: list[StyledPicture], subjects: list[str], cache: Path | None = None
+    ) -> None:
+        self.vae, self.cache = vae, cache
         # Every second picture is mirrored: twice the arrangements at no cost.
         self.styled = [s if i % 2 else _mirror(s) for i, s in enumerate(styled)]
         self.subjects = subjects
-        self.latents = [
-            torch.cat([encode(vae, v[None]) for v in s.versions]).to(torch.float16) for s in self.styled
+
+    @cached_property
+    def latents(self) -> list[Tensor]:
+        """Latents of all versions of each picture, (5, C, h, w) in float16; kept on disk if asked."""
+        stored = self.cache and self.cache / f"latents-{fingerprint(self.vae)}-{len(self.styled)}.safetensors"
+        if stored and stored.exists():
+            tensors = load_file(stored)
+            return [tensors[str(index)] for index in range(len(tensors))]
+        made = [
+            torch.cat([encode(self.vae, v[None]) for v in s.versions]).half().contiguous()
+            for s in self.styled
         ]
+        if stored:
+            temporary = stored.with_suffix(".tmp")
+            save_file({str(index): latents for index, latents in enumerate(made)}, temporary)
+            temporary.replace(stored)
+        return made
 
     def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float) -> Batch:
         """Returns crops of ``side`` latents.
@@ -160,15 +191,27 @@ class ShapeData:
     """A pool of drawings with latents and lines, captioned anew each time."""
 
     def __init__(self, vae: AutoencoderKL, count: int, side: int, seed: int) -> None:
-        from flowsynth.functional.edges import canny
+        self.vae, self.side = vae, side
+        self.rng = np.random.default_rng(seed)
+        self.drawings = [random_drawing(self.rng) for _ in range(count)]
 
-        rng = np.random.default_rng(seed)
-        self.drawings = [random_drawing(rng) for _ in range(count)]
-        self.pictures = np.stack([d.render(4 * side, rng) for d in self.drawings])
-        chunks = range(0, count, 64)
-        self.latents = torch.cat([encode(vae, self.pictures[i : i + 64]) for i in chunks]).to(torch.float16)
-        pixels = torch.from_numpy(self.pictures).permute(0, 3, 1, 2).float() / 255
-        self.lines = torch.cat([canny(pixels[i : i + 64]) for i in chunks]).to(torch.uint8)
+    @cached_property
+    def pictures(self) -> Picture:
+        """uint8 (N, 4 side, 4 side, 3)."""
+        return np.stack([drawing.render(4 * self.side, self.rng) for drawing in self.drawings])
+
+    @cached_property
+    def latents(self) -> Tensor:
+        """(N, C, side, side) in float16."""
+        chunks = range(0, len(self.drawings), 64)
+        return torch.cat([encode(self.vae, self.pictures[i : i + 64]) for i in chunks]).half()
+
+    @cached_property
+    def lines(self) -> Tensor:
+        """uint8 (N, 1, 4 side, 4 side), 0 or 1."""
+        pixels = torch.from_numpy(self.pictures).permute(0, 3, 1, 2)
+        chunks = range(0, len(pixels), 64)
+        return torch.cat([canny(pixels[i : i + 64].float() / 255) for i in chunks]).to(torch.uint8)
 
     def batch(self, count: int, rng: np.random.Generator) -> Batch:
         """Returns random drawings."""

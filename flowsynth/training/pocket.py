@@ -91,7 +91,8 @@ class Training:
         """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding."""
         fields, loop = self._split("denoiser")
         config = DenoiserConfig(**fields)
-        styles = StyleData(self.finished_vae, self.styled(config.short_sides), self._subjects(config))
+        styled = self.styled(config.short_sides)
+        styles = StyleData(self.finished_vae, styled, self._subjects(config), self.work / "data")
         shapes = ShapeData(self.finished_vae, config.shapes, config.crop, loop.seed)
         torch.manual_seed(loop.seed)  # last, so that what is cached doesn't matter
         stage = DenoiserStage(config, vocabulary(self.picture_config.subjects), styles, shapes)
