@@ -1,0 +1,54 @@
+"""Where nodes are placed, given an inventory of devices."""
+
+from __future__ import annotations
+
+import pytest
+
+import flowsynth as fs
+from flowsynth.core.errors import GraphError
+from flowsynth.executors.placement import DeviceSpec, place
+from flowsynth.operators.empty_latents import EmptyLatents
+from flowsynth.operators.read_video import ReadVideo
+from flowsynth.operators.text_encode import TextEncode
+from flowsynth.operators.upscale import Upscale
+from flowsynth.operators.vae_decode import VaeDecode
+
+CPU = DeviceSpec("cpu", 32 << 30)
+TWO = [DeviceSpec("cuda:0", 8 << 30), DeviceSpec("cuda:1", 24 << 30), CPU]
+
+
+def graph(**devices: str) -> fs.Graph:
+    g = fs.Graph("p")
+    first = g.model("first", {"family": "sd", "source": "/nowhere/1"})
+    second = g.model("second", {"family": "sd", "source": "/nowhere/2"})
+    clip = g.add("clip", ReadVideo(path="a.mp4"))
+    g.add("up", Upscale(), frames=clip, device=devices.get("up", "auto"))
+    for name, model in (("a", first), ("b", second)):
+        latents = g.add(f"latents_{name}", EmptyLatents(), model=model)
+        g.add(f"prompt_{name}", TextEncode(prompt="x"), model=model)
+        g.add(f"decode_{name}", VaeDecode(), latents=latents, model=model)
+    return g
+
+
+def test_without_an_accelerator_everything_is_on_the_cpu() -> None:
+    assert set(place(graph(), devices=[CPU]).values()) == {"cpu"}
+
+
+def test_models_spread_and_their_nodes_stay_together() -> None:
+    places = place(graph(), devices=TWO)
+    assert {places[n] for n in ("prompt_a", "decode_a", "latents_a")} == {"cuda:1"}
+    assert {places[n] for n in ("prompt_b", "decode_b", "latents_b")} == {"cuda:0"}
+    assert places["clip"] == "cpu"
+    assert places["up"] == "cuda:1"
+
+
+def test_a_device_by_name_or_class_wins() -> None:
+    assert place(graph(up="cuda:0"), devices=TWO)["up"] == "cuda:0"
+    assert place(graph(up="cpu"), devices=TWO)["up"] == "cpu"
+    assert place(graph(up="sim:3"), devices=[CPU])["up"] == "sim:3"
+    assert set(place(graph(), "cpu", devices=TWO).values()) == {"cpu"}
+
+
+def test_a_device_that_is_not_here_is_a_fault_with_its_path() -> None:
+    with pytest.raises(GraphError, match=r"nodes\.up\.device: no such device here; expected cpu, sim:N"):
+        place(graph(up="cuda:0"), devices=[CPU])
