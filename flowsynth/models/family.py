@@ -1,4 +1,10 @@
-"""What a model family is, and from the name of a family to its class."""
+"""What a model family is, and from the name of a family to its class.
+
+To add one: a spec (a :class:`ModelSpec` with fields of its own), a class with ``name``, ``spec_type``,
+``fingerprint`` and ``open`` as :class:`Family` says, and a loaded model with the verbs it can do, which take
+what :mod:`flowsynth.models.requests` defines. Name the class under the entry point ``flowsynth.families``.
+Nothing of it may import torch at module level; no operator changes.
+"""
 
 from __future__ import annotations
 

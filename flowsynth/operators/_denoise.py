@@ -64,6 +64,8 @@ def control_faults(params: ControlParams, spec: ModelSpec, count: int) -> list[F
         what = "one control a ControlNet" if params.controlnets is None else "one control a name"
         expected = f"{len(names)} ({', '.join(names) or 'the model has no ControlNet'}), {what}"
         faults.append(Fault("inputs.control", "wrong number of controls", expected, str(count)))
+    if params.controlnets and not count:
+        faults.append(Fault("inputs.control", "missing", f"{len(names)} for params.controlnets", "none"))
     for field in ("control_scale", "control_start", "control_end"):
         value = getattr(params, field)
         if isinstance(value, tuple) and len(value) != count:

@@ -128,6 +128,8 @@ class _Run:
             if negative is None:
                 raise RequestError("guidance_scale above 1 needs a negative conditioning")
             parts = [negative, prompt]
+        if all(part.shape[0] == 1 for part in parts):  # one prompt for all frames: no copy a frame
+            return torch.stack(parts).expand(-1, self.frames, -1, -1)
         return torch.stack([part.expand(self.frames, -1, -1) for part in parts])
 
     def _timestep_cond(self) -> torch.Tensor | None:
