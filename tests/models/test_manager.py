@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
@@ -110,6 +110,40 @@ def test_a_text_encoder_lora_works_with_published_names(tmp_path: Path) -> None:
     assert manager.load(given).unet is manager.load(spec()).unet or torch.equal(
         noise(manager.load(given).unet), noise(manager.load(spec()).unet)
     )
+
+
+def kohya(path: Path) -> Path:
+    """The tiny LoRAs in the file format that most published ones have, alphas differing by layer."""
+    path.mkdir()
+    layers, prefixes = {}, {"unet": "lora_unet", "text_encoder": "lora_te"}
+    for folder in (tiny_sd() / "lora", text_lora(path / "te")):
+        for name, tensor in load_file(folder / "pytorch_lora_weights.safetensors").items():
+            kind, _, rest = name.partition(".")
+            stem, _, leaf = rest.rpartition(".lora")
+            base = f"{prefixes[kind]}_{stem.removesuffix('.processor').replace('.', '_')}"
+            down = "A" in leaf or "down" in leaf
+            alpha = 2.0 if kind == "unet" or "layers_1" in base else 4.0
+            # The update is up @ down * alpha / rank, with rank 2: what alpha adds is taken from up.
+            layers[f"{base}.lora_{'down' if down else 'up'}.weight"] = tensor if down else tensor * 2 / alpha
+            layers[f"{base}.alpha"] = torch.tensor(alpha)
+    save_file(layers, path / "style.safetensors")
+    return path / "style.safetensors"
+
+
+def test_a_lora_in_the_kohya_format_gives_the_same(tmp_path: Path) -> None:
+    manager = ModelManager()
+    text = {"source": str(text_lora(tmp_path / "l"))}
+    theirs = manager.load(spec(loras=[{"source": str(tiny_sd() / "lora")}, text]))
+    ours = manager.load(spec(loras=[{"source": str(kohya(tmp_path / "k"))}]))
+    assert torch.allclose(noise(ours.unet), noise(theirs.unet), atol=1e-5)
+    assert torch.allclose(ours.encode_text(["a red cat"]), theirs.encode_text(["a red cat"]), atol=1e-5)
+
+
+def test_a_file_that_is_no_lora_is_named(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "x.safetensors")
+    model = ModelManager().load(spec(loras=[{"source": str(tmp_path / "x.safetensors")}]))
+    with pytest.raises(InputError, match=r"x.safetensors: not a LoRA of this model"):
+        _ = model.unet
 
 
 def test_a_learned_word_never_leaks(tmp_path: Path) -> None:

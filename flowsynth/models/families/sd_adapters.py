@@ -6,6 +6,7 @@ The base is never touched, so a node with an adapter cannot change what a later 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,7 @@ def _add_lora(net: Any, kind: str, name: str, lora: Lora, offline: bool) -> bool
         if kind == "unet":
             Pipeline.load_lora_into_unet(state, alphas, net, adapter_name=name)
         else:
-            state, alphas = _without_text_model(net, state), _without_text_model(net, alphas or {})
-            Pipeline.load_lora_into_text_encoder(state, alphas or None, net, adapter_name=name)
+            Pipeline.load_lora_into_text_encoder(_folded(state, alphas or {}), None, net, adapter_name=name)
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"{file}: not a LoRA of this model ({first})") from None
@@ -75,11 +75,24 @@ def _unet_config(net: Any, kind: str) -> Any:
     return net.config if kind == "unet" else None
 
 
-def _without_text_model(net: Any, named: dict[str, Any]) -> dict[str, Any]:
-    """Names as the installed transformers knows them: its newer CLIP has no inner ``text_model``."""
-    if hasattr(net, "text_model"):
-        return named
-    return {key.replace("text_encoder.text_model.", "text_encoder."): value for key, value in named.items()}
+def _folded(state: dict[str, Any], alphas: dict[str, float]) -> dict[str, Any]:
+    """A text encoder's LoRA in peft's names, with its alphas multiplied in: up @ down * alpha / rank.
+
+    Given apart, diffusers' names for alphas that differ from layer to layer match no module, and it
+    recognises its own older names only where every projection has a LoRA.
+    """
+    folded = dict(state)
+    for name, alpha in alphas.items():
+        down = name.removesuffix(".alpha")
+        if down in folded:
+            folded[down] = folded[down] * (alpha / folded[down].shape[0])
+    return {_peft_name(name): tensor for name, tensor in folded.items()}
+
+
+def _peft_name(name: str) -> str:
+    matrix = {"down": "A", "up": "B"}
+    name = re.sub(r"\.to_(q|k|v|out)_lora\.(down|up)\.", lambda m: f".{m[1]}_proj.lora_{matrix[m[2]]}.", name)
+    return re.sub(r"\.lora_linear_layer\.(down|up)\.", lambda m: f".lora_{matrix[m[1]]}.", name)
 
 
 def _activate(net: Any, kind: str, active: Sequence[tuple[str, float]]) -> None:
@@ -174,8 +187,8 @@ def with_motion(unet: Any, adapter: Any) -> Any:
 
     try:
         with quiet():
-            net = UNetMotionModel.from_unet2d(unet, adapter)
+            net = UNetMotionModel.from_unet2d(unet, adapter).to(unet.device)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"the motion adapter does not fit this model's UNet ({first})") from None
-    return net.to(device=unet.device, dtype=unet.dtype).eval().requires_grad_(False)
+    return net.eval().requires_grad_(False)
