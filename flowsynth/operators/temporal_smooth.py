@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_GUIDED = ("fastblend", "flow")
+
+
 class TemporalSmooth(Operator):
     """Take flicker out of a clip by looking at neighbouring frames.
 
@@ -36,13 +39,16 @@ class TemporalSmooth(Operator):
       of a stylised clip and follows motion; the costliest. A radius of 8 to 30 is usual. In `mode` fast a
       frame takes about 2 log2(radius) + 4 matchings, and more where a long radius meets short chunks; in
       the others twice the radius.
+    - ``flow``: the mean of the neighbours within `radius`, each warped onto the frame along the optical flow
+      of the `guide`, where it shows the same thing (the flow back agrees). Cheaper than fastblend at a radius
+      of 1 to 4, a little softer, and only as good as the flow.
 
     A clip cut into chunks gives the same bits as the whole.
 
     Inputs:
         frames: T, C, H, W of any length, size and dtype.
-        guide: for fastblend, steady frames that show the same motion: the source of a stylised clip. As
-            many as `frames`, of the same height and width. Without it the frames guide themselves.
+        guide: for fastblend and flow, steady frames that show the same motion: the source of a stylised clip.
+            As many as `frames`, of the same height and width. Without it the frames guide themselves.
 
     Output:
         Frames like the input; uint8 is rounded once, at the end.
@@ -52,7 +58,7 @@ class TemporalSmooth(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    method: Literal["gaussian", "median", "exponential", "histogram", "fastblend"] = Field(
+    method: Literal["gaussian", "median", "exponential", "histogram", "fastblend", "flow"] = Field(
         "gaussian", description="how neighbours are combined"
     )
     radius: int = Field(2, ge=0, le=120, description="neighbours on either side, frames; not for exponential")
@@ -91,9 +97,9 @@ class TemporalSmooth(Operator):
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Refuse a guide that would not be looked at."""
-        if "guide" in inputs and self.method != "fastblend":
-            expected = "method fastblend, or no guide"
-            return [Fault("inputs.guide", "only fastblend takes a guide", expected, f"method {self.method}")]
+        if "guide" in inputs and self.method not in _GUIDED:
+            expected = "method fastblend or flow, or no guide"
+            return [Fault("inputs.guide", "not looked at", expected, f"method {self.method}")]
         return []
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
@@ -118,8 +124,10 @@ class TemporalSmooth(Operator):
         stop = start + ctx.span.count if ctx.span else frames.num_frames
         if self.method == "exponential":
             smoothed = self._scan(ctx, as_float(data))
-        elif self.method == "fastblend":
-            smoothed = self._fastblend(ctx, data, data if guide is None else guide.tensor, start, stop)
+        elif self.method in _GUIDED:
+            guiding = data if guide is None else _checked_guide(data, guide).to(ctx.device)
+            guided = self._fastblend if self.method == "fastblend" else self._along_flow
+            smoothed = guided(ctx, data, guiding, start, stop)
         else:
             smoothed = self._window(as_float(data), start, stop)
         return frames.like(smoothed.to(frames.parts[0].device))
@@ -138,8 +146,16 @@ class TemporalSmooth(Operator):
             start, stop, before, after = (int(str(number)) for number in ctx.span.geometry)
             phases = (before, after)
         settings = MatchSettings(patch=self.patch, iterations=self.iterations, seed=self.seed)
-        remap = Remapper(guide.to(ctx.device), settings, lambda _: ctx.check_cancelled())
+        remap = Remapper(guide, settings, lambda _: ctx.check_cancelled())
         return fastblend(data, start, stop, window=self.radius, mode=self.mode, remap=remap, phases=phases)
+
+    def _along_flow(self, ctx: RunContext, data: Tensor, guide: Tensor, start: int, stop: int) -> Tensor:
+        from flowsynth.functional.flow_smooth import along_motion
+        from flowsynth.functional.optical_flow import classical_flow
+        from flowsynth.operators._frames import as_rgb
+
+        ctx.check_cancelled()
+        return along_motion(data, as_rgb(guide), start, stop, radius=self.radius, estimate=classical_flow)
 
     def _window(self, data: Tensor, start: int, stop: int) -> Tensor:
         from flowsynth.functional import deflicker, smooth
@@ -159,3 +175,16 @@ class TemporalSmooth(Operator):
         if after is not None:
             ctx.state = Tensors({"previous": after})
         return smoothed
+
+
+def _checked_guide(data: Tensor, guide: Frames) -> Tensor:
+    """Return the guide's frames.
+
+    Raises:
+        RequestError: they differ from the frames in length or size.
+    """
+    clips = data, guide.tensor
+    if len({(len(clip), *clip.shape[-2:]) for clip in clips}) > 1:
+        given = " and ".join(f"{len(x)} frames of {x.shape[-1]}x{x.shape[-2]}" for x in clips)
+        raise RequestError(f"temporal_smooth: frames and guide must agree in length and size, given {given}")
+    return clips[1]

@@ -7,7 +7,7 @@ from flowsynth.core.errors import RequestError
 from flowsynth.core.streams import Resample, Scan, Window
 from flowsynth.functional.smooth import gaussian
 from flowsynth.operators.temporal_smooth import TemporalSmooth
-from flowsynth.values import Tensors
+from flowsynth.values import Frames, Tensors
 from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
 
@@ -27,7 +27,7 @@ def test_sigma_defaults_to_half_the_radius() -> None:
 
 def test_radius_zero_changes_nothing() -> None:
     clip = moving_clip(3)
-    for method in ("gaussian", "median", "histogram", "fastblend"):
+    for method in ("gaussian", "median", "histogram", "fastblend", "flow"):
         out = TemporalSmooth(method=method, radius=0).run(RunContext(), frames=clip)
         assert torch.equal(out.tensor, clip.tensor)
 
@@ -73,6 +73,22 @@ def test_fastblend_follows_its_guide() -> None:
     # A guide that does not move makes every field the identity but for what the style decides.
     mean = clip.to_float().mean(0)
     assert (out.to_float() - mean).abs().mean() < 0.5 * (clip.to_float() - mean).abs().mean()
+
+
+def test_flow_smooths_noise_along_a_pan_and_keeps_detail() -> None:
+    clean = moving_clip(7, height=48, width=64, dtype="float32")
+    noise = 0.05 * torch.randn(clean.tensor.shape, generator=torch.Generator().manual_seed(0))
+    noisy = clean.with_data((clean.tensor + noise).clamp(0, 1))
+    smooth = TemporalSmooth(method="flow", radius=2)
+    out = smooth.run(RunContext(), frames=noisy, guide=clean)
+    plain = TemporalSmooth(radius=2).run(RunContext(), frames=noisy)
+
+    def error(clip: Frames) -> torch.Tensor:
+        return (clip.tensor - clean.tensor)[..., 6:-6, 6:-6].square().mean()
+
+    assert error(out) < 0.4 * error(noisy)
+    assert error(out) < 0.5 * error(plain)
+    assert torch.equal(run_by_chunks(smooth, noisy, 3).tensor, smooth.run(RunContext(), frames=noisy).tensor)
 
 
 def test_a_guide_of_another_size_is_refused() -> None:
