@@ -1,0 +1,116 @@
+"""Flicker added to a panning real clip, and what each method of temporal_smooth leaves of it.
+
+`python benchmarks/deflicker.py` takes frames of the clip `bikes` while its camera pans, multiplies the
+brightness of each by a random factor, smooths, and measures with the operator `measure`: flicker and
+warping error along the motion of the clean clip, and sharpness. Writes results/deflicker.md, and with
+--video a video of clean, flickering and smoothed frames side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import flowsynth as fs
+from flowsynth.core.context import RunContext
+from flowsynth.operators.encode_video import EncodeVideo
+from flowsynth.operators.measure import Measure
+from flowsynth.operators.read_video import ReadVideo
+from flowsynth.operators.side_by_side import SideBySide
+from flowsynth.operators.temporal_smooth import TemporalSmooth
+from flowsynth.values import Frames
+
+RESULTS = Path(__file__).parent / "results" / "deflicker.md"
+METHODS: dict[str, tuple[dict[str, Any], bool]] = {
+    "gaussian, radius 2": ({"method": "gaussian", "radius": 2}, False),
+    "histogram, radius 12": ({"method": "histogram", "radius": 12}, False),
+    "flow, radius 3, guided": ({"method": "flow", "radius": 3}, True),
+    "flow, radius 6, guided": ({"method": "flow", "radius": 6}, True),
+    "fastblend fast, radius 12, guided": ({"method": "fastblend", "radius": 12}, True),
+    "fastblend fast, radius 12, no guide": ({"method": "fastblend", "radius": 12}, False),
+    "fastblend balanced, radius 6, guided": (
+        {"method": "fastblend", "radius": 6, "mode": "balanced"},
+        True,
+    ),
+}
+
+
+def main() -> None:
+    """Measure every method and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=84, help="source frame to start at")
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--strength", type=float, default=0.08, help="of the flicker: factors 1 +- this")
+    parser.add_argument("--only", default="", help="methods whose name holds this")
+    parser.add_argument("--video", type=Path, help="folder for a side-by-side video")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    clean = ReadVideo(
+        path="clip:bikes", start=f"{args.first}f", max_frames=args.frames, width=args.width
+    ).run(RunContext())
+    clips = {"clean": clean, "flickering": flickering(clean, args.strength)}
+    seconds: dict[str, float] = {}
+    for name, (params, guided) in METHODS.items():
+        if args.only in name:
+            guide = {"guide": clean} if guided else {}
+            start = time.process_time()
+            clips[name] = TemporalSmooth(**params).run(RunContext(), frames=clips["flickering"], **guide)
+            seconds[name] = (time.process_time() - start) / args.frames
+            print(name, f"{seconds[name]:.2f} s a frame", flush=True)
+    figures = {name: Measure().run(RunContext(), frames=c, reference=clean)[0] for name, c in clips.items()}
+    text = report(args, figures, seconds)
+    print(text)
+    if not args.only:
+        RESULTS.write_text(text)
+    if args.video:
+        shown = [
+            clips["clean"],
+            clips["flickering"],
+            *(clips[n] for n in seconds if "fast, radius 12, g" in n),
+        ]
+        both = SideBySide().run(RunContext(), frames=shown)
+        video = EncodeVideo().run(RunContext(), frames=both)
+        args.video.mkdir(parents=True, exist_ok=True)
+        (args.video / "deflicker.mp4").write_bytes(video.data)
+
+
+def flickering(clean: Frames, strength: float) -> Frames:
+    """Multiply each frame by a factor of its own, rounded to 8 bits and clipped as a camera would."""
+    draws = torch.rand(clean.num_frames, 1, 1, 1, generator=torch.Generator().manual_seed(1))
+    return clean.like(clean.to_float() * (1 + strength * (2 * draws - 1)))
+
+
+def report(args: argparse.Namespace, figures: dict[str, dict[str, Any]], seconds: dict[str, float]) -> str:
+    """The table as Markdown."""
+    clean, worst = figures["clean"], figures["flickering"]
+    lines = [
+        "# Flicker added to a panning clip, and what smoothing leaves of it",
+        "",
+        f"`bikes`, {args.frames} frames from {args.first}, {args.width} pixels wide, brightness times 1 +- "
+        f"{args.strength:.0%} at random a frame. Guided methods see the clean clip as their guide. "
+        "Flicker left is (its flicker - the clean clip's) / (flicker added). CPU seconds on one thread of a "
+        "shared machine.",
+        "",
+        "| clip | flicker | left | warping error | of clean | sharpness kept | PSNR, dB | CPU s a frame |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, f in figures.items():
+        left = (f["flicker"] - clean["flicker"]) / (worst["flicker"] - clean["flicker"])
+        decibels = "" if f["psnr"] is None else f"{f['psnr']:.2f}"
+        cpu = f"{seconds[name]:.2f}" if name in seconds else ""
+        lines.append(
+            f"| {name} | {f['flicker']:.5f} | {left:.1%} | {f['warping_error']:.6f} "
+            f"| {f['warping_error'] / clean['warping_error']:.2f} "
+            f"| {f['sharpness'] / clean['sharpness']:.1%} | {decibels} | {cpu} |"
+        )
+    lines += ["", f"torch {torch.__version__}, flowsynth {fs.__version__}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
