@@ -146,9 +146,14 @@ class IFNet(nn.Module):
         return frame.clamp(0, 1)
 
 
+def warp_both(first: Tensor, second: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
+    """Warp both frames, of any channels, to the moment."""
+    return backward_warp(first, motion.flow[:, :2]), backward_warp(second, motion.flow[:, 2:])
+
+
 def mix(first: Tensor, second: Tensor, motion: Motion) -> Tensor:
-    """Warp both frames, of any channels, to the moment and mix them by the mask."""
-    ahead, behind = backward_warp(first, motion.flow[:, :2]), backward_warp(second, motion.flow[:, 2:])
+    """Warp both frames to the moment and mix them by the mask."""
+    ahead, behind = warp_both(first, second, motion)
     return torch.lerp(behind, ahead, motion.mask)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -13,10 +14,14 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.operators._weights import PRECISION_TEXT, Precision, weight_files, with_checksum
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from flowsynth.functional.rate import Position
+
+
+_RIFE = "rife-v4"
 
 
 class Interpolate(Operator):
@@ -28,27 +33,48 @@ class Interpolate(Operator):
 
     The methods:
 
-    - ``blend``: mix the two neighbours linearly in time. A frame that falls on a source frame is that
-      frame, bit for bit.
+    - ``blend``: mix the two neighbours linearly in time.
+    - ``rife``: move both neighbours along the motion between them and mix these, by the IFNet of RIFE 4
+      (Huang et al., "Real-time intermediate flow estimation", arXiv 2011.06294). Its weights are fetched at
+      first use. Between two shots (`cut`) the nearer frame is shown; fast motion is searched for more widely.
+
+    A frame that falls on a source frame, or between two equal ones, is that frame, bit for bit.
 
     Inputs:
-        frames: T, C, H, W of any length, size and dtype. `fps` needs frames that have a rate.
+        frames: T, C, H, W of any length, size and dtype. `fps` needs frames that have a rate. Motion is
+            found on the colours; alpha moves along.
 
     Output:
         Frames like the input at the new rate; uint8 is rounded.
+
+    Errors:
+        OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
+        InputError: `weights` is no file, or not one of RIFE 4.
     """
 
     op: ClassVar[str] = "interpolate"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    method: Literal["blend"] = Field("blend", description="how frames between are made")
+    method: Literal["blend", "rife"] = Field("blend", description="how frames between are made")
     factor: int | float | str | None = Field(
         None, description="new rate over old, such as 2, 2.5 or 5/2; 2 if no fps is given"
     )
     fps: int | float | str | None = Field(
         None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
     )
+
+    cut: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="similarity after motion below which neighbours belong to two shots; 0: never (rife)",
+    )
+    refine: bool = Field(False, description="correct the mix by a second network, at twice the time (rife)")
+    weights: str | None = Field(
+        None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"
+    )
+    precision: Precision = Field("auto", description=PRECISION_TEXT)
 
     @field_validator("factor", "fps")
     @classmethod
@@ -62,12 +88,28 @@ class Interpolate(Operator):
         return Resample()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse a factor beside a rate."""
+        """Refuse a factor beside a rate, and weights that nothing would use."""
         del inputs
+        faults = []
         if self.factor is not None and self.fps is not None:
             given = f"factor {self.factor}, fps {self.fps}"
-            return [Fault("params.factor", "beside fps", "factor or fps", given)]
-        return []
+            faults.append(Fault("params.factor", "beside fps", "factor or fps", given))
+        if self.weights is not None and self.method != "rife":
+            faults.append(Fault("params.weights", f"with method {self.method}", "method rife", self.weights))
+        return faults
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The checkpoint, if it is a file."""
+        del ctx
+        return weight_files(self._weights)
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, and the checksum of weights that a name stands for."""
+        return with_checksum(super().key_params(files), self._weights)
+
+    @property
+    def _weights(self) -> str | None:
+        return (self.weights or _RIFE) if self.method == "rife" else None
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate after the change."""
@@ -91,13 +133,16 @@ class Interpolate(Operator):
         """Render the output frames asked for."""
         from dataclasses import replace
 
-        from flowsynth.functional.blend import blend
-        from flowsynth.values.frames import as_float
+        from flowsynth.operators._rife import RifeSettings, frames_between
 
         ctx.check_cancelled()
         moments = self._moments(ctx, frames)
-        mixed = blend(as_float(frames.tensor.to(ctx.device)), moments)
-        return replace(frames.like(mixed.to(frames.parts[0].device)), fps=self._new_rate(frames.fps))
+        if self._weights is None:
+            made = _blended(ctx, frames, moments)
+        else:
+            settings = RifeSettings(self._weights, self.refine, self.cut, self.precision)
+            made = frames.with_data(frames_between(ctx, frames, moments, settings))
+        return replace(made, fps=self._new_rate(frames.fps))
 
     def _moments(self, ctx: RunContext, frames: Frames) -> list[Position]:
         """Return where each output frame lies among the frames that came."""
@@ -118,6 +163,15 @@ class Interpolate(Operator):
 
     def _new_rate(self, source: Fraction | None) -> Fraction | None:
         return None if source is None else source * self._ratio(source)
+
+
+def _blended(ctx: RunContext, frames: Frames, moments: list[Position]) -> Frames:
+    """Mix neighbours linearly."""
+    from flowsynth.functional.blend import blend
+    from flowsynth.values.frames import as_float
+
+    mixed = blend(as_float(frames.tensor.to(ctx.device)), moments)
+    return frames.like(mixed.to(frames.parts[0].device))
 
 
 def _fraction(value: float | str) -> Fraction:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators._frames import map_frames
+from flowsynth.operators._weights import PRECISION_TEXT, Precision, weight_files, with_checksum
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _LARGEST = 16384  # pixels along a side: beyond it a size is a slip, and a frame takes gigabytes
+_Method = Literal["lanczos", "bicubic", "realesr-animevideo", "realesrgan-x4plus", "x4plus-anime", "network"]
+#: Weights of the methods that are trained networks.
+_WEIGHTS = {
+    "realesr-animevideo": "realesr-animevideo",
+    "realesrgan-x4plus": "realesrgan-x4plus",
+    "x4plus-anime": "realesrgan-x4plus-anime",
+}
 
 
 class Upscale(Operator):
@@ -29,47 +39,101 @@ class Upscale(Operator):
     - ``bicubic``: Keys' cubic with a = -1/2 (1981), the softer.
 
     Both widen their kernel when reducing, against aliasing, agree with Pillow, and clamp to the range.
+    The others are trained networks, whose weights are fetched at first use:
+
+    - ``realesr-animevideo``: Real-ESRGAN's compact network for animated video; quick, and good on most
+      footage.
+    - ``realesrgan-x4plus``: Real-ESRGAN's RRDBNet of 23 blocks for photographs (Wang et al., arXiv
+      2107.10833); some twenty times slower.
+    - ``x4plus-anime``: the same of 6 blocks, for drawings.
+    - ``network``: whatever RRDBNet or compact network `weights` names (ESRGAN's first layout, BasicSR's older
+      and newer, with or without ``params`` and ``params_ema``).
+
+    A network enlarges by its own factor, 4 for those above; Lanczos brings the result to the size asked for.
+    It works in tiles (`tile`) with as much context as each of its parts sees, so tiles show nowhere.
 
     The size comes from `factor`, or from `height` and `width`; with one of these the other follows from
     the aspect ratio. Without any the factor is 2. Sides are rounded to whole pixels.
 
     Inputs:
-        frames: T, C, H, W of any size and dtype.
+        frames: T, C, H, W of any size and dtype. Networks see grey as colours; alpha goes by Lanczos.
 
     Output:
         Frames of T, C, H', W', in the rate, dtype and kind of the input.
+
+    Errors:
+        OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
+        InputError: `weights` is no file, or not one of a known network.
     """
 
     op: ClassVar[str] = "upscale"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    method: Literal["lanczos", "bicubic"] = Field("lanczos", description="the kernel")
+    method: _Method = Field("lanczos", description="the kernel or the network")
     factor: float | None = Field(None, gt=0, le=16, description="of both sides; 2 if no size is given")
     height: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
     width: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
+
+    weights: str | None = Field(
+        None,
+        description="of method network: a name out of 'flowsynth weights list', or a checkpoint file",
+    )
+    tile: int = Field(
+        256, ge=0, description="most pixels along a side that a network gets at once; 0: whole frames"
+    )
+    precision: Precision = Field("auto", description=PRECISION_TEXT)
 
     def stream(self) -> StreamKind:
         """Frame by frame."""
         return Map()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse a factor beside a size."""
+        """Refuse a factor beside a size, and weights without their method or the method without weights."""
         del inputs
+        faults = []
         if self.factor is not None and (self.height is not None or self.width is not None):
             given = f"factor {self.factor}, height {self.height}, width {self.width}"
-            return [Fault("params.factor", "beside a size", "factor, or height and width", given)]
-        return []
+            faults.append(Fault("params.factor", "beside a size", "factor, or height and width", given))
+        if (self.weights is None) == (self.method == "network"):
+            given = f"weights {self.weights or 'none'}, method {self.method}"
+            faults.append(Fault("params.weights", "without its method", "both or neither", given))
+        return faults
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The checkpoint, if it is a file."""
+        del ctx
+        return weight_files(self._weights)
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, and the checksum of weights that a name stands for."""
+        return with_checksum(super().key_params(files), self._weights)
+
+    @property
+    def _weights(self) -> str | None:
+        return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""
         from flowsynth.functional.resize import bicubic, lanczos
 
-        resize = lanczos if self.method == "lanczos" else bicubic
         size = self.target_size(frames.height, frames.width)
+        if self._weights is not None:
+            return self._enlarged(ctx, frames, self._weights, size)
+        resize = lanczos if self.method == "lanczos" else bicubic
 
         def render(frame: Tensor) -> Tensor:
             return resize(frame, size)
+
+        return map_frames(ctx, frames, render)
+
+    def _enlarged(self, ctx: RunContext, frames: Frames, weights: str, size: tuple[int, int]) -> Frames:
+        from flowsynth.operators._super import enlarge, load_super_resolution
+
+        network = load_super_resolution(ctx, weights, self.precision)
+
+        def render(frame: Tensor) -> Tensor:
+            return enlarge(frame, network, self.tile, size)
 
         return map_frames(ctx, frames, render)
 

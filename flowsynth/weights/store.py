@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from flowsynth.fetch.archives import Progress
@@ -60,9 +61,17 @@ def is_sound(entry: Weights, cache_dir: Path) -> bool:
     """Whether weights are kept, every bit as the catalogue says."""
     target = weights_path(entry, cache_dir)
     try:
-        return target.is_file() and tensors_sha256(load_tensors(target)) == entry.tensors_sha256
-    except ValueError:
+        stat = target.stat()
+        return _digest(target, stat.st_size, stat.st_mtime_ns, stat.st_ino) == entry.tensors_sha256
+    except (OSError, ValueError):
         return False
+
+
+@lru_cache(maxsize=32)
+def _digest(path: Path, size: int, changed: int, inode: int) -> str:
+    """Checksum of a file's tensors, computed once a process as long as the file doesn't change."""
+    del size, changed, inode
+    return tensors_sha256(load_tensors(path))
 
 
 def _convert(entry: Weights, files: dict[str, bytes], temporary: Path, target: Path) -> None:

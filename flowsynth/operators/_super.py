@@ -1,0 +1,71 @@
+"""Super-resolution by a trained network: pictures of any size and channels, in tiles without seams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.context import RunContext
+from flowsynth.operators._frames import as_rgb
+from flowsynth.operators._weights import load_network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsynth.nets.staged import Stage, StagedNetwork
+
+#: A tile is at least so many times the reach of a stage, or context would cost more than the tile.
+_TILE_PER_HALO = 4
+
+
+def load_super_resolution(ctx: RunContext, weights: str, precision: str) -> StagedNetwork:
+    """Return the network of a checkpoint, known by its names and shapes; see `load_network`."""
+    return load_network(ctx, weights, precision, _build)
+
+
+def enlarge(frame: Tensor, network: StagedNetwork, tile: int, size: tuple[int, int]) -> Tensor:
+    """Enlarge a frame by a network, then bring it to a size by Lanczos where that differs.
+
+    Args:
+        frame: (1, C, H, W) in [0, 1]; C is 1, 3 or 4. Alpha is resized by Lanczos.
+        network: made by `load_super_resolution`, on the frame's device.
+        tile: most pixels along a side to pass at once; 0 passes the frame whole.
+        size: height and width of the result.
+
+    Returns:
+        (1, C, *size) float32 in [0, 1] but for the ringing of the resize.
+    """
+    import torch
+
+    from flowsynth.functional.resize import lanczos
+
+    with torch.inference_mode():
+        made = _run(as_rgb(frame), network, tile).clamp_(0, 1)
+        if frame.shape[1] == 1:
+            made = made.mean(1, keepdim=True)
+        if made.shape[-2:] != size:
+            made = lanczos(made, size)
+        return torch.cat((made, lanczos(frame[:, 3:], size)), 1) if frame.shape[1] == 4 else made
+
+
+def _run(frame: Tensor, network: StagedNetwork, tile: int) -> Tensor:
+    """Pass (1, 3, H, W) through the stages, each in tiles; float32."""
+    import torch
+    from torch.nn import functional as F
+
+    from flowsynth.functional.tiling import tile_by_context
+
+    def each(stage: Stage, x: Tensor) -> Tensor:
+        most = max(tile, _TILE_PER_HALO * stage.halo) if tile else 0
+        return tile_by_context(stage.apply, x, tile=most, halo=stage.halo, scale=stage.scale)
+
+    height, width = frame.shape[-2:]
+    multiple, scale = network.multiple, network.scale
+    whole = F.pad(frame, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    whole = whole.to(next(network.parameters()).dtype, memory_format=torch.channels_last)
+    return network.run(whole, each)[..., : height * scale, : width * scale].float()
+
+
+def _build(state: dict[str, Any]) -> StagedNetwork:
+    from flowsynth.nets.layouts import super_resolution_from_state
+
+    return super_resolution_from_state(state)

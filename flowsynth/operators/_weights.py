@@ -1,0 +1,102 @@
+"""What operators with trained networks share: their weights, and how these enter keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import InputError, listing, nearest
+from flowsynth.weights.catalogue import catalogue
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Network = TypeVar("Network", bound="nn.Module")
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+PRECISION_TEXT = "of the network's numbers; auto is float16 on a GPU and float32 elsewhere"
+#: Networks kept in memory, since a clip is made chunk by chunk.
+_KEPT = 3
+
+
+def weight_files(weights: str | None) -> Mapping[str, Path]:
+    """Return the checkpoint file that the param `weights` names, for `Operator.files`.
+
+    Names of the catalogue need no file for the key: their checksum is known without one.
+
+    Args:
+        weights: a name of the catalogue, a file, or None for an operator that needs none.
+
+    Raises:
+        InputError: neither a name nor a file.
+    """
+    if weights is None or weights in catalogue():
+        return {}
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        close = nearest(weights, catalogue())
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise InputError(
+            f"params.weights: expected a checkpoint file or one of {listing(catalogue())};"
+            f" given {weights!r}{hint}"
+        )
+    return {"weights": path}
+
+
+def with_checksum(params: dict[str, Json], weights: str | None) -> dict[str, Json]:
+    """Put the checksum of a name of the catalogue into the params that enter the key."""
+    if weights in catalogue():
+        return {**params, "weights": catalogue()[str(weights)].tensors_sha256}
+    return params
+
+
+def load_network(
+    ctx: RunContext, weights: str, precision: str, build: Callable[[dict[str, Any]], Network]
+) -> Network:
+    """Return a network on the context's device, loaded once and kept; weights are fetched if need be.
+
+    Args:
+        ctx: says the device, the cache, and whether the network may be touched.
+        weights: a name of the catalogue, or a file.
+        precision: a `Precision`.
+        build: a module's function that makes the network of a checkpoint; raises ValueError for another.
+
+    Raises:
+        InputError: no such file, a damaged one, or one of another network.
+        OfflineError: not in the cache and no network; says how to get them.
+    """
+    path = _weights_path(ctx, weights)
+    stat = path.stat()
+    return cast("Network", _load(path, stat.st_size, stat.st_mtime_ns, ctx.device, precision, build))
+
+
+def _weights_path(ctx: RunContext, weights: str) -> Path:
+    if weights not in catalogue():
+        return weight_files(weights)["weights"]
+    from flowsynth.cache.location import default_cache_dir
+    from flowsynth.weights.store import fetch_weights
+
+    folder = ctx.cache_dir or default_cache_dir()
+    return fetch_weights(weights, folder, offline=ctx.offline, progress=lambda *_: ctx.check_cancelled())
+
+
+@lru_cache(maxsize=_KEPT)
+def _load(
+    path: Path, size: int, changed: int, device: str, precision: str, build: Callable[[dict[str, Any]], Any]
+) -> Any:
+    """Load; size and time of change are there so that another file under the name is loaded again."""
+    import torch
+
+    from flowsynth.models.weights import read_weights
+
+    del size, changed
+    if precision == "auto":
+        precision = "float16" if device.startswith("cuda") else "float32"
+    try:
+        network = build(read_weights(path))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return network.to(device=device, dtype=getattr(torch, precision), memory_format=torch.channels_last)
