@@ -85,7 +85,7 @@ class Denoise(Operator):
     timestep_spacing: Literal["scheduler", "diffutoon"] = Field("scheduler", description="which timesteps")
     eta: float = Field(0.0, ge=0, le=1, description="eta of ddim and tcd")
     window: int = Field(16, ge=1, description="frames at once")
-    stride: int = Field(8, ge=1, description="frames between windows")
+    stride: int | None = Field(None, ge=1, description="frames between windows; null is half the window")
     window_batch: int = Field(1, ge=1, description="windows in one pass")
     controlnets: tuple[str, ...] | None = Field(None, description="names for the controls, in order")
     control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
@@ -99,7 +99,7 @@ class Denoise(Operator):
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Controls against the model's ControlNets, and the window against its motion adapter."""
         faults = []
-        if self.stride > self.window:
+        if self.stride is not None and self.stride > self.window:
             faults.append(Fault("params.stride", "above window", f"at most {self.window}", str(self.stride)))
         spec = spec_of(inputs.get("model"))
         if spec is not None:
@@ -153,9 +153,10 @@ class Denoise(Operator):
             ctx.note(f"{ctx.node or self.op}: seed {seed}")
         names = (
             "num_inference_steps", "guidance_scale", "guidance_rescale", "eta", "strength", "noise",
-            "window", "stride", "window_batch", "timestep_spacing",
+            "window", "window_batch", "timestep_spacing",
         )  # fmt: skip
-        return DenoiseSettings(seed=seed, **{name: getattr(self, name) for name in names})
+        stride = self.stride or max(self.window // 2, 1)
+        return DenoiseSettings(seed=seed, stride=stride, **{name: getattr(self, name) for name in names})
 
     def _controls(
         self, model: Model, loaded: Any, latents: Latents, control: list[Frames]
