@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from flowsynth.cli.load import load
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import Fault, GraphError, RequestError
+from flowsynth.core.graph import Graph
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,10 +21,32 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _check_models(graph: Graph) -> None:
+    """Every model's declaration, all faults at once.
+
+    Raises:
+        GraphError: what is wrong with them.
+    """
+    faults = [fault for name, spec in graph.models.items() for fault in _model_faults(name, spec)]
+    if faults:
+        raise GraphError(faults, graph.name)
+
+
+def _model_faults(name: str, spec: Mapping[str, Any]) -> Sequence[Fault]:
+    from flowsynth.models import parse_model
+
+    try:
+        parse_model(name, spec)
+    except GraphError as error:
+        return error.faults
+    return ()
+
+
 def execute(args: argparse.Namespace) -> int:
     """Say that the graph is right, or everything that is wrong with it."""
     try:
         graph, _ = load(args.overrides)
+        _check_models(graph)
     except RequestError as error:
         if not args.json:
             raise

@@ -15,7 +15,9 @@ from hydra.errors import HydraException
 from flowsynth.core.errors import Fault, GraphError
 
 #: Keys whose values are texts that people type with commas, brackets and apostrophes in them.
-_TEXT_KEY = re.compile(r"(^|[._])(prompt|video|image|path|dir|output_dir|source)$")
+_TEXT_KEY = re.compile(r"(^|[._])(prompt|video|image|path|file|dir|output_dir|source)$")
+#: The beginning of a mapping: a prompt that travels, a model's source.
+_MAPPING = re.compile(r"\{\s*['\"\w]+\s*:")
 _GRAMMAR = "KEY=VALUE, such as prompt='oil painting' or graph.nodes.denoise.params.seed=3"
 
 
@@ -35,7 +37,7 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
     """Parse overrides; all faults at once.
 
     In a single run the value of a text key (a prompt, a path) that is not quoted, not an interpolation and
-    not a list or mapping is taken as it stands, so that ``prompt=oil painting, sea`` is one prompt.
+    not a mapping is taken as it stands, so that ``prompt=oil painting, sea`` is one prompt.
 
     Args:
         lines: the overrides as typed.
@@ -92,7 +94,8 @@ def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
 
 def _is_plain(text: str) -> bool:
     stripped = text.strip()
-    return bool(stripped) and stripped != "null" and stripped[0] not in "'\"[{" and "${" not in text
+    special = stripped[:1] in ("'", '"') or _MAPPING.match(stripped) or "${" in text
+    return bool(stripped) and stripped != "null" and not special
 
 
 def _quoted(text: str) -> str:

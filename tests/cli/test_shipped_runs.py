@@ -141,6 +141,14 @@ def test_mistakes_about_models_are_one_message(cli, studio, overrides, words):
     assert not [word for word in words if word not in err], err
 
 
+def test_validate_knows_families_and_their_keys(cli, studio):
+    assert cli("validate", "graph=toon", "model=tiny")[0] == 0
+    code, _, err = cli("validate", "graph=text_to_image", "model=tiny", "model.family=sdd")
+    assert code == 2
+    assert "models.base.family" in err
+    assert "did you mean 'sd'" in err
+
+
 def test_pickled_weights_are_refused(cli, studio):
     import pickle
     import shutil

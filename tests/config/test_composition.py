@@ -101,6 +101,9 @@ def test_a_node_of_a_stage_goes_by_the_name_that_plans_give_it(folder):
     [
         "oil painting, sea",
         "a (cat:1.3), [b]",
+        "[cat] on a mat",
+        "[cat]",
+        "{cat}",
         'it\'s "quoted"',
         "C:\\dir\\",
         "back\\'tick",
