@@ -179,6 +179,28 @@ def test_a_hub_model_that_is_not_here_says_how_to_get_it() -> None:
         locate(Source(hub="org/name", revision=REVISION), offline=True)
 
 
+def test_a_hub_model_in_the_local_cache_is_loaded_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    root = tiny_sd()
+    for name in ("base", "controlnet_tile"):
+        shutil.copytree(root / name, tmp_path / f"models--org--{name}" / "snapshots" / REVISION)
+    tile = tmp_path / "models--org--controlnet_tile" / "snapshots" / REVISION
+    weights = tile / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), tile / "diffusion_pytorch_model.bin")  # as the tile model is published
+    weights.unlink()
+    hub = {"hub": "org/base", "revision": REVISION}
+    nets = {"tile": {"hub": "org/controlnet_tile", "revision": REVISION}}
+    given = parse_model("base", {"family": "sd", "source": hub, "controlnets": nets})
+    model = ModelManager(offline=True).load(given)
+    local = load(str(root / "base"))
+    assert torch.equal(noise(model.unet), noise(local.unet))
+    assert torch.equal(model.encode_text(["a cat"]), local.encode_text(["a cat"]))
+    assert model.latent_format == local.latent_format
+    assert type(model.controlnet("tile")).__name__ == "ControlNetModel"
+
+
 def test_a_hub_model_is_identified_without_being_here() -> None:
     spec = parse_model("base", {"family": "sd", "source": {"hub": "org/name", "revision": REVISION}})
     assert model_fingerprint(spec) == model_fingerprint(spec)
