@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, Scan, StreamInfo, StreamKind, Window
+from flowsynth.operators._motion import Estimator, load_estimator, motion_weights
+from flowsynth.operators._weights import with_checksum
 from flowsynth.values import Frames, Tensors
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ class TemporalSmooth(Operator):
     iterations: int = Field(5, ge=1, le=20, description="fastblend: passes at each level of the pyramid")
     seed: int = Field(0, ge=0, description="fastblend: of the random guesses")
 
+    estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
+
     @field_validator("patch")
     @classmethod
     def _odd(cls, value: int) -> int:
@@ -101,6 +106,12 @@ class TemporalSmooth(Operator):
             expected = "method fastblend or flow, or no guide"
             return [Fault("inputs.guide", "not looked at", expected, f"method {self.method}")]
         return []
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, and the checksum of the weights that the method needs."""
+        weights = motion_weights(self.estimator) if self.method == "flow" else None
+        own = super().key_params(files)
+        return with_checksum({**own, "weights": weights}, weights) if weights else own
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
         """The frames within the radius, and how they lie to the tree's blocks."""
@@ -151,11 +162,10 @@ class TemporalSmooth(Operator):
 
     def _along_flow(self, ctx: RunContext, data: Tensor, guide: Tensor, start: int, stop: int) -> Tensor:
         from flowsynth.functional.flow_smooth import along_motion
-        from flowsynth.functional.optical_flow import classical_flow
         from flowsynth.operators._frames import as_rgb
 
-        ctx.check_cancelled()
-        return along_motion(data, as_rgb(guide), start, stop, radius=self.radius, estimate=classical_flow)
+        estimate = load_estimator(ctx, self.estimator)
+        return along_motion(data, as_rgb(guide), start, stop, radius=self.radius, estimate=estimate)
 
     def _window(self, data: Tensor, start: int, stop: int) -> Tensor:
         from flowsynth.functional import deflicker, smooth

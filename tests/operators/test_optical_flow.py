@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -5,7 +7,9 @@ import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
 from flowsynth.core.streams import Window
+from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators.optical_flow import OpticalFlow
+from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.operators.warp import Warp
 from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
@@ -59,3 +63,46 @@ def test_a_flow_of_another_size_is_refused() -> None:
     flow = OpticalFlow().run(RunContext(), frames=moving_clip(3)).flow
     with pytest.raises(RequestError, match="2 of 31x23 and 3 of 31x23"):
         Warp().run(RunContext(), frames=moving_clip(2), flow=flow)
+
+
+@pytest.fixture(scope="module")
+def weights_cache() -> Path:
+    from flowsynth.cache.location import default_cache_dir
+    from flowsynth.fetch.errors import OfflineError
+    from flowsynth.weights.store import fetch_weights
+
+    try:
+        fetch_weights("basicvsr-reds4", default_cache_dir())
+    except OfflineError as error:
+        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    return default_cache_dir()
+
+
+@pytest.mark.weights
+def test_spynet_finds_a_pan(weights_cache: Path) -> None:
+    clip = moving_clip(2, height=64, width=96)
+    motion = OpticalFlow(method="spynet").run(RunContext(cache_dir=weights_cache), frames=clip)
+    inside = motion.flow.tensor[0, :, 12:-12, 12:-12]
+    assert float(inside[0].median()) == pytest.approx(-2, abs=0.3)
+    assert float(inside[1].median()) == pytest.approx(0, abs=0.3)
+
+
+@pytest.mark.weights
+def test_smoothing_along_spynet(weights_cache: Path) -> None:
+    clip = moving_clip(3, height=64, width=96)
+    smooth = TemporalSmooth(method="flow", radius=1, estimator="spynet")
+    out = smooth.run(RunContext(cache_dir=weights_cache), frames=clip)
+    assert (out.tensor.float() - clip.tensor.float()).abs().mean() < 6
+
+
+def test_the_network_enters_the_key() -> None:
+    plain, network = OpticalFlow().key_params(()), OpticalFlow(method="spynet").key_params(())
+    assert "weights" not in plain
+    assert len(str(network["weights"])) == 64
+    assert "weights" not in TemporalSmooth(estimator="spynet").key_params(())
+    assert "weights" in TemporalSmooth(method="flow", estimator="spynet").key_params(())
+
+
+def test_missing_weights_offline_are_one_message(tmp_path: Path) -> None:
+    with pytest.raises(OfflineError, match="flowsynth weights fetch basicvsr-reds4"):
+        OpticalFlow(method="spynet").run(RunContext(cache_dir=tmp_path, offline=True), frames=moving_clip(2))
