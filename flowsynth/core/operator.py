@@ -68,6 +68,7 @@ class Operator(BaseModel):
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate of the output stream, from those of the temporal inputs.
 
+        A resampling operator is told of every edge of a fan-in port: ``frames[0]``, ``frames[1]``...
         Map, window and scan operators keep the first input's length; a resampling operator overrides this.
         """
         return next(iter(inputs.values()))

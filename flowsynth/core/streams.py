@@ -37,7 +37,7 @@ class Span:
         start: first output frame (absolute; only a ``positional`` operator may let it matter).
         stop: one past the last output frame.
         total: frames of the whole output.
-        reads: port -> (first, one past last) frame that was handed over.
+        reads: port -> (first, one past last) frame that was handed over; see `edge_name` for fan-in ports.
         lead: frames handed over before the first output frame's own (window operators).
         tail: frames handed over after the last output frame's own (window operators).
         geometry: what a resampling operator said about this part, relative to what it reads.
@@ -87,7 +87,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Resample:
-    """The operator's own index map: `Operator.output_info` and `Operator.reads` say what depends on what."""
+    """The operator's own index map: `Operator.output_info` and `Operator.reads` say what depends on what.
+
+    The clips on a fan-in port may differ in length: each edge has its own information and its own reads,
+    under its `edge_name`. A clip whose edge `Operator.reads` leaves out is neither waited for nor given.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +118,17 @@ class Reads:
     """What a resampling operator reads for some of its output.
 
     Attributes:
-        ports: port -> (first, one past last) input frame.
+        ports: port, or `edge_name` of an edge of a fan-in port -> (first, one past last) input frame.
         geometry: JSON that, with the frames read, determines the output (indices relative to what is read).
     """
 
     ports: Mapping[str, tuple[int, int]]
     geometry: Json = None
+
+
+def edge_name(port: str, index: int) -> str:
+    """What a resampling operator calls one edge of a fan-in port, such as ``frames[1]``."""
+    return f"{port}[{index}]"
 
 
 def window_span(kind: Window, start: int, stop: int, total: int, ports: tuple[str, ...]) -> Span:

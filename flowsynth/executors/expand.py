@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from flowsynth.core.errors import RunError
 from flowsynth.core.plan import Step
@@ -18,12 +19,29 @@ from flowsynth.core.streams import (
     Whole,
     Window,
     chunk_spans,
+    edge_name,
     window_span,
 )
 from flowsynth.executors.tasks import Role, StepRun, Task
 
 #: The lane of operators that read files through a cursor.
 IO_LANE = "io"
+
+
+class StreamEdge(NamedTuple):
+    """An edge that is read chunk by chunk.
+
+    Attributes:
+        port: the input port.
+        name: what spans and operators call it: the port, or the edge where a fan-in port's clips may differ.
+        upstream: the step at its other end.
+        out: that step's output.
+    """
+
+    port: str
+    name: str
+    upstream: StepRun
+    out: str
 
 
 class Expander:
@@ -68,24 +86,24 @@ class Expander:
         lane = IO_LANE if run.step.operator.io else run.step.device
         return Task(run, index, role, span, lane)
 
-    def stream_ports(self, run: StepRun) -> list[tuple[str, StepRun, str]]:
-        """(port, upstream, output) of every edge that is read chunk by chunk."""
+    def stream_edges(self, run: StepRun) -> list[StreamEdge]:
+        """Every edge that is read chunk by chunk, in the order of the ports."""
         if isinstance(run.step.kind, (Whole, Source)):
             return []
         return [
-            (port, self.runs[step.name], out)
-            for port, _, feeds in run.step.sources
+            StreamEdge(port, stream_name(run.step, port, many, i), self.runs[step.name], out)
+            for port, many, feeds in run.step.sources
             if is_streamed(run.step, port)
-            for step, out in feeds
+            for i, (step, out) in enumerate(feeds)
         ]
 
     def _infos(self, run: StepRun) -> dict[str, StreamInfo]:
         infos: dict[str, StreamInfo] = {}
-        for port, upstream, out in self.stream_ports(run):
+        for port, name, upstream, out in self.stream_edges(run):
             info = upstream.stream_info(out)
             if info is None:
                 raise RunError(f"nodes.{run.name}.inputs.{port}: {upstream.name} gives no stream")
-            same = infos.setdefault(port, info)
+            same = infos.setdefault(name, info)
             if same.length != info.length:
                 raise RunError(f"nodes.{run.name}.inputs.{port}: {same.length} and {info.length} frames")
         return infos
@@ -102,12 +120,11 @@ class Expander:
         return operator.output_info(infos)
 
     def _empty(self, run: StepRun) -> Span:
-        ports = {port: (0, 0) for port, _, _ in self.stream_ports(run)}
-        return Span(0, 0, 0, ports)
+        return Span(0, 0, 0, {edge.name: (0, 0) for edge in self.stream_edges(run)})
 
     def _spans(self, run: StepRun, info: StreamInfo) -> Iterator[Span]:
         kind = run.step.kind
-        ports = tuple(dict.fromkeys(port for port, _, _ in self.stream_ports(run)))
+        ports = tuple(dict.fromkeys(edge.port for edge in self.stream_edges(run)))
         infos = self._infos(run) if isinstance(kind, Resample) else {}
         for start, stop in chunk_spans(info.length, self.chunk):
             if isinstance(kind, Window):
@@ -131,7 +148,7 @@ class Expander:
         combine = self._task(run, 0, Role.COMBINE, None)
         for segment in segments:
             combine.depend(segment)
-        streamed = {port for port, _, _ in self.stream_ports(run)}
+        streamed = {edge.port for edge in self.stream_edges(run)}
         self._read_all(combine, skip=streamed)
         run.tasks = [*segments, combine]
 
@@ -148,11 +165,11 @@ class Expander:
     def _read_span(self, task: Task) -> None:
         span = task.span
         streamed = set()
-        for port, upstream, _ in self.stream_ports(task.run):
+        for port, name, upstream, _ in self.stream_edges(task.run):
             streamed.add(port)
-            if upstream.outputs is None and span is not None and port in span.reads:
+            if upstream.outputs is None and span is not None and name in span.reads:
                 for other in (
-                    upstream.overlapping(*span.reads[port]) if upstream.chunked else upstream.tasks[-1:]
+                    upstream.overlapping(*span.reads[name]) if upstream.chunked else upstream.tasks[-1:]
                 ):
                     task.depend(other)
         if task.role is Role.CHUNK:
@@ -164,3 +181,8 @@ def is_streamed(step: Step, port: str) -> bool:
     if isinstance(step.kind, (Whole, Source)) or port in step.operator.whole_ports:
         return False
     return step.ports.inputs[port].temporal
+
+
+def stream_name(step: Step, port: str, many: bool, index: int) -> str:
+    """What the spans of a step call one of its edges."""
+    return edge_name(port, index) if many and isinstance(step.kind, Resample) else port

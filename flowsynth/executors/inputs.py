@@ -11,7 +11,7 @@ from flowsynth.core.devices import torch_name
 from flowsynth.core.keys import whole_hash
 from flowsynth.core.plan import Step
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
-from flowsynth.executors.expand import is_streamed
+from flowsynth.executors.expand import is_streamed, stream_name
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
 from flowsynth.values.tensors import on_device
 
@@ -35,22 +35,26 @@ class Feed:
     Attributes:
         port: its name.
         many: a fan-in port.
-        sources: (upstream step, output port) of every edge.
-        reads: the frames to read, or None for all there is.
+        sources: (upstream step, output port) of every edge that is read.
+        reads: the frames to read of each, or None for all there is.
     """
 
     port: str
     many: bool
     sources: list[tuple[StepRun, str]]
-    reads: tuple[int, int] | None
+    reads: list[tuple[int, int]] | None
 
     @classmethod
     def of(cls, task: Task, port: str, many: bool, sources: Sequence[tuple[Step, str]]) -> Feed:
         """What a task reads on a port."""
-        reads = None
-        if task.span is not None and is_streamed(task.run.step, port):
-            reads = task.span.reads.get(port, (task.span.start, task.span.stop))
-        return cls(port, many, [(task.peer(step), out) for step, out in sources], reads)
+        found = [(task.peer(step), out) for step, out in sources]
+        span, here = task.span, task.run.step
+        if span is None or not is_streamed(here, port):
+            return cls(port, many, found, None)
+        names = [stream_name(here, port, many, i) for i in range(len(found))]
+        kept = [i for i, name in enumerate(names) if name == port or name in span.reads]
+        reads = [span.reads.get(names[i], (span.start, span.stop)) for i in kept]
+        return cls(port, many, [found[i] for i in kept], reads)
 
 
 def _pieces(
@@ -83,7 +87,10 @@ def hashes(task: Task, feeds: Sequence[Feed]) -> list[tuple[str, str]]:
                 (feed.port, whole_hash([whole_ref(run, out) for run, out in feed.sources], feed.many))
             )
         else:
-            found = [_range_hash(run, out, feed.reads) for run, out in feed.sources]
+            found = [
+                _range_hash(run, out, reads)
+                for (run, out), reads in zip(feed.sources, feed.reads, strict=True)
+            ]
             pairs.append((feed.port, "[" + ",".join(found) + "]" if feed.many else found[0]))
     for port, tasks in hidden(task):
         refs: list[Ref] = [other.refs[port] for other in tasks if other.refs is not None]
@@ -208,7 +215,10 @@ def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
     gatherer = Gatherer(task, cache)
     inputs: dict[str, Any] = {}
     for feed in feeds:
-        found = [gatherer.value(run, out, feed.reads) for run, out in feed.sources]
+        found = [
+            gatherer.value(run, out, feed.reads[i] if feed.reads is not None else None)
+            for i, (run, out) in enumerate(feed.sources)
+        ]
         inputs[feed.port] = found if feed.many else found[0]
     for port, tasks in hidden(task):
         values = [gatherer.hidden_value(other, port) for other in tasks]

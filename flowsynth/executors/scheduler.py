@@ -247,9 +247,11 @@ class Scheduler:
                     self._push(task)
         if needer.span is None or not run.chunked:
             return list(run.tasks) if run.chunked else run.tasks[-1:]
-        ranges = list(needer.span.reads.values())
-        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-        return list(run.overlapping(low, high))
+        edges = [edge for edge in self.expander.stream_edges(needer.run) if edge.upstream is run]
+        ranges = [needer.span.reads[edge.name] for edge in edges if edge.name in needer.span.reads]
+        if not ranges:  # it is read whole
+            return list(run.tasks)
+        return list(dict.fromkeys(task for reads in ranges for task in run.overlapping(*reads)))
 
     def _finish(self, task: Task, state: State) -> list[StepRun]:
         task.state, task.forced = state, False
