@@ -6,6 +6,7 @@ process or the environment sees them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ class FolderSource(ConfigSource):  # type: ignore[misc]
         return ConfigResult(self.provider, self.full_path(), config, dict(header))
 
     def _path(self, config_path: str) -> Path | None:
-        path = (self.folder / config_path).resolve()
-        return path if path.is_relative_to(self.folder.resolve()) else None
+        # Only the text is normalised: a link in the folder may point wherever its owner likes.
+        path = Path(os.path.normpath(self.folder / config_path))
+        return path if path.is_relative_to(self.folder) else None
 
     def _file(self, config_path: str) -> Path | None:
         path = self._path(config_path.removesuffix(".yaml") + ".yaml")

@@ -24,6 +24,16 @@ def test_a_users_graph_comes_before_the_shipped_one(folder):
     assert list(compose().graph["nodes"]) == ["only"]
 
 
+def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder, tmp_path):
+    folder("elsewhere/real.yaml", "nodes: {only: {op: mine}}")
+    (tmp_path / "graphs").mkdir()
+    (tmp_path / "graphs" / "linked.yaml").symlink_to(tmp_path / "elsewhere" / "real.yaml")
+    assert list(compose_graph("linked")["nodes"]) == ["only"]
+    for name in ("../elsewhere/real", "stages/../../elsewhere/real"):
+        with pytest.raises(RequestError, match="unknown graph"):
+            compose_graph(name)
+
+
 def test_shipped_graphs_are_found_from_an_empty_folder(folder):
     assert "toon" in graph_names()
     assert compose().graph["name"] == "toon"
