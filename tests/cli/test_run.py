@@ -202,13 +202,22 @@ def test_ctrl_c_ends_cleanly(home, executor):
     (home / "graphs" / "sleepy.yaml").write_text("nodes: {a: {op: sleepy}}")
     argv = ["-m", "flowsynth", "--operators", "sleepy_ops.py", "run", "graph=sleepy", f"executor={executor}"]
     process = subprocess.Popen(
-        [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while "sleepy on" not in process.stderr.readline():
-        assert process.poll() is None
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    try:
+        while "sleepy on" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert "stopped" in err
     assert "Traceback" not in err
