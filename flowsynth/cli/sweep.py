@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +34,37 @@ def run_sweep(args: argparse.Namespace) -> int:
     composed = [made for made in requests if not isinstance(made, RequestError)]
     if not composed:
         raise next(made for made in requests if isinstance(made, RequestError))
-    first = composed[0][0]
-    base = output_folder(first)
+    base = output_folder(composed[0][0])
     rows: list[dict[str, Any]] = []
-    with session_of(first) as session:
+    with Sessions() as sessions:
         for index, (job, made) in enumerate(zip(jobs, requests, strict=True)):
-            rows.append(_job(index, job, made, base / str(index), session, args))
+            rows.append(_job(index, job, made, base / str(index), sessions, args))
             _write(base / "sweep.json", rows)
     return _finish(rows, base, args)
+
+
+class Sessions:
+    """One session for all jobs that agree on cache and device, so that loaded models stay loaded."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[object, ...], Session] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Sessions:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close all sessions."""
+        self._stack.close()
+
+    def of(self, composition: Composition) -> Session:
+        """The session for a job."""
+        settings = composition.settings
+        key = (settings.cache.dir, settings.cache.max_bytes, settings.device, settings.offline)
+        if key not in self._open:
+            self._open[key] = self._stack.enter_context(session_of(composition))
+        return self._open[key]
 
 
 def _request(job: list[str]) -> tuple[Composition, Graph] | RequestError:
@@ -55,7 +79,7 @@ def _job(
     job: list[str],
     made: tuple[Composition, Graph] | RequestError,
     folder: Path,
-    session: Session,
+    sessions: Sessions,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
     """Run one job; what became of it."""
@@ -66,7 +90,7 @@ def _job(
         if isinstance(made, RequestError):
             raise made
         composition, graph = made
-        run = run_one(graph, composition, session, folder, args)
+        run = run_one(graph, composition, sessions.of(composition), folder, args)
     except FlowsynthError as error:
         print(f"flowsynth: [{index}] {error}", file=sys.stderr)
         return {**row, "errors": [str(error)]}

@@ -126,6 +126,18 @@ def test_a_sweep_whose_every_job_is_wrong_is_a_wrong_request(cli):
     assert err.count("did you mean 'prompt'") == 1
 
 
+def test_a_sweep_may_vary_what_it_runs_on(cli):
+    code, out, err = cli("run", "-m", *SMALL, "output_dir=o", "device=cpu,sim:0,sim:7000", "--json")
+    assert code == 0, err
+    devices = [
+        {node["device"] for node in json.loads(Path(f"o/{i}/run.json").read_text())["nodes"].values()}
+        for i in range(3)
+    ]
+    assert devices == [{"cpu"}, {"sim:0"}, {"sim:7000"}]
+    jobs = json.loads(out)["jobs"]
+    assert [job["tasks"]["computed"] for job in jobs] == [4, 0, 0], "a device's number is no part of a key"
+
+
 def test_a_sweep_over_failing_nodes_fails_at_the_end(cli):
     code, _, _ = cli("run", "-m", *SMALL, "output_dir=o", "graph.nodes.second.params.fail=true,false")
     assert code == 1
