@@ -107,7 +107,7 @@ class ObjectStore:
         path = self.path(key)
         header, pieces = container.build_header(key, codec_name, codec_version, encoded, seconds)
         total = len(header) + sum(len(piece) for piece in pieces)
-        if self._same(path, key, codec_name, codec_version):
+        if self._same(key, codec_name, codec_version):
             return total
         if self.read_only:
             raise CacheError(f"cache: {self.root} is open for reading only")
@@ -145,19 +145,13 @@ class ObjectStore:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             replace_file(temp, path)
 
-    def _same(self, path: str, key: str, codec_name: str, codec_version: int) -> bool:
-        """Whether a whole object of the same codec is there already."""
+    def _same(self, key: str, codec_name: str, codec_version: int) -> bool:
+        """Whether a whole, undamaged object of the same codec is there already (read once to know)."""
         try:
-            fd = os.open(path, os.O_RDONLY | _BINARY)
-        except OSError:
+            found = self.get(key)
+        except CacheError:
             return False
-        try:
-            header = _read_header(fd)
-        except (OSError, FormatError):
-            return False
-        finally:
-            os.close(fd)
-        return (header.key, header.codec_name, header.codec_version) == (key, codec_name, codec_version)
+        return found is not None and (found.codec_name, found.codec_version) == (codec_name, codec_version)
 
     def get(self, key: str) -> StoredObject | None:
         """Map an object, or None: absent, or damaged and now in quarantine.

@@ -62,13 +62,15 @@ def _pieces(
 ) -> Iterator[tuple[Task | None, StreamRef, int, int]]:
     """(task, its stream, first, one past last) for every part of a stream that holds frames to read."""
     start, stop = reads
-    if run.outputs is not None and not any(task.values for task in run.overlapping(start, stop)):
+    tasks = list(run.overlapping(start, stop))
+    # A planned hit that had to run again has chunks of its own: the plan's may be cut otherwise.
+    if run.outputs is not None and not (tasks and all(task.refs is not None for task in tasks)):
         ref = run.outputs[out]
         if not isinstance(ref, StreamRef):
             raise TypeError(f"{run.name}.{out} is no stream")
         yield None, ref, start, stop
         return
-    for task in run.overlapping(start, stop):
+    for task in tasks:
         part = task.refs[out] if task.refs is not None else None
         if not isinstance(part, StreamRef):
             raise TypeError(f"{run.name}.{out} is no stream")

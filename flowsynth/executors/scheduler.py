@@ -44,6 +44,7 @@ class Scheduler:
         self._parked: list[tuple[float, float, int, Task]] = []
         self._order: list[Task] = []
         self._low = 0
+        self._running = 0
         self._window = 1 << 60
         self._count = 0
         self._left = sum(not run.over for run in runs)
@@ -86,10 +87,11 @@ class Scheduler:
                     heapq.heappop(heap)
                 if heap and (best is None or heap[0][:2] < best[0][:2]):
                     best = heap
-            if best is None or best[0][0] > self._low + self._window:
+            if best is None or (best[0][0] > self._low + self._window and not self._stuck(best[0][0])):
                 return None
             task = heapq.heappop(best)[2]
             task.state = State.RUNNING
+            self._running += 1
             return task
 
     def wait(self, timeout: float | None = None) -> None:
@@ -131,6 +133,7 @@ class Scheduler:
         """Another process computes this task's key: look it up again later."""
         with self.changed:
             task.state = State.WAITING
+            self._running -= 1
             self._count += 1
             heapq.heappush(self._parked, (time.monotonic() + delay, delay, self._count, task))
 
@@ -144,9 +147,11 @@ class Scheduler:
         """
         with self.changed:
             task.state = State.WAITING
+            self._running -= 1
             needed = list(missing)
+            over: list[StepRun] = []
             for run in revive:
-                needed += self._revive(run, task)
+                needed += self._revive(run, task, over)
             for other in needed:
                 other.users += 1
                 task.extra.append(other)
@@ -161,6 +166,7 @@ class Scheduler:
             if task.waiting == 0:
                 self._push(task)
             self.changed.notify_all()
+        self._settle(over)
 
     # --- inside the lock --------------------------------------------------------------------------------
 
@@ -168,6 +174,16 @@ class Scheduler:
         if lanes is None:
             return list(self._ready.values())
         return [self._ready[lane] for lane in lanes if lane in self._ready]
+
+    def _stuck(self, position: int) -> bool:
+        """Whether only a task beyond the window can go on, the lowest of which is at a position.
+
+        A planned hit that has to run again may need tasks that the order did not know it needs.
+        """
+        if self._running or self._parked:
+            return False
+        ready = (entry for heap in self._ready.values() for entry in heap if entry[2].state is State.READY)
+        return all(entry[0] >= position for entry in ready)
 
     def _push(self, task: Task) -> None:
         if task.state is State.FAILED:
@@ -236,11 +252,12 @@ class Scheduler:
                 self._push(task)
         self.changed.notify_all()
 
-    def _revive(self, run: StepRun, needer: Task) -> list[Task]:
+    def _revive(self, run: StepRun, needer: Task, over: list[StepRun]) -> list[Task]:
         if not run.expanded:
+            over += self._expand(self._unexpanded(run))
+            tasks = self.expander.expand(run)
             run.settled = False
             self._left += 1
-            tasks = self.expander.expand(run)
             for task in tasks:
                 task.position, task.floating = needer.position, True
                 if task.waiting == 0:
@@ -253,7 +270,19 @@ class Scheduler:
             return list(run.tasks)
         return list(dict.fromkeys(task for reads in ranges for task in run.overlapping(*reads)))
 
+    def _unexpanded(self, run: StepRun) -> list[StepRun]:
+        """Steps above a planned hit that run again too and whose tasks are not made yet, upstream first."""
+        above: set[str] = set()
+        stack = [run]
+        for step in (s for r in iter(stack) for _, _, feeds in r.step.sources for s, _ in feeds):
+            other = self.runs[step.name]
+            if other.name not in above and not other.over:
+                above.add(other.name)
+                stack.append(other)
+        return [r for r in self.runs.values() if r.name in above and not r.expanded] if above else []
+
     def _finish(self, task: Task, state: State) -> list[StepRun]:
+        self._running -= task.state is State.RUNNING
         task.state, task.forced = state, False
         for waiter in task.waiters:
             waiter.waiting -= 1

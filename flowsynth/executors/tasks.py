@@ -171,7 +171,8 @@ class StepRun:
 
     def stream_info(self, port: str) -> StreamInfo | None:
         """Length and rate of what a port gives, as far as is known."""
-        if self.outputs is not None:
-            ref = self.outputs[port]
-            return ref.info if isinstance(ref, StreamRef) else None
-        return self.info
+        if self.outputs is None and self.info is not None:
+            return self.info
+        known = self.outputs or self.step.outputs  # of a step that has to run again: what it gave before
+        ref = known[port] if known is not None else None
+        return ref.info if isinstance(ref, StreamRef) else None

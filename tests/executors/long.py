@@ -1,0 +1,99 @@
+"""A long video through the real operators, in a process of its own that says what it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import flowsynth as fs
+from flowsynth.core.registry import operator_class
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_clip(path: Path, count: int, size: tuple[int, int]) -> Path:
+    """Motion JPEG in Matroska: every frame by itself, so a longer clip begins with a shorter one's bytes."""
+    import av
+    import numpy as np
+
+    width, height = size
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    texture = texture.repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mjpeg", rate=24)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"
+        for index in range(count):
+            picture = np.roll(texture, (index, 3 * index), (0, 1)).copy()
+            picture[:, :, index % 3] //= 1 + index % 5
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def long_graph(clip: Path) -> fs.Graph:
+    """Read, annotate, smooth, upscale, interpolate, encode."""
+    g = fs.Graph("long")
+    frames = g.add("read", operator_class("read_video")(path=str(clip)))
+    for name, op, params in (
+        ("annotate", "annotate", {"detector": "canny"}),
+        ("smooth", "temporal_smooth", {"radius": 2}),
+        ("upscale", "upscale", {"factor": 1.25}),
+        ("interpolate", "interpolate", {"factor": 2}),
+        ("video", "encode_video", {"preset": "ultrafast"}),
+    ):
+        frames = g.add(name, operator_class(op)(**params), frames=frames)
+    return g
+
+
+def main() -> None:
+    """Run the graph on a clip with a cache, and print what that took."""
+    clip, cache, executor = sys.argv[1:4]
+    import torch
+
+    torch.set_num_threads(1)
+    run = long_graph(Path(clip)).run(cache_dir=cache, executor=executor)
+    answer = {
+        "video": bytes(run["video"].data).hex()[-64:],
+        "frames": run["video"].info["num_frames"],
+        "object": run.record.nodes["video"].objects["out"],
+        "computed": {name: node.tasks.computed for name, node in run.record.nodes.items()},
+        "hit": {name: node.tasks.hit for name, node in run.record.nodes.items()},
+        "alive": run.peak_alive,
+        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "seconds": run.record.seconds,
+    }
+    print(json.dumps(answer))
+
+
+def begin(clip: Path, cache: Path, executor: str = "serial") -> subprocess.Popen[str]:
+    """Start such a process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, str(clip), str(cache), executor],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(clip: Path, cache: Path, executor: str = "serial") -> dict[str, Any]:
+    """Run one to its end; what it says."""
+    process = begin(clip, cache, executor)
+    out, err = process.communicate(timeout=900)
+    assert process.returncode == 0, err
+    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return answer
+
+
+if __name__ == "__main__":
+    main()
