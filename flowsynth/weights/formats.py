@@ -11,6 +11,7 @@ import numpy.typing as npt
 from flowsynth.core.errors import InputError
 from flowsynth.weights.naming import named
 from flowsynth.weights.ncnn import parse_param, read_weights
+from flowsynth.weights.numpy_pickle import read_numpy_pickle
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: Parts of a published checkpoint that only its training needs, by network.
@@ -22,7 +23,7 @@ def read_files(files: Mapping[str, bytes], format_: str, network: str) -> Arrays
 
     Args:
         files: Content by file name.
-        format_: ``safetensors``, ``torch``, ``ncnn`` or ``h5``.
+        format_: ``safetensors``, ``torch``, ``ncnn``, ``h5`` or ``numpy-pickle``.
         network: Which the tensors are for.
 
     Raises:
@@ -91,9 +92,17 @@ def _read_h5(files: Mapping[str, bytes], network: str) -> Arrays:
     return found
 
 
+def _read_numpy(files: Mapping[str, bytes], network: str) -> Arrays:
+    """Dictionaries of arrays, read without unpickling; every array under its path."""
+    del network
+    (data,) = files.values()
+    return read_numpy_pickle(data)
+
+
 _FORMATS: dict[str, Callable[[Mapping[str, bytes], str], Arrays]] = {
     "safetensors": _read_safetensors,
     "torch": _read_torch,
     "ncnn": _read_ncnn,
     "h5": _read_h5,
+    "numpy-pickle": _read_numpy,
 }

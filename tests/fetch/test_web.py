@@ -25,9 +25,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        if self.path.endswith("/json"):
+        if self.path == "/simple/thing/" and "json" in self.headers["Accept"]:
             address = f"http://127.0.0.1:{self.server.server_port}/{NAME}"
-            return self._send(200, json.dumps({"urls": [{"filename": NAME, "url": address}]}).encode())
+            return self._send(200, json.dumps({"files": [{"filename": NAME, "url": address}]}).encode())
         self.server.asked.append(self.headers["Range"])
         start = int(self.headers["Range"][6:-1]) if self.headers["Range"] and self.server.ranges else 0
         body = CONTENT[start:]
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch):
     with Server(("127.0.0.1", 0), Handler) as made:
         made.asked = []
-        monkeypatch.setattr(web, "_PYPI", f"http://127.0.0.1:{made.server_port}/pypi")
+        monkeypatch.setattr(web, "_PYPI", f"http://127.0.0.1:{made.server_port}/simple")
         monkeypatch.setattr(web, "_SCHEME", "http://")
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
@@ -90,7 +90,7 @@ def test_a_missing_file_and_other_schemes_are_named(
 
 
 def test_no_server_is_being_offline(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_PYPI", "http://127.0.0.1:1/pypi")
+    monkeypatch.setattr(web, "_PYPI", "http://127.0.0.1:1/simple")
     with pytest.raises(OfflineError, match=r"thing==1\.0 from .*no answer"):
         web.download_by_hand(archive(), tmp_path, "x", None)
 

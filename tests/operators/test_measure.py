@@ -7,6 +7,7 @@ from PIL import Image
 import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
+from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators.measure import Measure
 from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
@@ -55,6 +56,36 @@ def test_short_clips(length: int) -> None:
 def test_clips_that_differ_are_refused() -> None:
     with pytest.raises(RequestError, match="3 frames of 31x23 and 2 frames of 31x23"):
         Measure().run(RunContext(), frames=moving_clip(3), reference=moving_clip(2))
+
+
+@pytest.mark.weights
+def test_lpips_tells_a_likeness_from_noise() -> None:
+    from flowsynth.cache.location import default_cache_dir
+    from flowsynth.weights.store import fetch_weights
+
+    try:
+        fetch_weights("lpips-alex", default_cache_dir())
+    except OfflineError as error:
+        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    ctx = RunContext(cache_dir=default_cache_dir())
+    clip = moving_clip(2, height=64, width=80, dtype="float32")
+    close = clip.with_data((clip.tensor + 0.01).clamp(0, 1))
+    far = clip.with_data(torch.rand(clip.tensor.shape, generator=torch.Generator().manual_seed(1)))
+    distances = [
+        Measure(lpips=True).run(ctx, frames=other, reference=clip)[0]["lpips"] for other in (clip, close, far)
+    ]
+    assert distances[0] == 0
+    assert distances[0] < distances[1] < 0.05
+    assert distances[2] > 0.5
+    with pytest.raises(RequestError, match="32 pixels or more, given 31x23"):
+        Measure(lpips=True).run(ctx, frames=moving_clip(1), reference=moving_clip(1))
+
+
+def test_lpips_needs_a_reference_and_enters_the_key() -> None:
+    assert [fault.path for fault in Measure(lpips=True).check({"frames": None})] == ["params.lpips"]
+    assert not Measure(lpips=True).check({"frames": None, "reference": None})
+    assert "weights" in Measure(lpips=True).key_params(())
+    assert "weights" not in Measure().key_params(())
 
 
 def test_measure_in_a_graph(tmp_path: object) -> None:
