@@ -22,7 +22,9 @@ def load_super_resolution(ctx: RunContext, weights: str, precision: str) -> Stag
     return load_network(ctx, weights, precision, _build)
 
 
-def enlarge(frame: Tensor, network: StagedNetwork, tile: int, size: tuple[int, int]) -> Tensor:
+def enlarge(
+    frame: Tensor, network: StagedNetwork, tile: int, size: tuple[int, int], fidelity: int = 0
+) -> Tensor:
     """Enlarge a frame by a network, then bring it to a size by Lanczos where that differs.
 
     Args:
@@ -30,12 +32,14 @@ def enlarge(frame: Tensor, network: StagedNetwork, tile: int, size: tuple[int, i
         network: made by `load_super_resolution`, on the frame's device.
         tile: most pixels along a side to pass at once; 0 passes the frame whole.
         size: height and width of the result.
+        fidelity: steps of back-projection; none where the result is smaller than the frame.
 
     Returns:
         (1, C, *size) float32 in [0, 1] but for the ringing of the resize.
     """
     import torch
 
+    from flowsynth.functional.backprojection import back_project
     from flowsynth.functional.resize import lanczos
 
     with torch.inference_mode():
@@ -44,6 +48,8 @@ def enlarge(frame: Tensor, network: StagedNetwork, tile: int, size: tuple[int, i
             made = made.mean(1, keepdim=True)
         if made.shape[-2:] != size:
             made = lanczos(made, size)
+        if size[0] >= frame.shape[-2] and size[1] >= frame.shape[-1]:
+            made = back_project(made, frame[:, : made.shape[1]], fidelity)
         return torch.cat((made, lanczos(frame[:, 3:], size)), 1) if frame.shape[1] == 4 else made
 
 

@@ -50,7 +50,9 @@ class Upscale(Operator):
       and newer, with or without ``params`` and ``params_ema``).
 
     A network enlarges by its own factor, 4 for those above; Lanczos brings the result to the size asked for.
-    It works in tiles (`tile`) with as much context as each of its parts sees, so tiles show nowhere.
+    Networks smooth fine texture and may tint; `fidelity` corrects their result so that, reduced, it gives the
+    source again: texture and colours come back. Noise and blocks of a bad source do too; there take 0.
+    Networks work in tiles (`tile`) with as much context as each of their parts sees, so tiles show nowhere.
 
     The size comes from `factor`, or from `height` and `width`; with one of these the other follows from
     the aspect ratio. Without any the factor is 2. Sides are rounded to whole pixels.
@@ -81,6 +83,9 @@ class Upscale(Operator):
     )
     tile: int = Field(
         256, ge=0, description="most pixels along a side that a network gets at once; 0: whole frames"
+    )
+    fidelity: int = Field(
+        1, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
     )
     precision: Precision = Field("auto", description=PRECISION_TEXT)
 
@@ -133,7 +138,7 @@ class Upscale(Operator):
         network = load_super_resolution(ctx, weights, self.precision)
 
         def render(frame: Tensor) -> Tensor:
-            return enlarge(frame, network, self.tile, size)
+            return enlarge(frame, network, self.tile, size, self.fidelity)
 
         return map_frames(ctx, frames, render)
 

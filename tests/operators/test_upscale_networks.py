@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.errors import OfflineError
-from flowsynth.functional.resize import lanczos
+from flowsynth.functional.resize import bicubic, lanczos
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import tiny_rrdbnet, tiny_srvgg
 from tests.operators.chunked import run_by_chunks
@@ -35,7 +35,7 @@ def upscale(checkpoint: str, **params: object) -> Upscale:
 
 def test_the_network_is_applied(checkpoint: str, network: torch.nn.Module, dtype: str) -> None:
     clip = moving_clip(2, 22, 30, dtype=dtype)
-    out = upscale(checkpoint, factor=network.scale).run(RunContext(), frames=clip)
+    out = upscale(checkpoint, factor=network.scale, fidelity=0).run(RunContext(), frames=clip)
     expected = clip.like(network(clip.to_float())).tensor
     atol = 1.01 if dtype == "uint8" else 1e-3 if dtype == "float16" else 1e-5
     torch.testing.assert_close(out.tensor.float(), expected.float(), atol=atol, rtol=0)
@@ -49,6 +49,15 @@ def test_tiles_leave_no_seam(checkpoint: str, size: tuple[int, int], tile: int) 
     whole = upscale(checkpoint, tile=0).run(RunContext(), frames=clip).tensor
     tiled = upscale(checkpoint, tile=tile).run(RunContext(), frames=clip).tensor
     assert (whole - tiled).abs().max() < 1e-4
+
+
+def test_fidelity_brings_the_source_back(checkpoint: str) -> None:
+    clip = moving_clip(1, 24, 30, dtype="float32")
+    errors = []
+    for steps in (0, 1, 4):
+        out = upscale(checkpoint, fidelity=steps).run(RunContext(), frames=clip)
+        errors.append(float((bicubic(out.tensor, (24, 30)) - clip.tensor).abs().mean()))
+    assert errors[2] < 0.5 * errors[1] < 0.25 * errors[0]
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -82,7 +91,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     for params, given in (({"method": "network"}, "none"), ({"weights": "a.pth"}, "a.pth")):
         (fault,) = Upscale(**params).check({})
         assert f"weights {given}, method" in str(fault)
-    with pytest.raises(InputError, match="expected a checkpoint file or one of realesr-animevideo"):
+    with pytest.raises(InputError, match=r"expected a checkpoint file or one of .*realesr-animevideo"):
         upscale(str(tmp_path / "none.pth")).files(RunContext())
     save_file({"conv.weight": torch.ones(1)}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match=r"a\.safetensors: not a checkpoint of a known super-resolution"):
