@@ -1,15 +1,21 @@
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
 
+import flowsynth as fs
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RequestError
+from flowsynth.core.errors import FlowsynthError, RequestError
 from flowsynth.core.streams import Resample, Scan, Window
 from flowsynth.functional.smooth import gaussian
+from flowsynth.operators.interpolate import Interpolate
+from flowsynth.operators.stylize import Stylize
 from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.values import Frames, Tensors
 from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
+from tests.operators.test_in_a_graph import MovingClip
 
 
 def test_the_kind_follows_the_method() -> None:
@@ -101,3 +107,26 @@ def test_a_guide_beside_another_method_is_a_fault() -> None:
     faults = TemporalSmooth().check({"frames": None, "guide": None})
     assert [fault.path for fault in faults] == ["inputs.guide"]
     assert not TemporalSmooth(method="fastblend").check({"frames": None, "guide": None})
+
+
+def test_fastblend_in_a_streamed_graph_gives_the_bits_of_a_plain_call(tmp_path: Path) -> None:
+    smooth = TemporalSmooth(method="fastblend", radius=5, patch=3, iterations=1)
+    graph = fs.Graph("smooth")
+    clip = graph.add("clip", MovingClip())
+    style = graph.add("style", Stylize(), frames=clip)
+    graph.add("smooth", smooth, frames=style, guide=clip)
+    run = graph.run(cache_dir=tmp_path, outputs=["smooth"], chunk=8)
+    frames = moving_clip(37)
+    expected = smooth.run(RunContext(), frames=Stylize().run(RunContext(), frames=frames), guide=frames)
+    assert torch.equal(run["smooth"].tensor, expected.tensor)
+    again = graph.run(cache_dir=tmp_path, outputs=["smooth"], chunk=8)
+    assert {node.status for node in again.record.nodes.values()} == {"hit"}
+
+
+def test_clips_of_different_lengths_are_refused_in_a_graph(tmp_path: Path) -> None:
+    graph = fs.Graph("smooth")
+    clip = graph.add("clip", MovingClip())
+    longer = graph.add("longer", Interpolate(factor=2), frames=clip)
+    graph.add("smooth", TemporalSmooth(method="fastblend", radius=2), frames=clip, guide=longer)
+    with pytest.raises(FlowsynthError, match="equally long"):
+        graph.run(cache_dir=tmp_path, outputs=["smooth"])
