@@ -39,18 +39,24 @@ def enlarge(
     """
     import torch
 
+    with torch.inference_mode():
+        return finished(_run(as_rgb(frame), network, tile).clamp_(0, 1), frame, size, fidelity)
+
+
+def finished(made: Tensor, frame: Tensor, size: tuple[int, int], fidelity: int) -> Tensor:
+    """Bring what a network made, (1, 3, H', W'), to the channels and the size asked for; see `enlarge`."""
+    import torch
+
     from flowsynth.functional.backprojection import back_project
     from flowsynth.functional.resize import lanczos
 
-    with torch.inference_mode():
-        made = _run(as_rgb(frame), network, tile).clamp_(0, 1)
-        if frame.shape[1] == 1:
-            made = made.mean(1, keepdim=True)
-        if made.shape[-2:] != size:
-            made = lanczos(made, size)
-        if size[0] >= frame.shape[-2] and size[1] >= frame.shape[-1]:
-            made = back_project(made, frame[:, : made.shape[1]], fidelity)
-        return torch.cat((made, lanczos(frame[:, 3:], size)), 1) if frame.shape[1] == 4 else made
+    if frame.shape[1] == 1:
+        made = made.mean(1, keepdim=True)
+    if made.shape[-2:] != size:
+        made = lanczos(made, size)
+    if size[0] >= frame.shape[-2] and size[1] >= frame.shape[-1]:
+        made = back_project(made, frame[:, : made.shape[1]], fidelity)
+    return torch.cat((made, lanczos(frame[:, 3:], size)), 1) if frame.shape[1] == 4 else made
 
 
 def _run(frame: Tensor, network: StagedNetwork, tile: int) -> Tensor:
