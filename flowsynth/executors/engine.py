@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,8 @@ class Engine:
     debug: bool = False
     workers: int | None = None
     peak_alive: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _untraced: set[str] = field(default_factory=set)
 
     def run(self) -> dict[str, StepRun]:
         """Run what is not in the cache; returns every step with its outputs or its error.
@@ -149,14 +151,25 @@ class Engine:
 
     def _join(self, run: StepRun) -> None:
         step = run.step
-        run.outputs = step.outputs = {port: whole_ref(run, port) for port in step.ports.outputs}
-        if step.static is None or isinstance(step.kind, Whole):
-            return  # a whole task's key is the node's
-        for upstream in {id(s): s for _, _, feeds in step.sources for s, _ in feeds}.values():
-            if upstream.outputs is None:
-                return  # it has frames left that nobody here reads: the node as a whole has no key yet
+        outputs = {port: whole_ref(run, port) for port in step.ports.outputs}
+        with self._lock:
+            run.outputs = step.outputs = outputs
+            if not isinstance(step.kind, Whole):  # a whole task's key is the node's
+                self._trace(run)
+            if self._untraced:
+                for consumer in step.consumers:
+                    if consumer.name in self._untraced:
+                        self._trace(run.peers[consumer.name])
+
+    def _trace(self, run: StepRun) -> None:
+        """Record the node as one; later, if a step above it has frames left that nobody here reads."""
+        step = run.step
+        self._untraced.discard(run.name)
+        if any(run.peers[s.name].outputs is None for _, _, feeds in step.sources for s, _ in feeds):
+            self._untraced.add(run.name)
+            return
         pairs = step.known_inputs()
-        if pairs is None:
+        if pairs is None or step.static is None or run.outputs is None:
             return
         step.key = step.static.key(pairs)
         if step.kept:
