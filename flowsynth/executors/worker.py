@@ -238,6 +238,8 @@ def named_outputs(run: StepRun, result: Any) -> dict[str, Any]:
 
 def _read_soon(task: Task) -> bool:
     """Whether to keep values in memory though they are on disk: not where all of a stream is needed."""
+    if task.role is Role.SEGMENT:
+        return False  # what combines the segments comes last
     return task.role is not Role.CHUNK or any(d.role is Role.CHUNK for d in task.dependents)
 
 
