@@ -21,27 +21,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TEXT_SIZE = 0.06
+_EXPECTED = "text, a file, or the input picture"
 
 
 class Overlay(Operator):
-    """Lay a picture, a clip or text over frames, at a place and with an opacity.
+    """Lay a picture, a clip, a picture file or text over frames, at a place and with an opacity.
 
-    A picture's own alpha counts. Its place is a corner, a side or the middle, `margin` away from the border
-    and moved by `right` and `down`; what leaves the frame is cut. Text has its lines centred, and broken
-    between words where they don't fit. Without a font file it is drawn in the one inside Pillow, which has
-    ASCII only.
+    A picture's own alpha counts. `file` is read with its alpha, which ``read_image`` would lay over white.
+    The place is a corner, a side or the middle, `margin` away from the border and moved by `right` and
+    `down`; what leaves the frame is cut. Text has its lines centred, and broken between words where they
+    don't fit. Without a font file it is drawn in the one inside Pillow, which has ASCII only.
 
     Inputs:
         frames: T, C, H, W of any size and dtype; C is 1, 3 or 4.
         picture: one picture, held over the whole clip, or as many frames as the clip; 1, 3 or 4 channels.
-            Brought to the channels of the frames. Not beside text.
+            Brought to the channels of the frames. Not beside text or a file.
 
     Output:
         Frames like the input.
 
     Errors:
-        RequestError: a picture of another number of frames; neither picture nor text; a font that lacks a
+        RequestError: a picture of another number of frames; nothing to lay over; a font that lacks a
             character.
+        InputError: a file that is missing, or no picture or font.
     """
 
     op: ClassVar[str] = "overlay"
@@ -49,6 +51,7 @@ class Overlay(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
     text: str | None = Field(None, min_length=1, description="what to write; may have several lines")
+    file: Path | None = Field(None, description="a picture with its alpha, such as a logo in PNG")
     position: Literal[
         "top_left", "top", "top_right", "left", "centre", "right", "bottom_left", "bottom", "bottom_right"
     ] = Field("bottom_right", description="where in the frame")
@@ -68,20 +71,22 @@ class Overlay(Operator):
         return Resample()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse text beside a picture, and neither."""
-        if (self.text is None) is ("picture" in inputs):
+        """Refuse several things to lay over, and none."""
+        params = [f"{name} {str(value)!r}" for name in ("text", "file") if (value := getattr(self, name))]
+        given = params + ["a picture"] * ("picture" in inputs)
+        if len(given) == 1:
             return []
-        given = "neither" if self.text is None else f"text {self.text!r} and a picture"
-        return [Fault("params.text", "one thing is laid over", "text, or the input picture", given)]
+        return [Fault("params.text", "one thing is laid over", _EXPECTED, " and ".join(given) or "none")]
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
-        """The font file."""
+        """The font and the picture file."""
         del ctx
-        if self.font is None:
-            return {}
-        if not self.font.expanduser().is_file():
-            raise InputError(f"{self.font}: no such font file (params.font)")
-        return {"font": self.font.expanduser()}
+        named = {"font": self.font, "file": self.file}
+        files = {name: path.expanduser() for name, path in named.items() if path is not None}
+        for name, path in files.items():
+            if not path.is_file():
+                raise InputError(f"{path}: no such file (params.{name})")
+        return files
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """As long as the frames."""
@@ -99,10 +104,12 @@ class Overlay(Operator):
         check_aligned(self.op, {"frames": frames, "picture": picture})
         height, width = frames.height, frames.width
         margin = round(self.margin * min(height, width))
-        text = self._text(ctx, height, width - 2 * margin) if picture is None else None
+        fixed = self._fixed(ctx, height, width - 2 * margin) if picture is None else None
 
         def render(frame: Tensor, index: int) -> Tensor:
-            shown = text if picture is None else self._sized(frame_beside(picture, index, ctx.device), height)
+            shown = (
+                fixed if picture is None else self._sized(frame_beside(picture, index, ctx.device), height)
+            )
             assert shown is not None
             inner = shown.shape[-2], shown.shape[-1]
             top, left = anchored(self.position, inner, (height, width), margin)
@@ -110,12 +117,16 @@ class Overlay(Operator):
 
         return render_each(ctx, frames, render)
 
-    def _text(self, ctx: RunContext, height: int, width: int) -> Tensor:
+    def _fixed(self, ctx: RunContext, height: int, width: int) -> Tensor:
+        """Draw the text or read the file, `(1, 4, h, w)`."""
+        files = self.files(ctx)
+        if self.text is None and "file" in files:
+            return self._sized(_picture(files["file"]).to(ctx.device), height)
         if self.text is None:
-            raise RequestError("overlay: expected text, or the input picture; given neither")
+            raise RequestError(f"overlay: expected {_EXPECTED}; given none")
         size = max(6, round((self.size or _TEXT_SIZE) * height))
-        font = self.files(ctx).get("font")
-        return text_picture(self.text, size, self.colour, self.outline, width, font).to(ctx.device)
+        picture = text_picture(self.text, size, self.colour, self.outline, width, files.get("font"))
+        return picture.to(ctx.device)
 
     def _sized(self, picture: Tensor, height: int) -> Tensor:
         """Bring a picture to its share of the frame's height."""
@@ -127,3 +138,17 @@ class Overlay(Operator):
         rows = max(1, round(self.size * height))
         size = rows, max(1, round(picture.shape[-1] * rows / picture.shape[-2]))
         return resize_with_alpha(picture, size, lanczos).clamp(0, 1)
+
+
+def _picture(file: Path) -> Tensor:
+    """Read a picture with its alpha, upright, `(1, 4, H, W)` in [0, 1]."""
+    import numpy as np
+    import torch
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: expected a picture; {error} (params.file)") from error
+    return torch.from_numpy(np.asarray(upright).copy()).permute(2, 0, 1)[None].float() / 255

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import ImageFont
+from PIL import Image, ImageFont
 from pydantic import ValidationError
 
 import flowsynth as fs
@@ -107,11 +107,23 @@ def test_a_font_file_is_taken_and_enters_the_key_by_content(tmp_path: Path) -> N
     assert "font" not in operator.key_params(operator.files(RunContext()))
 
 
+def test_a_picture_file_keeps_its_alpha(tmp_path: Path) -> None:
+    Image.fromarray(BADGE[0].permute(1, 2, 0).numpy()).save(tmp_path / "badge.png")
+    clip, operator = moving_clip(2), Overlay(file=tmp_path / "badge.png", size=0.5)
+    out = operator.run(RunContext(), frames=clip)
+    expected = Overlay(size=0.5).run(RunContext(), frames=clip, picture=Frames(BADGE))
+    assert torch.equal(out.tensor, expected.tensor)
+    assert "file" not in operator.key_params(operator.files(RunContext()))
+    (tmp_path / "no.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"no\.png: expected a picture; .* \(params\.file\)"):
+        Overlay(file=tmp_path / "no.png").run(RunContext(), frames=clip)
+
+
 def test_fonts_that_cannot_serve_are_named(tmp_path: Path) -> None:
     (tmp_path / "no.ttf").write_text("no font")
     with pytest.raises(InputError, match=r"no\.ttf: expected a TrueType or OpenType font"):
         Overlay(text="x", font=tmp_path / "no.ttf").run(RunContext(), frames=moving_clip(1))
-    with pytest.raises(InputError, match=r"gone\.ttf: no such font file"):
+    with pytest.raises(InputError, match=r"gone\.ttf: no such file \(params\.font\)"):
         Overlay(text="x", font=tmp_path / "gone.ttf").run(RunContext(), frames=moving_clip(1))
     with pytest.raises(RequestError, match="which has ASCII only, lacks 'üß'; params"):
         Overlay(text="Grüße").run(RunContext(), frames=moving_clip(1))
@@ -140,10 +152,10 @@ def test_a_picture_is_held_and_a_clip_runs_along(tmp_path: Path, moving: bool) -
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="picture: expected 1 frame or as many as frames has, 3; given 2"):
         Overlay().run(RunContext(), frames=moving_clip(3), picture=moving_clip(2))
-    with pytest.raises(RequestError, match="expected text, or the input picture; given neither"):
+    with pytest.raises(RequestError, match="expected text, a file, or the input picture; given none"):
         Overlay().run(RunContext(), frames=moving_clip(1))
     (fault,) = Overlay().check({"frames": None})
-    assert "expected text, or the input picture; given neither" in str(fault)
+    assert "expected text, a file, or the input picture; given none" in str(fault)
     (fault,) = Overlay(text="x").check({"frames": None, "picture": None})
     assert "given text 'x' and a picture" in str(fault)
     with pytest.raises(ValidationError, match="expected a colour"):
