@@ -52,19 +52,23 @@ class FileSet:
     """Several encoded files, such as the pictures of a clip: relative name -> bytes."""
 
     codec_name: ClassVar[str] = "file_set"
-    codec_version: ClassVar[int] = 1
+    codec_version: ClassVar[int] = 2
 
     files: Mapping[str, bytes | memoryview]
 
     def encode(self) -> Encoded:
-        """The files as JSON and bytes."""
-        views = {name: memoryview(data).cast("B") for name, data in self.files.items()}
-        return Encoded({}, {name: Buffer("U8", (view.nbytes,), view) for name, view in views.items()})
+        """The files as JSON and bytes; names may hold what the names of tensors may not."""
+        names: list[Json] = [*sorted(self.files)]
+        views = [memoryview(self.files[name]).cast("B") for name in sorted(self.files)]
+        buffers = {f"{i:06d}": Buffer("U8", (view.nbytes,), view) for i, view in enumerate(views)}
+        return Encoded({"names": names}, buffers)
 
     @classmethod
     def decode(cls, encoded: Encoded) -> FileSet:
         """The files back, still mapped."""
-        return cls({name: buffer.data for name, buffer in encoded.tensors.items()})
+        names = encoded.meta["names"]
+        found = enumerate(names if isinstance(names, list) else [])
+        return cls({str(name): encoded.tensors[f"{i:06d}"].data for i, name in found})
 
 
 @register_value

@@ -1,0 +1,101 @@
+"""What every shipped operator keeps to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+import flowsynth as fs
+from flowsynth.api import Session
+from flowsynth.core.canonical import canonical_json
+from flowsynth.core.ports import ports_of
+from flowsynth.core.registry import operator_class
+from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
+from flowsynth.core.streams import Fold, Map, Resample, Scan, Source, Whole, Window
+from tests.cache.helpers import python
+
+NAMES = sorted(shipped_names())
+#: Params of operators that have no defaults for all of them.
+EXAMPLES: dict[str, dict[str, object]] = {
+    "read_image": {"path": "picture.png"},
+    "text_encode": {"prompt": "a cat"},
+}
+
+
+def example(name: str) -> fs.Operator:
+    return operator_class(name)(**EXAMPLES.get(name, {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_is(name: str) -> None:
+    cls = operator_class(name)
+    assert cls.op == name
+    assert cls.__module__ == f"{SHIPPED_PACKAGE}.{name}"
+    assert cls.version >= 1
+    assert len((cls.__dict__["__doc__"] or "").split()) > 20, "the docstring is the reference page"
+    for field, info in cls.model_fields.items():
+        assert info.description, f"{name}.{field} has no description"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_params_are_json_and_strict(name: str) -> None:
+    operator = example(name)
+    schema = type(operator).model_json_schema()
+    assert set(schema.get("properties", {})) == set(type(operator).model_fields)
+    dumped = operator.model_dump(mode="json")
+    assert type(operator)(**json.loads(json.dumps(dumped))) == operator
+    canonical_json(dumped)
+    with pytest.raises(ValidationError):
+        type(operator)(**{**EXAMPLES.get(name, {}), "no_such_param": 1})
+    for field in type(operator).model_fields:
+        with pytest.raises(ValidationError):
+            setattr(operator, field, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_ports_fit_how_it_treats_time(name: str) -> None:
+    operator = example(name)
+    cls, kind = type(operator), operator.stream()
+    ports = ports_of(cls)
+    assert set(cls.whole_ports) <= set(ports.inputs)
+    streamed = [p for p in ports.inputs.values() if p.temporal and p.name not in cls.whole_ports]
+    if isinstance(kind, Source):
+        assert not streamed
+        assert cls.probe is not fs.Operator.probe
+    elif not isinstance(kind, Whole):
+        assert streamed, "a stream operator reads a stream"
+    if isinstance(kind, (Source, Map, Window, Resample, Scan)):
+        assert all(port.temporal for port in ports.outputs.values())
+    if isinstance(kind, Resample):
+        assert cls.reads is not fs.Operator.reads
+    if isinstance(kind, Fold):
+        assert cls.segment is not fs.Operator.segment
+        assert cls.combine is not fs.Operator.combine
+        assert kind.segment >= 1
+    if isinstance(kind, Window):
+        assert kind.before >= 0
+        assert kind.after >= 0
+
+
+def test_they_import_no_heavy_library_and_have_fingerprints() -> None:
+    code = """
+import sys
+from flowsynth.core.fingerprint import source_fingerprint
+from flowsynth.core.registry import operator_class
+from flowsynth.core.shipped import shipped_names
+prints = {}
+for name in sorted(shipped_names()):
+    cls = operator_class(name)
+    prints[name] = source_fingerprint(cls, uses=cls.uses)
+assert len(set(prints.values())) == len(prints)
+heavy = {"torch", "diffusers", "transformers", "av", "numpy", "PIL"} & set(sys.modules)
+assert not heavy, heavy
+print(sorted(prints.items()))
+"""
+    first = python(code)
+    assert python(code) == first
+    with Session() as session:
+        for name in NAMES[:3]:
+            assert session.source(operator_class(name)) in first
