@@ -31,6 +31,10 @@ METHODS: dict[str, tuple[dict[str, Any], bool]] = {
     "flow (classical), radius 3, guided": ({"method": "flow", "radius": 3}, True),
     "flow (spynet), radius 3, guided": ({"method": "flow", "radius": 3, "estimator": "spynet"}, True),
     "fastblend fast, radius 12, guided": ({"method": "fastblend", "radius": 12}, True),
+    "fastblend fast, radius 12, detail 2, guided": (
+        {"method": "fastblend", "radius": 12, "detail": 2},
+        True,
+    ),
     "fastblend fast, radius 12, no guide": ({"method": "fastblend", "radius": 12}, False),
 }
 

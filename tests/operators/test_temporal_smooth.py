@@ -63,9 +63,17 @@ def test_values_out_of_range_are_refused(params: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
-def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str) -> None:
+@pytest.mark.parametrize("detail", [0, 1.5])
+def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str, detail: float) -> None:
     clip = moving_clip(13)
-    smooth = TemporalSmooth(method="fastblend", mode=mode, radius=4, patch=3, iterations=1)  # type: ignore[arg-type]
+    smooth = TemporalSmooth(
+        method="fastblend",
+        mode=mode,  # type: ignore[arg-type]
+        radius=4,
+        patch=3,
+        iterations=1,
+        detail=detail,
+    )
     whole = smooth.run(RunContext(), frames=clip)
     assert torch.equal(run_by_chunks(smooth, clip, 5).tensor, whole.tensor)
     assert not torch.equal(whole.tensor, clip.tensor)
@@ -95,6 +103,21 @@ def test_flow_smooths_noise_along_a_pan_and_keeps_detail() -> None:
     assert error(out) < 0.4 * error(noisy)
     assert error(out) < 0.5 * error(plain)
     assert torch.equal(run_by_chunks(smooth, noisy, 3).tensor, smooth.run(RunContext(), frames=noisy).tensor)
+
+
+def test_a_frames_own_detail_stays_while_its_brightness_steadies() -> None:
+    clean = moving_clip(6, height=40, width=56, dtype="float32")
+    lift = torch.tensor([0.0, 0.06, 0.0, 0.06, 0.0, 0.06]).view(6, 1, 1, 1)
+    clip = clean.with_data(clean.tensor * 0.9 + lift)
+    smooth = TemporalSmooth(method="fastblend", radius=5, iterations=2, detail=2)
+    out = smooth.run(RunContext(), frames=clip, guide=clean)
+
+    def level(x: Frames) -> torch.Tensor:
+        return (x.tensor - 0.9 * clean.tensor).mean((1, 2, 3))
+
+    assert level(out).diff().abs().mean() < 0.2 * level(clip).diff().abs().mean()
+    fine = [x.tensor.diff(dim=-1).square().mean().sqrt() for x in (clip, out)]
+    assert fine[1] > 0.95 * fine[0]
 
 
 def test_a_guide_of_another_size_is_refused() -> None:
