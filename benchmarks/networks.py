@@ -1,0 +1,205 @@
+"""Quality and CPU time of interpolation and super-resolution by the published weights, on real footage.
+
+python benchmarks/networks.py > benchmarks/results/networks.md    (some four minutes on one thread)
+
+Clips and weights are fetched at first use. PSNR in dB, higher is better; LPIPS with AlexNet, lower is better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from skimage import data
+from torch import Tensor
+from torch.nn import functional as F
+
+from flowsynth.cache.location import default_cache_dir
+from flowsynth.core.context import RunContext
+from flowsynth.functional.resize import bicubic
+from flowsynth.media.fetch import fetch
+from flowsynth.media.reader import VideoReader
+from flowsynth.nets.ifnet import IFNet
+from flowsynth.nets.lpips import Lpips, lpips_from_state
+from flowsynth.nets.rrdbnet import RRDBNet
+from flowsynth.nets.srvgg import SRVGG
+from flowsynth.operators._super import enlarge
+from flowsynth.operators._weights import load_network
+from flowsynth.operators.interpolate import Interpolate
+from flowsynth.operators.upscale import Upscale
+from flowsynth.values import Frames
+
+CONTEXT = RunContext(cache_dir=default_cache_dir())
+CLIPS = ("bikes", "bigbuckbunny", "carphone")
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+def read(name: str, start: int, stop: int, width: int | None = None) -> Tensor:
+    """Frames of a clip, T, C, H, W, uint8."""
+    pictures = VideoReader(fetch(name, default_cache_dir()), width=width).read(start, stop)
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def row(*cells: object) -> None:
+    print("| " + " | ".join(f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells) + " |", flush=True)
+
+
+def head(title: str, *columns: str) -> None:
+    print(f"\n## {title}\n")
+    row(*columns)
+    row(*["---"] * len(columns))
+
+
+def between(frames: Tensor, method: str) -> Tensor:
+    made = Interpolate(method=method).run(CONTEXT, frames=Frames(frames, fps=12))  # type: ignore[arg-type]
+    return made.tensor[1:2].float() / 255
+
+
+def shifts() -> None:
+    head("Interpolation: astronaut shifted sideways, 384x384", "pixels", "rife, dB", "blend, dB")
+    picture = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None]
+    for shift in (4, 8, 16):
+        views = [picture[..., 64:448, 64 + x : 448 + x] for x in (-shift, 0, shift)]
+        pair, truth = torch.cat((views[0], views[2])), views[1].float() / 255
+        row(f"+-{shift}", *(psnr(between(pair, method), truth) for method in ("rife", "blend")))
+
+
+def dropped(lpips: Lpips, pairs: int = 20) -> None:
+    head(
+        "Interpolation: every second frame dropped and made again",
+        *("clip", "size", "rife, LPIPS", "blend, LPIPS", "rife, dB", "blend, dB"),
+    )
+    for name in CLIPS:
+        length = len(VideoReader(fetch(name, default_cache_dir())))
+        scores: dict[str, list[tuple[float, float]]] = {"rife": [], "blend": []}
+        for start in range(0, length - 3, (length - 3) // pairs):
+            frames = read(name, start, start + 3, 640 if name == "bigbuckbunny" else None)
+            truth = frames[1:2].float() / 255
+            for method, found in scores.items():
+                made = between(frames[::2].contiguous(), method)
+                found.append((float(lpips(made, truth)), psnr(made, truth)))
+        means = {m: [sum(v) / len(v) for v in zip(*found, strict=True)] for m, found in scores.items()}
+        size = f"{frames.shape[-1]}x{frames.shape[-2]}"
+        row(name, size, means["rife"][0], means["blend"][0], means["rife"][1], means["blend"][1])
+
+
+def enlarged(lpips: Lpips) -> None:
+    names = ("bicubic", "compact, fidelity 0", "compact", "x4plus-anime", "x4plus")
+    head("Upscaling: pictures reduced by bicubic, then enlarged; LPIPS / dB", "picture", "factor", *names)
+    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None]
+    pictures = {
+        "astronaut, 256x256": bicubic(photo.float() / 255, (256, 256)).clamp(0, 1),
+        "astronaut, 512x512": photo.float() / 255,
+        "coffee": torch.from_numpy(data.coffee()).permute(2, 0, 1)[None] / 255,
+        "bikes 60": read("bikes", 60, 61) / 255,
+        "bigbuckbunny 60": read("bigbuckbunny", 60, 61, 640) / 255,
+    }
+    for name, picture in pictures.items():
+        for factor in (2, 4):
+            height, width = (side // factor * factor for side in picture.shape[-2:])
+            truth = picture[..., :height, :width]
+            row(name, f"x{factor}", *_enlarged(lpips, truth, factor))
+
+
+def _enlarged(lpips: Lpips, truth: Tensor, factor: int) -> list[str]:
+    height, width = truth.shape[-2:]
+    small = bicubic(truth, (height // factor, width // factor)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    cells = []
+    for method, fidelity in (
+        *(("bicubic", 0), ("realesr-animevideo", 0), ("realesr-animevideo", 1)),
+        *(("x4plus-anime", 1), ("realesrgan-x4plus", 1)),
+    ):
+        if "x4plus" in method and factor == 2:
+            cells.append("")  # as good as at x4, and four times as slow
+            continue
+        operator = Upscale(method=method, height=height, width=width, fidelity=fidelity)  # type: ignore[arg-type]
+        made = operator.run(CONTEXT, frames=Frames(small, fps=None)).to_float()
+        cells.append(f"{float(lpips(made, truth)):.4f} / {psnr(made, truth):.2f}")
+    return cells
+
+
+def fastest(call: Callable[[], object], times: int = 4) -> float:
+    found = []
+    for _ in range(times + 1):
+        start = time.process_time()
+        call()
+        found.append(time.process_time() - start)
+    return min(found[1:])
+
+
+def plain_rrdb(net: RRDBNet, x: Tensor) -> Tensor:
+    """The published network in the plainest form."""
+
+    def dense(block: torch.nn.Module, x: Tensor) -> Tensor:
+        known = [x]
+        for unit in range(1, 5):
+            found = block.get_submodule(f"conv{unit}")(torch.cat(known, 1))
+            known.append(F.leaky_relu(found, 0.2))
+        return block.get_submodule("conv5")(torch.cat(known, 1)) * 0.2 + x
+
+    first = net.conv_first(x)
+    deep = first
+    for block in net.body:
+        inner = deep
+        for name in ("rdb1", "rdb2", "rdb3"):
+            inner = dense(block.get_submodule(name), inner)
+        deep = inner * 0.2 + deep
+    deep = first + net.conv_body(deep)
+    for name in ("conv_up1", "conv_up2"):
+        wide = F.interpolate(deep, scale_factor=2, mode="nearest")
+        deep = F.leaky_relu(net.get_submodule(name)(wide), 0.2)
+    return net.conv_last(F.leaky_relu(net.conv_hr(deep), 0.2))
+
+
+def plain_srvgg(net: SRVGG, x: Tensor) -> Tensor:
+    return F.pixel_shuffle(net.body(x), 4) + F.interpolate(x, scale_factor=4, mode="nearest")
+
+
+def speed() -> None:
+    head(
+        "CPU seconds on one thread, and tiles against whole frames",
+        *("network", "input", "plain torch", "whole", "tiles of 256", "largest difference of tiles"),
+    )
+    for weights, size, plain in (
+        ("realesr-animevideo", (272, 480), plain_srvgg),
+        ("realesrgan-x4plus-anime", (160, 270), plain_rrdb),
+    ):
+        from flowsynth.operators._super import load_super_resolution
+
+        net = load_super_resolution(CONTEXT, weights, "float32")
+        x = read("bikes", 60, 61)[..., : size[0], : size[1]] / 255
+        target = (size[0] * 4, size[1] * 4)
+        whole = fastest(lambda: enlarge(x, net, 0, target))  # noqa: B023  called at once
+        tiles = fastest(lambda: enlarge(x, net, 256, target))  # noqa: B023
+        gap = float((enlarge(x, net, 0, target) - enlarge(x, net, 96, target)).abs().max())
+        net.to(memory_format=torch.contiguous_format)
+        slow = fastest(lambda: plain(net, x))  # type: ignore[arg-type]  # noqa: B023
+        net.to(memory_format=torch.channels_last)
+        row(weights, f"{size[1]}x{size[0]}", slow, whole, tiles, gap)
+    from flowsynth.operators._rife import _plain
+
+    net = load_network(CONTEXT, "rife-v4", "float32", _plain)
+    first, second = read("bikes", 60, 62)[..., :256, :].split(1)
+    half = torch.full((1, 1, 1, 1), 0.5)
+    ours = fastest(lambda: net(first / 255, second / 255, half))
+    slow_net: IFNet = net.to(memory_format=torch.contiguous_format)
+    row("rife-v4", "640x256", fastest(lambda: slow_net(first / 255, second / 255, half)), ours, "", "")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        lpips = load_network(CONTEXT, "lpips-alex", "float32", lpips_from_state)
+        print(f"# Networks with published weights\n\ntorch {torch.__version__}, one CPU thread")
+        shifts()
+        dropped(lpips)
+        enlarged(lpips)
+        speed()
+
+
+if __name__ == "__main__":
+    main()
