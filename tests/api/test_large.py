@@ -1,0 +1,89 @@
+"""Graphs of ten thousand nodes through the public interface: no recursion error, and linear."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import flowsynth as fs
+from flowsynth.api import Graph
+from tests.streams import Counter, Invert, write_source
+
+
+class Inc(fs.Operator):
+    """Adds a step."""
+
+    op = "t_inc"
+    version = 1
+    libraries = ()
+    step: int = 1
+
+    def run(self, ctx: fs.RunContext, /, *, x: int = 0) -> int:
+        return x + self.step
+
+
+def chain(count: int) -> Graph:
+    g = Graph("chain")
+    last = g.add("n0", Inc())
+    for i in range(1, count):
+        last = g.add(f"n{i}", Inc(), x=last)
+    return g
+
+
+def fan(count: int) -> Graph:
+    g = Graph("fan")
+    root = g.add("root", Inc())
+    for i in range(1, count):
+        g.add(f"n{i}", Inc(step=i), x=root)
+    return g
+
+
+def cost(build: Callable[[int], Graph], count: int, cache: Path, executor: str) -> tuple[float, float]:
+    """CPU seconds of a cold and of a warm run, the graph's building included."""
+    seconds = []
+    gc.collect()
+    gc.freeze()  # else every collection walks torch's modules too, and longer runs have more of them
+    for _ in range(2):
+        begin = time.process_time()
+        run = build(count).run(cache_dir=cache, executor=executor)
+        seconds.append(time.process_time() - begin)
+    gc.unfreeze()
+    name = f"n{count - 1}"
+    assert run[name] == count
+    assert {node.status for node in run.record.nodes.values()} == {"hit"}
+    return seconds[0], seconds[1]
+
+
+@pytest.mark.parametrize("build", [chain, fan])
+def test_ten_thousand_nodes_cost_four_times_what_a_quarter_does(
+    tmp_path: Path, build: Callable[[int], Graph]
+) -> None:
+    cost(build, 50, tmp_path / "start", "serial")  # imports
+    small = cost(build, 2_500, tmp_path / "small", "serial")
+    large = cost(build, 10_000, tmp_path / "large", "serial")
+    assert large[0] / small[0] < 5.5
+    # Some tens of microseconds a node: caches of the processor show. Quadratic would be 16.
+    assert large[1] / small[1] < 8
+
+
+@pytest.mark.parametrize("build", [chain, fan])
+def test_many_nodes_on_threads(tmp_path: Path, build: Callable[[int], Graph]) -> None:
+    cost(build, 2_000, tmp_path, "threads")
+
+
+@pytest.mark.parametrize(("executor", "depth"), [("serial", 1000), ("threads", 200)])
+def test_a_deep_chain_of_streams(tmp_path: Path, executor: str, depth: int) -> None:
+    source = write_source(tmp_path / "s.txt", range(20))
+    g = Graph("deep")
+    last = g.add("clip", Counter(path=source))
+    for i in range(depth):
+        last = g.add(f"n{i}", Invert(strength=255), frames=last)
+    run = g.run(cache_dir=tmp_path / "cache", executor=executor)
+    frames = Counter(path=source).run(fs.RunContext())
+    assert (run[f"n{depth - 1}"].tensor == frames.tensor).all()  # inverted an even number of times
+    if executor == "serial":  # all but the first two nodes repeat what was seen: found by content
+        assert run.record.nodes[f"n{depth - 1}"].tasks.hit == 2
