@@ -34,9 +34,9 @@ class Restyle:
     """
 
     prompt: str = "toon"
-    strength: float = 0.3
-    steps: int = 6
-    guidance: float = 2.0
+    strength: float = 0.25
+    steps: int = 4
+    guidance: float = 1.5
     tile: float = 1.0
     lines: float = 1.0
     seed: int = 0

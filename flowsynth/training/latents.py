@@ -102,7 +102,7 @@ class StyleData:
     @cached_property
     def latents(self) -> list[Tensor]:
         """Latents of all versions of each picture, (5, C, h, w) in float16; kept on disk if asked."""
-        stored = self.cache and self.cache / f"latents-{fingerprint(self.vae)}-{len(self.styled)}.safetensors"
+        stored = self.cache and self.cache / f"latents-{self._identity()}.safetensors"
         if stored and stored.exists():
             tensors = load_file(stored)
             return [tensors[str(index)] for index in range(len(tensors))]
@@ -115,6 +115,13 @@ class StyleData:
             save_file({str(index): latents for index, latents in enumerate(made)}, temporary)
             temporary.replace(stored)
         return made
+
+    def _identity(self) -> str:
+        """Hashes the pictures and the weights that encode them."""
+        digest = hashlib.sha256(fingerprint(self.vae).encode())
+        for made in self.styled:
+            digest.update(np.ascontiguousarray(made.versions).tobytes())
+        return digest.hexdigest()[:12]
 
     def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float) -> Batch:
         """Returns crops of ``side`` latents.

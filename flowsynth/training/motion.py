@@ -1,4 +1,4 @@
-"""Stage 3: the motion adapter, on clips that pan and zoom over pictures and on moving shapes."""
+"""Stage 4: the motion adapter, on clips that pan and zoom over pictures and on moving shapes."""
 
 from __future__ import annotations
 

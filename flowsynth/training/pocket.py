@@ -1,14 +1,15 @@
 """Command line: ``python -m flowsynth.training.pocket STAGE`` trains the pocket family.
 
-Stages, in order: ``vae``, ``denoiser``, ``motion``, ``export``, ``evaluate``; ``all`` runs them one after
-another. Each trains from its last checkpoint in the work folder, so a stopped run goes on where it was.
+Stages, in order: ``vae``, ``denoiser``, ``finish``, ``motion``, ``export``, ``evaluate``; ``all`` runs
+them one after another. Each trains from its last checkpoint in the work folder, so that a stopped run
+goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ from .styled import StyledPicture, load_styled
 from .vae import VaeConfig, VaeStage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from diffusers import AutoencoderKL
 
 log = logging.getLogger(__name__)
 
-STAGES = ("vae", "denoiser", "motion", "export", "evaluate")
+STAGES = ("vae", "denoiser", "finish", "motion", "export", "evaluate")
 
 
 class Training:
@@ -87,9 +90,13 @@ class Training:
         assert isinstance(stage, VaeStage)
         return normalise(stage.vae, [*stage.levels[::3], *stage.styled[::11]])
 
-    def denoiser_trainer(self) -> Trainer:
-        """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding."""
-        fields, loop = self._split("denoiser")
+    def denoiser_trainer(self, phase: str = "denoiser") -> Trainer:
+        """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding.
+
+        Args:
+            phase: Name of the config: "denoiser", or "finish", which goes on from the same checkpoint.
+        """
+        fields, loop = self._split(phase)
         config = DenoiserConfig(**fields)
         styled = self.styled(config.short_sides)
         styles = StyleData(self.finished_vae, styled, self._subjects(config), self.work / "data")
@@ -110,7 +117,7 @@ class Training:
         ]
 
     def motion_trainer(self) -> Trainer:
-        """Stage 3 at its last checkpoint, on the denoiser's averaged weights."""
+        """Stage 4 at its last checkpoint, on the denoiser's averaged weights."""
         denoiser = self.denoiser_trainer()
         denoiser.load_average()
         fields, loop = self._split("motion")
@@ -137,9 +144,10 @@ class Training:
 
             evaluate(target, self.pictures[1], self.work / "evaluation")
         else:
-            trainers = {
+            trainers: dict[str, Callable[[], Trainer]] = {
                 "vae": self.vae_trainer,
                 "denoiser": self.denoiser_trainer,
+                "finish": partial(self.denoiser_trainer, "finish"),
                 "motion": self.motion_trainer,
             }
             trainers[stage]().run(seconds=self.seconds)

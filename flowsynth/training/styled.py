@@ -52,8 +52,8 @@ def load_styled(
         short_sides: Sizes in pixels; sides are cut to multiples of 8.
         cache: Folder of ``styled-*.npz``.
     """
-    stamp = hashlib.sha256(repr((sorted(pictures), short_sides, VERSIONS)).encode()).hexdigest()[:12]
-    stored = cache / f"styled-{stamp}.npz"
+    identity = repr((sorted(pictures), short_sides, VERSIONS, _sample_digest()))
+    stored = cache / f"styled-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.npz"
     if not stored.exists():
         arrays: dict[str, Picture] = {}
         for index, made in enumerate(_render_all(pictures, short_sides)):
@@ -64,6 +64,14 @@ def load_styled(
     with np.load(stored, allow_pickle=False) as archive:
         count = len(archive.files) // 2
         return [StyledPicture(archive[f"versions{i}"], archive[f"lines{i}"]) for i in range(count)]
+
+
+def _sample_digest() -> str:
+    """Hashes the styles of one small picture: changed filters make a new cache."""
+    y, x = np.mgrid[0:32, 0:32]
+    sample = np.stack([8 * x, 8 * y, 255 * ((x // 8 + y // 8) % 2)], -1).astype(np.uint8)
+    made = render_versions(sample)
+    return hashlib.sha256(made.versions.tobytes() + made.lines.tobytes()).hexdigest()
 
 
 def _render_all(pictures: dict[str, Picture], short_sides: tuple[int, ...]) -> Iterator[StyledPicture]:
