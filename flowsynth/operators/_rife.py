@@ -48,10 +48,11 @@ def frames_between(
     import torch
 
     build, out = _refined if settings.refine else _plain, []
+    source = frames.tensor
     for step, moment in enumerate(moments):
         ctx.progress(step, len(moments))
-        first = frames.tensor[moment.frame : moment.frame + 1]
-        second = frames.tensor[moment.frame + 1 : moment.frame + 2] if moment.weight else first
+        first = source[moment.frame : moment.frame + 1]
+        second = source[moment.frame + 1 : moment.frame + 2] if moment.weight else first
         if torch.equal(first, second):
             out.append(first)
             continue
@@ -62,7 +63,7 @@ def frames_between(
             out.append(first if moment.weight < Fraction(1, 2) else second)
         else:
             out.append(as_dtype(made, dtype_name(frames)).to(first.device))
-    return torch.cat(out) if out else frames.tensor[:0]
+    return torch.cat(out) if out else source[:0]
 
 
 def _between(
