@@ -67,10 +67,8 @@ from pathlib import Path
 from flowsynth.cache.leases import Leases
 leases = Leases(Path(sys.argv[1]))
 assert leases.try_acquire("key")
-pid = os.fork()
-if pid == 0:
-    time.sleep(60)
-print(pid, flush=True)
+if os.fork() == 0:
+    print(os.getpid(), flush=True)  # it runs, so it has let go of what it inherited
 time.sleep(60)
 """
     process = start(code, tmp_path)
