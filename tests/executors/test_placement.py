@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 
 import flowsynth as fs
 from flowsynth.core.errors import GraphError
@@ -12,6 +15,7 @@ from flowsynth.operators.read_video import ReadVideo
 from flowsynth.operators.text_encode import TextEncode
 from flowsynth.operators.upscale import Upscale
 from flowsynth.operators.vae_decode import VaeDecode
+from tests.streams import Counter, Invert, Mean, Sum, write_source
 
 CPU = DeviceSpec("cpu", 32 << 30)
 TWO = [DeviceSpec("cuda:0", 8 << 30), DeviceSpec("cuda:1", 24 << 30), CPU]
@@ -52,3 +56,23 @@ def test_a_device_by_name_or_class_wins() -> None:
 def test_a_device_that_is_not_here_is_a_fault_with_its_path() -> None:
     with pytest.raises(GraphError, match=r"nodes\.up\.device: no such device here; expected cpu, sim:N"):
         place(graph(up="cuda:0"), devices=[CPU])
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_simulated_devices_overlap_and_are_on_the_record(tmp_path: Path, executor: str) -> None:
+    source = write_source(tmp_path / "s.txt", range(40))
+    g = fs.Graph("sim")
+    clip = g.add("clip", Counter(path=source))
+    left = g.add("left", Invert(), frames=clip, device="sim:0")
+    g.add("right", Mean(), frames=clip, device="sim:1")
+    g.add("total", Sum(), frames=left)
+    g.outputs = ["right", "total"]
+    run = g.run(cache_dir=tmp_path / "cache", executor=executor)
+    assert {name: node.device for name, node in run.record.nodes.items()} == {
+        "clip": "cpu", "left": "sim:0", "right": "sim:1", "total": "cpu"
+    }  # fmt: skip
+    frames = Counter(path=source).run(fs.RunContext())
+    assert torch.equal(run["right"].tensor, Mean().run(fs.RunContext(), frames=frames).tensor)
+    # The index of a device is no part of a key: elsewhere it is all hits.
+    again = g.run(cache_dir=tmp_path / "cache", executor=executor, device="sim:7")
+    assert {node.status for node in again.record.nodes.values()} == {"hit"}
