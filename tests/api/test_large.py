@@ -85,5 +85,7 @@ def test_a_deep_chain_of_streams(tmp_path: Path, executor: str, depth: int) -> N
     run = g.run(cache_dir=tmp_path / "cache", executor=executor)
     frames = Counter(path=source).run(fs.RunContext())
     assert (run[f"n{depth - 1}"].tensor == frames.tensor).all()  # inverted an even number of times
-    if executor == "serial":  # all but the first two nodes repeat what was seen: found by content
-        assert run.record.nodes[f"n{depth - 1}"].tasks.hit == 2
+    if executor == "serial":
+        # All but the first two nodes repeat what was seen and are found by content. (The last one is made
+        # again where the cache did not keep its like: the run must deliver it.)
+        assert run.record.nodes[f"n{depth // 2}"].tasks.hit == 2
