@@ -72,15 +72,6 @@ def require_json(value: object, where: str = "value") -> None:
             raise TypeError(f"{path} is a {type(item).__qualname__}, which has no exact JSON form")
 
 
-def is_json(value: object) -> bool:
-    """Whether :func:`canonical_json` takes the value."""
-    try:
-        require_json(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def digest(data: bytes | bytearray | memoryview) -> str:
     """BLAKE3 of some bytes: 20 bytes as 40 hexadecimal digits."""
     return blake3(data).hexdigest(length=DIGEST_BYTES)

@@ -13,7 +13,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.devices import device_arch, device_type
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.operator import Operator
-from flowsynth.core.refs import Ref, StreamRef
+from flowsynth.core.refs import Ref
 
 #: Stands for the core and the cache in every key; raised when their meaning changes.
 TAG = "flowsynth/1"
@@ -99,9 +99,3 @@ class StaticKey:
 def whole_hash(refs: Sequence[Ref], many: bool) -> str:
     """Hash of what one port gets in full: one reference, or the list of a fan-in port."""
     return "[" + ",".join(ref.hash for ref in refs) + "]" if many else refs[0].hash
-
-
-def part_hash(refs: Sequence[Ref], many: bool, start: int, stop: int) -> str:
-    """Hash of frames ``start`` to ``stop`` of what one port gets."""
-    hashes = [r.range_hash(start, stop) if isinstance(r, StreamRef) else r.hash for r in refs]
-    return "[" + ",".join(hashes) + "]" if many else hashes[0]

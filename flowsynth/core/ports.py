@@ -72,11 +72,6 @@ class Ports:
     outputs: dict[str, Port]
     many_outputs: bool
 
-    @property
-    def temporal_inputs(self) -> tuple[str, ...]:
-        """Names of the inputs that carry streams."""
-        return tuple(name for name, port in self.inputs.items() if port.temporal)
-
 
 @cache
 def ports_of(cls: type[Operator]) -> Ports:

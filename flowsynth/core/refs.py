@@ -113,11 +113,6 @@ class StreamRef:
                 break
         return found
 
-    def range_hash(self, start: int, stop: int) -> str:
-        """Identity of frames ``start`` to ``stop``, wherever in the stream they lie."""
-        frames = [frame for chunk, low, high in self.pieces(start, stop) for frame in chunk.frames[low:high]]
-        return temporal_hash(self.type, self.meta, self.layout, frames)
-
 
 Ref = JsonRef | ObjectRef | StreamRef
 

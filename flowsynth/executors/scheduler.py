@@ -58,10 +58,6 @@ class Scheduler:
             over = self._expand([run for run in open_ if run.blockers == 0])
         self._settle(over)
 
-    def lanes(self) -> list[str]:
-        """The lanes that tasks have been put on so far."""
-        return list(self._ready)
-
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do, or the run was stopped."""
