@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 
 
 def map_frames(
-    ctx: RunContext, frames: Frames, render: Callable[[Tensor], Tensor], kind: str | None = None
+    ctx: RunContext,
+    frames: Frames,
+    render: Callable[[Tensor], Tensor],
+    kind: str | None = None,
+    batch: int = 1,
 ) -> Frames:
     """Apply a function to each frame by itself, so that results don't depend on how a clip is cut.
 
     Args:
         ctx: gives the device; progress goes there.
         frames: the clip.
-        render: maps `(1, C, H, W)` float32 in [0, 1] to `(1, C', H', W')`; what leaves [0, 1] is clamped.
+        render: maps `(N, C, H, W)` float32 in [0, 1] to `(N, C', H', W')`; what leaves [0, 1] is clamped.
         kind: of the result; the clip's own by default.
+        batch: most frames at once, N; some functions give other last bits for other N.
     """
     import torch
 
     dtype, total, out = dtype_name(frames), frames.num_frames, []
-    for step, frame in enumerate(frames.chunks(1)):
-        ctx.progress(step, total)
+    for step, frame in enumerate(frames.chunks(batch)):
+        ctx.progress(step * batch, total)
         rendered = render(as_float(frame.to(ctx.device)))
         out.append(as_dtype(rendered, dtype).to(frame.device))
     data = torch.cat(out) if out else frames.tensor

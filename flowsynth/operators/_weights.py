@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError, listing, nearest
+from flowsynth.core.operator import Operator
 from flowsynth.weights.catalogue import catalogue
 
 if TYPE_CHECKING:
@@ -20,6 +21,27 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISION_TEXT = "of the network's numbers; auto is float16 on a GPU and float32 elsewhere"
 #: Networks kept in memory, since a clip is made chunk by chunk.
 _KEPT = 3
+
+
+class WeightedOperator(Operator):
+    """Base of operators whose `weights` are part of their key by content: a file's, or a name's checksum.
+
+    A subclass says with `_weights` which are used under its params.
+    """
+
+    @property
+    def _weights(self) -> str | None:
+        """A name of the catalogue, a file, or None where no trained network is used."""
+        return None
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The checkpoint, if it is a file."""
+        del ctx
+        return weight_files(self._weights)
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, and the checksum of weights that a name stands for."""
+        return with_checksum(super().key_params(files), self._weights)
 
 
 def weight_files(weights: str | None) -> Mapping[str, Path]:

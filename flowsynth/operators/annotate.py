@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import Fault
-from flowsynth.core.operator import Operator
+from flowsynth.core.errors import Fault, listing
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators._detectors import DETECTORS
 from flowsynth.operators._frames import as_rgb, map_frames
+from flowsynth.operators._learned import DEFAULT_WEIGHTS, LEARNED, Render
+from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_Detector = Literal["canny", "luma", "tile", "blur", "hed", "softedge"]
 
-class Annotate(Operator):
+
+class Annotate(WeightedOperator):
     """Turn frames into control maps for ControlNets.
 
     Every frame is taken by itself. Grey input counts as equal channels, alpha is dropped. The result has
@@ -33,22 +36,43 @@ class Annotate(Operator):
     - ``tile``: the frame itself, which tile models take.
     - ``blur``: the frame under a Gaussian of `sigma` pixels, by default 2 % of the short side.
 
+    The others are trained networks, whose weights are fetched at first use:
+
+    - ``hed``: edges as people draw them, white on black, thick and soft (Xie and Tu, "Holistically-nested
+      edge detection", arXiv 1504.06375). Takes frames whole: about a kilobyte of memory a pixel.
+    - ``softedge``: the same in few `levels`, n of them: min(floor(n x), n - 1) / (n - 1). Less of the picture
+      shows through; 3 is what ControlNet's SoftEdge "safe" does.
+
     Inputs:
         frames: T, C, H, W of any size and dtype; C is 1, 3 or 4.
 
     Output:
         Frames of T, 3, H, W.
+
+    Errors:
+        OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
+        InputError: `weights` is no file, or not one of the detector's network.
     """
 
     op: ClassVar[str] = "annotate"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    detector: Literal["canny", "luma", "tile", "blur"] = Field("canny", description="what to look for")
+    detector: _Detector = Field("canny", description="what to look for")
     low: float = Field(0.08, ge=0, le=1, description="canny: gradient an edge may fade to")
     high: float = Field(0.2, ge=0, le=1, description="canny: gradient every edge reaches somewhere")
     sigma: float | None = Field(
         None, ge=0, le=1000, description="blur in pixels; null takes the detector's own"
+    )
+    levels: int = Field(3, ge=2, le=256, description="softedge: grey levels")
+    weights: str | None = Field(
+        None,
+        description="of a trained network, other than its own: a name out of 'flowsynth weights list', or a"
+        " checkpoint file",
+    )
+    precision: Precision = Field("auto", description=PRECISION_TEXT)
+    batch_size: int = Field(
+        1, ge=1, description="frames a network gets at once; changes results in the last bits"
     )
 
     def stream(self) -> StreamKind:
@@ -56,17 +80,32 @@ class Annotate(Operator):
         return Map()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse thresholds in the wrong order."""
+        """Refuse thresholds in the wrong order, and weights that nothing would use."""
         del inputs
+        faults = []
         if self.low > self.high:
-            return [Fault("params.low", "above high", f"at most high ({self.high})", str(self.low))]
-        return []
+            faults.append(Fault("params.low", "above high", f"at most high ({self.high})", str(self.low)))
+        if self.weights is not None and self.detector not in LEARNED:
+            expected = f"detector {listing(LEARNED)}"
+            faults.append(Fault("params.weights", f"with detector {self.detector}", expected, self.weights))
+        return faults
+
+    @property
+    def _weights(self) -> str | None:
+        return self.weights or DEFAULT_WEIGHTS.get(self.detector)
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Annotate each frame."""
-        detect = DETECTORS[self.detector]
+        detect = self._detect(ctx)
 
-        def render(frame: Tensor) -> Tensor:
-            return as_rgb(detect(as_rgb(frame), self))
+        def render(batch: Tensor) -> Tensor:
+            return as_rgb(detect(as_rgb(batch)))
 
-        return map_frames(ctx, frames, render, kind=self.detector)
+        batch = self.batch_size if self.detector in LEARNED else 1
+        return map_frames(ctx, frames, render, kind=self.detector, batch=batch)
+
+    def _detect(self, ctx: RunContext) -> Render:
+        if self.detector in DETECTORS:
+            classical = DETECTORS[self.detector]
+            return lambda frame: classical(frame, self)
+        return LEARNED[self.detector](ctx, str(self._weights), self)

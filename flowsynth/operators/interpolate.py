@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -12,9 +11,8 @@ from pydantic import Field, field_validator
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
-from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
-from flowsynth.operators._weights import PRECISION_TEXT, Precision, weight_files, with_checksum
+from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 _RIFE = "rife-v4"
 
 
-class Interpolate(Operator):
+class Interpolate(WeightedOperator):
     """Bring a clip to another frame rate, making the frames between.
 
     Output frame k is shown at k / fps, which falls between two source frames or on one; times are exact
@@ -97,15 +95,6 @@ class Interpolate(Operator):
         if self.weights is not None and self.method != "rife":
             faults.append(Fault("params.weights", f"with method {self.method}", "method rife", self.weights))
         return faults
-
-    def files(self, ctx: RunContext) -> Mapping[str, Path]:
-        """The checkpoint, if it is a file."""
-        del ctx
-        return weight_files(self._weights)
-
-    def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The params, and the checksum of weights that a name stands for."""
-        return with_checksum(super().key_params(files), self._weights)
 
     @property
     def _weights(self) -> str | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
-from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, Reads, Resample, StreamInfo, StreamKind
 from flowsynth.operators._clip_super import Block, blocks, relative
 from flowsynth.operators._frames import map_frames
-from flowsynth.operators._weights import PRECISION_TEXT, Precision, weight_files, with_checksum
+from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -34,7 +31,7 @@ _WEIGHTS = {
 }
 
 
-class Upscale(Operator):
+class Upscale(WeightedOperator):
     """Resize frames by a factor or to a size.
 
     The methods:
@@ -120,15 +117,6 @@ class Upscale(Operator):
             given = f"weights {self.weights or 'none'}, method {self.method}"
             faults.append(Fault("params.weights", "without its method", "both or neither", given))
         return faults
-
-    def files(self, ctx: RunContext) -> Mapping[str, Path]:
-        """The checkpoint, if it is a file."""
-        del ctx
-        return weight_files(self._weights)
-
-    def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The params, and the checksum of weights that a name stands for."""
-        return with_checksum(super().key_params(files), self._weights)
 
     @property
     def _weights(self) -> str | None:

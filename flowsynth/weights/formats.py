@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from flowsynth.core.errors import InputError
-from flowsynth.weights.naming import named
+from flowsynth.weights.naming import named, named_keras
 from flowsynth.weights.ncnn import parse_param, read_weights
 from flowsynth.weights.numpy_pickle import read_numpy_pickle
 
@@ -71,11 +71,10 @@ def _read_ncnn(files: Mapping[str, bytes], network: str) -> Arrays:
 
 
 def _read_h5(files: Mapping[str, bytes], network: str) -> Arrays:
-    """Every data set under its path, such as ``conv1_1/kernel``."""
+    """Every data set under its path, such as ``conv1_1/kernel``, or by the network's names."""
     import importlib.util
     import io
 
-    del network
     if importlib.util.find_spec("h5py") is None:
         raise InputError("reading of .h5 weights needs h5py: pip install 'flowsynth-engine[h5]'")
     import h5py
@@ -89,7 +88,7 @@ def _read_h5(files: Mapping[str, bytes], network: str) -> Arrays:
 
     with h5py.File(io.BytesIO(data), "r") as opened:
         opened.visititems(collect)
-    return found
+    return named_keras(found, network)
 
 
 def _read_numpy(files: Mapping[str, bytes], network: str) -> Arrays:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -54,4 +55,31 @@ def _units(blocks: int) -> Iterator[str]:
                 yield f"body.{block}.rdb{dense}.conv{unit}"
 
 
+def named_keras(arrays: Mapping[str, npt.NDArray[Any]], network: str) -> dict[str, npt.NDArray[Any]]:
+    """Returns what Keras saved by the names of a network, convolutions turned to (outputs, inputs, H, W).
+
+    Args:
+        arrays: By their path in the file, such as ``block1/layers/conv2d_1/vars/0``.
+        network: ``hed``; arrays of others keep path and layout.
+    """
+    if network not in _KERAS_NAMES:
+        return dict(arrays)
+    rename = _KERAS_NAMES[network]
+    return {
+        f"{rename(path.rsplit('/vars/', 1)[0])}.{'bias' if path.endswith('/1') else 'weight'}": (
+            array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+        )
+        for path, array in arrays.items()
+    }
+
+
+def _hed(layer: str) -> str:
+    if side := re.fullmatch(r"dsn(\d)", layer):
+        return f"block{side[1]}.projection"
+    if conv := re.fullmatch(r"block(\d)/layers/conv2d(?:_(\d))?", layer):
+        return f"block{conv[1]}.convs.{conv[2] or 0}"
+    return layer
+
+
+_KERAS_NAMES: dict[str, Callable[[str], str]] = {"hed": _hed}
 _NAMERS: dict[str, Callable[[list[Layer]], list[str]]] = {"srvgg": _srvgg, "rrdbnet": _rrdbnet}

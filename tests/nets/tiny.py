@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from flowsynth.nets.hed import HED
 from flowsynth.nets.ifnet import IFNet
 from flowsynth.nets.rrdbnet import RRDBNet
 from flowsynth.nets.srvgg import SRVGG
@@ -32,6 +33,10 @@ def tiny_srvgg(scale: int = 4) -> SRVGG:
 
 def tiny_rrdbnet(doublings: int = 2, unshuffle: int = 1) -> RRDBNet:
     return randomised(RRDBNet(width=6, blocks=2, growth=4, doublings=doublings, unshuffle=unshuffle))
+
+
+def tiny_hed(fused: bool = True) -> HED:
+    return randomised(HED(((4, 2), (6, 2), (6, 3), (8, 3), (8, 3)), fused))
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 5) -> torch.Tensor:

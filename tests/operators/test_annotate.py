@@ -6,6 +6,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.functional.color import luma
 from flowsynth.functional.edges import canny
 from flowsynth.operators._detectors import DETECTORS
+from flowsynth.operators._learned import LEARNED
 from flowsynth.operators.annotate import Annotate
 from tests.operators.conftest import moving_clip
 
@@ -35,7 +36,7 @@ def test_alpha_is_dropped() -> None:
 
 def test_every_detector_offered_is_there() -> None:
     schema = Annotate.model_json_schema()["properties"]["detector"]
-    assert set(schema["enum"]) == set(DETECTORS)
+    assert sorted(schema["enum"]) == sorted([*DETECTORS, *LEARNED])
 
 
 def test_mistakes_are_named() -> None:
@@ -44,5 +45,5 @@ def test_mistakes_are_named() -> None:
     assert Annotate().check({}) == []
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         Annotate(high=100)
-    with pytest.raises(ValidationError, match="'canny', 'luma', 'tile' or 'blur'"):
+    with pytest.raises(ValidationError, match="Input should be 'canny', 'luma', 'tile', 'blur', 'hed'"):
         Annotate(detector="cany")  # type: ignore[arg-type]
