@@ -19,6 +19,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from xxhash import xxh3_64
@@ -92,7 +93,7 @@ def build_header(
         pieces.append(buffer.data)
         offset += size
     text = (
-        f'{{"__metadata__":{{"xxh3":"{_ZEROS.decode()}","format":"{FORMAT}","key":{_quote(key)},'
+        f'{{"__metadata__":{{"xxh3":"0000000000000000","format":"{FORMAT}","key":{_quote(key)},'
         f'"codec":{_quote(codec_name)},"version":"{codec_version}","seconds":"{seconds:.6g}",'
         f'"meta":{_quote(canonical_json(dict(encoded.meta)))}}}{"".join(entries)}}}'
     ).encode("ascii")
@@ -100,6 +101,7 @@ def build_header(
     return struct.pack("<Q", len(text)) + text, pieces
 
 
+@lru_cache(maxsize=256)
 def _entry(name: str, dtype: str, shape: tuple[int, ...], start: int, size: int) -> str:
     """One tensor's line, written by hand: the general encoder took as long as the write of the header."""
     sizes = ",".join(map(str, shape))

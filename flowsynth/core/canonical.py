@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from blake3 import blake3
 
@@ -19,6 +19,21 @@ FRAME_DIGEST_BYTES = 16
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_SCALARS = frozenset((type(None), bool, int, str))
+
+
+def _text_maker() -> Callable[[object], str]:
+    """What turns JSON into text: the encoder's C part, made once where `encode` makes it for every call."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return _ENCODER.encode
+    parts = make(
+        None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False
+    )  # fmt: skip
+    return lambda value: "".join(parts(value, 0))
+
+
+_text = _text_maker()
 
 
 def plain_json(value: object) -> str:
@@ -27,7 +42,7 @@ def plain_json(value: object) -> str:
     Raises:
         ValueError: a NaN or an infinity.
     """
-    return _ENCODER.encode(value)
+    return _text(value)
 
 
 def canonical_json(value: object) -> str:
@@ -42,8 +57,27 @@ def canonical_json(value: object) -> str:
     """
     if type(value) is int:
         return str(value)
-    require_json(value)
-    return _ENCODER.encode(value)
+    if not _is_plain(value):
+        require_json(value)
+    return _text(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is JSON of the plain types, found without keeping paths; if not, it may still be."""
+    items: list[Any] = [value]
+    for item in items:
+        kind = type(item)
+        if kind in _SCALARS:
+            continue
+        if kind is dict:
+            if any(type(key) is not str for key in item):
+                return False
+            items.extend(item.values())
+        elif kind is list or kind is tuple:
+            items.extend(item)
+        elif kind is not float or not math.isfinite(item):
+            return False
+    return True
 
 
 def require_json(value: object, where: str = "value") -> None:
