@@ -9,15 +9,19 @@ Fenwick's, and remaps whole blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from flowsynth.functional.block_tree import Block, Mode, block_sources, cover, smaller_blocks
-from flowsynth.functional.patchmatch import MatchSettings, match
+from flowsynth.functional.patchmatch import Field, MatchSettings, match
 from flowsynth.values.frames import as_float
 
-__all__ = ["Remapper", "fastblend"]
+__all__ = ["Job", "Remapper", "fastblend"]
+
+#: A picture `(C, H, W)`, the frame it belongs to, and the frame it is carried to.
+Job: TypeAlias = tuple[Tensor, int, int]
 
 #: Pixels of all pairs that are matched at once; bounds memory, does not change results.
 _BATCH_PIXELS = 1 << 18
@@ -26,36 +30,68 @@ _BATCH_PIXELS = 1 << 18
 class Remapper:
     """Carries pictures from frame to frame along the fields between the guide's frames.
 
+    With `tracking` a pair's search also tries the field of the pair before it, where the two share one frame
+    and their other frames are neighbours, as it is and stretched by the steady motion it implies. So motion
+    beyond the reach of the random guesses is followed from frame to frame. Pairs are then matched one by one.
+
     Args:
         guide: `(L, C, H, W)`, uint8 or floating point in [0, 1].
         settings: of the patch match.
         on_field: called with the number of fields computed so far.
+        tracking: try the field of the pair before.
 
     Attributes:
         fields: how many fields were computed.
     """
 
     def __init__(
-        self, guide: Tensor, settings: MatchSettings, on_field: Callable[[int], None] | None = None
+        self,
+        guide: Tensor,
+        settings: MatchSettings,
+        on_field: Callable[[int], None] | None = None,
+        *,
+        tracking: bool = False,
     ) -> None:
         self.guide = guide
         self.settings = settings
         self.on_field = on_field
+        self.tracking = tracking
         self.fields = 0
 
-    def __call__(self, jobs: Sequence[tuple[Tensor, int, int]]) -> Iterator[Tensor]:
-        """Yield, for each (picture `(C, H, W)`, source frame, target frame), the picture carried over."""
+    def __call__(self, jobs: Sequence[Job]) -> Iterator[Tensor]:
+        """Yield, for each job, the picture carried over."""
         size = max(1, _BATCH_PIXELS // (self.guide.shape[-1] * self.guide.shape[-2]))
+        size = 1 if self.tracking else size
+        before: tuple[Job, Field] | None = None
         for start in range(0, len(jobs), size):
             batch = jobs[start : start + size]
-            sources = as_float(self.guide[[source for _, source, _ in batch]])
-            targets = as_float(self.guide[[target for _, _, target in batch]])
-            pictures = as_float(torch.stack([picture for picture, _, _ in batch]))
-            carried = match(sources, targets, pictures, self.settings)[1]
-            self.fields += len(batch)
-            if self.on_field is not None:
-                self.on_field(self.fields)
+            hints = _hints(before, batch[0]) if self.tracking else []
+            field, carried = self._match(batch, hints)
+            before = batch[0], field
             yield from carried
+
+    def _match(self, batch: Sequence[Job], hints: list[Field]) -> tuple[Field, Tensor]:
+        """Match some pairs at once."""
+        sources = as_float(self.guide[[source for _, source, _ in batch]])
+        targets = as_float(self.guide[[target for _, _, target in batch]])
+        pictures = as_float(torch.stack([picture for picture, _, _ in batch]))
+        found = match(sources, targets, pictures, self.settings, hints)
+        self.fields += len(batch)
+        if self.on_field is not None:
+            self.on_field(self.fields)
+        return found
+
+
+def _hints(before: tuple[Job, Field] | None, job: Job) -> list[Field]:
+    """Return what the field of the job before says of this one's: itself, and itself gone on with."""
+    if before is None:
+        return []
+    (_, source, target), field = before
+    gap, known = job[1] - job[2], source - target
+    shared = source == job[1] or target == job[2]
+    if not shared or abs(gap - known) != 1 or not known:
+        return []
+    return [field, field.stretched(gap / known)]
 
 
 def fastblend(
@@ -108,7 +144,11 @@ def fastblend(
 
 def _mean_of_pairs(frames: Tensor, target: int, window: int, remap: Remapper, *, with_self: bool) -> Tensor:
     near = range(max(target - window, 0), min(target + window + 1, len(frames)))
-    jobs = [(frames[i], i, target) for i in near if with_self or i != target]
+    outwards = [
+        *range(target if with_self else target - 1, near.start - 1, -1),
+        *range(target + 1, near.stop),
+    ]
+    jobs = [(frames[i], i, target) for i in outwards]
     total = torch.zeros_like(frames[target], dtype=torch.float32)
     for carried in remap(jobs):
         total += carried
@@ -143,7 +183,12 @@ def _build(
     lacking = sorted(
         {part for block in blocks for part in smaller_blocks(block)} - table.keys(), key=_by_level
     )
-    jobs = [(frames[order[i]], order[i], order[part.last]) for part in lacking for i in block_sources(part)]
+    # From a block's last frame outwards, so that each field can follow the one before.
+    jobs = [
+        (frames[order[i]], order[i], order[part.last])
+        for part in lacking
+        for i in reversed(block_sources(part))
+    ]
     carried = remap(jobs)
     for part in lacking:
         half = _mean(table, Block(part.last, part.level - 1), frames, order)

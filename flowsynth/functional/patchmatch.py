@@ -12,7 +12,7 @@ whatever batch it is computed in.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,17 @@ class Field:
     rows: Tensor
     columns: Tensor
 
+    def stretched(self, factor: float) -> Field:
+        """Return the field with all displacements multiplied: where steady motion leads in other time."""
+        own = _identity(self.rows[:, None])
+        rows, columns = (
+            (at + (to - at) * factor).round().long().clamp(0, size - 1)
+            for at, to, size in zip(
+                (own.rows, own.columns), (self.rows, self.columns), self.rows.shape[1:], strict=True
+            )
+        )
+        return Field(rows, columns)
+
 
 def patch_sizes(settings: MatchSettings) -> list[int]:
     """Return the patch of each pass, from the largest to the smallest."""
@@ -74,7 +85,11 @@ def pyramid_sizes(height: int, width: int, patch: int) -> list[tuple[int, int]]:
 
 
 def match(
-    source_guide: Tensor, target_guide: Tensor, source_style: Tensor, settings: MatchSettings
+    source_guide: Tensor,
+    target_guide: Tensor,
+    source_style: Tensor,
+    settings: MatchSettings,
+    hints: Sequence[Field] = (),
 ) -> tuple[Field, Tensor]:
     """Find where each target pixel comes from, and carry the source's picture over.
 
@@ -87,6 +102,7 @@ def match(
         target_guide: `(B, C, H, W)`.
         source_style: `(B, D, H, W)`, the picture to carry from source to target.
         settings: of the search.
+        hints: fields of the pairs' size to be tried at every level, such as those of neighbouring frames.
 
     Returns:
         The field and the remapped picture `(B, D, H, W)`.
@@ -96,8 +112,9 @@ def match(
     height, width = source_guide.shape[-2:]
     for size in pyramid_sizes(height, width, settings.patch):
         source, target, style = (_at_size(x, size) for x in (source_guide, target_guide, source_style))
-        field = _identity(source) if field is None else _enlarge(field, size)
-        field, remapped = _search_level(source, target, style, field, settings)
+        field = _identity(source) if field is None else _at_level(field, size)
+        tried = [_at_level(hint, size) for hint in hints]
+        field, remapped = _search_level(source, target, style, field, settings, tried)
     if field is None:
         raise AssertionError("a pyramid has at least one level")
     return field, remapped
@@ -154,9 +171,14 @@ def _padded(picture: Tensor, radius: int) -> Tensor:
 
 
 def _search_level(
-    source_guide: Tensor, target_guide: Tensor, source_style: Tensor, field: Field, settings: MatchSettings
+    source_guide: Tensor,
+    target_guide: Tensor,
+    source_style: Tensor,
+    field: Field,
+    settings: MatchSettings,
+    hints: Sequence[Field],
 ) -> tuple[Field, Tensor]:
-    """Run all passes at one size; returns the field and the remapped picture."""
+    """Run all passes at one size; returns the field and the remapped picture. The first tries the hints."""
     height, width = source_guide.shape[-2:]
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + height * 4099 + width)
     scale = math.sqrt(settings.guide_weight)
@@ -166,6 +188,9 @@ def _search_level(
     for patch in sizes:
         target = torch.cat((target_guide * scale, remapped), dim=1)
         search = _Search(source, target, field, patch)
+        for hint in hints:
+            search.consider(hint)
+        hints = ()
         for guess in search.neighbours():
             search.consider(guess)
         for _ in range(settings.searches):
@@ -294,8 +319,8 @@ def _at_size(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return picture if picture.shape[-2:] == size else F.interpolate(picture, size=size, mode="area")
 
 
-def _enlarge(field: Field, size: tuple[int, int]) -> Field:
-    """Carry a field to a finer level: displacements grow with the picture, each pixel takes the nearest."""
+def _at_level(field: Field, size: tuple[int, int]) -> Field:
+    """Carry a field to another level: displacements grow with the picture, each pixel takes the nearest."""
     height, width = field.rows.shape[-2:]
     like = field.rows.new_empty((field.rows.shape[0], 1, *size))
     fine = _identity(like)

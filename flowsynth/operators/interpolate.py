@@ -12,10 +12,21 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.operators._keyframes import keyed_info, keyed_reads, render_keyed
+from flowsynth.operators._patchmatch import (
+    ITERATIONS_TEXT,
+    PATCH_TEXT,
+    SEED_TEXT,
+    TRACKING_TEXT,
+    Iterations,
+    Patch,
+)
 from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from flowsynth.functional.rate import Position
 
 
@@ -31,21 +42,30 @@ class Interpolate(WeightedOperator):
 
     The methods:
 
-    - ``blend``: mix the two neighbours linearly in time.
+    - ``blend``: mix the two neighbours linearly in time. Between two shots (`cut`) the nearer is shown.
     - ``rife``: move both neighbours along the motion between them and mix these, by the IFNet of RIFE 4
       (Huang et al., "Real-time intermediate flow estimation", arXiv 2011.06294). Its weights are fetched at
       first use. Between two shots (`cut`) the nearer frame is shown; fast motion is searched for more widely.
+    - ``fastblend``: `frames` are keyframes, renderings of every `factor`-th frame of a `guide`, its first
+      included. A frame between is both keys around it, carried over by matching patches of the guide and
+      mixed linearly in time (FastBlend, arXiv 2311.09265); past the last key, that key carried over. So a
+      costly rendering of few frames becomes a clip that moves like its source. The result has the guide's
+      length and rate. Where the guide is cut between a frame and a key, only the other key counts.
+      ``interpolate factor: 1/4`` of a guide gives the frames to render for factor 4.
 
-    A frame that falls on a source frame, or between two equal ones, is that frame, bit for bit.
+    A frame that falls on a source frame (of ``blend`` and ``rife``: or between two equal ones) is that frame,
+    bit for bit.
 
     Inputs:
         frames: T, C, H, W of any length, size and dtype. `fps` needs frames that have a rate. Motion is
             found on the colours; alpha moves along.
+        guide: for fastblend, the clip that the keyframes were rendered from, of their height and width.
 
     Output:
         Frames like the input at the new rate; uint8 is rounded.
 
     Errors:
+        RequestError: a number or size of keyframes that does not belong to the guide.
         OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
         InputError: `weights` is no file, or not one of RIFE 4.
     """
@@ -54,9 +74,11 @@ class Interpolate(WeightedOperator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    method: Literal["blend", "rife"] = Field("blend", description="how frames between are made")
+    method: Literal["blend", "rife", "fastblend"] = Field("blend", description="how frames between are made")
     factor: int | float | str | None = Field(
-        None, description="new rate over old, such as 2, 2.5 or 5/2; 2 if no fps is given"
+        None,
+        description="new rate over old, such as 2, 2.5 or 5/2; 2 if no fps is given; fastblend: whole, "
+        "frames from key to key",
     )
     fps: int | float | str | None = Field(
         None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
@@ -66,13 +88,18 @@ class Interpolate(WeightedOperator):
         0.5,
         ge=0,
         le=1,
-        description="similarity after motion below which neighbours belong to two shots; 0: never (rife)",
+        description="similarity after motion below which neighbours belong to two shots; 0: never",
     )
     refine: bool = Field(False, description="correct the mix by a second network, at twice the time (rife)")
     weights: str | None = Field(
         None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"
     )
     precision: Precision = Field("auto", description=PRECISION_TEXT)
+
+    patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
+    iterations: Iterations = Field(5, description=f"fastblend: {ITERATIONS_TEXT}")
+    tracking: bool = Field(False, description=f"fastblend: {TRACKING_TEXT}")
+    seed: int = Field(0, ge=0, description=f"fastblend: {SEED_TEXT}")
 
     @field_validator("factor", "fps")
     @classmethod
@@ -86,14 +113,28 @@ class Interpolate(WeightedOperator):
         return Resample()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse a factor beside a rate, and weights that nothing would use."""
-        del inputs
-        faults = []
+        """Refuse a factor beside a rate, and weights or a guide that nothing would use."""
+        faults = self._guide_faults(inputs)
         if self.factor is not None and self.fps is not None:
             given = f"factor {self.factor}, fps {self.fps}"
             faults.append(Fault("params.factor", "beside fps", "factor or fps", given))
         if self.weights is not None and self.method != "rife":
             faults.append(Fault("params.weights", f"with method {self.method}", "method rife", self.weights))
+        return faults
+
+    def _guide_faults(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Fastblend needs a guide and whole steps; the others look at neither."""
+        method = f"method {self.method}"
+        if self.method != "fastblend":
+            expected = "method fastblend, or no guide"
+            return [Fault("inputs.guide", "not looked at", expected, method)] if "guide" in inputs else []
+        faults = []
+        if "guide" not in inputs:
+            faults.append(Fault("inputs.guide", "missing", "the clip of the keyframes", method))
+        if self.fps is not None or self._ratio(None).denominator != 1:
+            name, value = ("fps", self.fps) if self.fps is not None else ("factor", self.factor)
+            expected = "a whole factor: frames from key to key"
+            faults.append(Fault(f"params.{name}", "no step of keyframes", expected, f"{value}, {method}"))
         return faults
 
     @property
@@ -106,6 +147,8 @@ class Interpolate(WeightedOperator):
 
         source = inputs["frames"]
         ratio = self._ratio(source.fps)
+        if self.method == "fastblend":
+            return keyed_info(inputs, ratio.numerator)
         return StreamInfo(output_length(source.length, ratio), self._new_rate(source.fps))
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
@@ -113,25 +156,50 @@ class Interpolate(WeightedOperator):
         from flowsynth.functional.rate import positions, sources_of
 
         source = inputs["frames"]
+        if self.method == "fastblend":
+            return keyed_reads(start, stop, inputs, self._ratio(source.fps).numerator)
         moments = positions(range(start, stop), self._ratio(source.fps), source.length)
         needed = sources_of(moments)
         geometry: list[Json] = [[m.frame - needed.start, str(m.weight)] for m in moments]
         return Reads({"frames": (needed.start, needed.stop)}, geometry)
 
-    def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
+    def run(self, ctx: RunContext, /, *, frames: Frames, guide: Frames | None = None) -> Frames:
         """Render the output frames asked for."""
         from dataclasses import replace
 
         from flowsynth.operators._rife import RifeSettings, frames_between
 
         ctx.check_cancelled()
+        if self.method == "fastblend":
+            return self._between_keys(ctx, frames, guide)
         moments = self._moments(ctx, frames)
         if self._weights is None:
-            made = _blended(ctx, frames, moments)
+            made = _blended(ctx, frames, moments, self.cut)
         else:
             settings = RifeSettings(self._weights, self.refine, self.cut, self.precision)
             made = frames.with_data(frames_between(ctx, frames, moments, settings))
         return replace(made, fps=self._new_rate(frames.fps))
+
+    def _between_keys(self, ctx: RunContext, keys: Frames, guide: Frames | None) -> Frames:
+        """Carry keyframes over to the guide's frames between them."""
+        from dataclasses import replace
+
+        from flowsynth.functional.patchmatch import MatchSettings
+
+        faults = self.check({} if guide is None else {"guide": guide})
+        if faults or guide is None:
+            raise RequestError(f"interpolate: {faults[0]}")
+        settings = MatchSettings(patch=self.patch, iterations=self.iterations, seed=self.seed)
+        made = render_keyed(
+            ctx,
+            keys,
+            guide,
+            self._ratio(None).numerator,
+            settings=settings,
+            tracking=self.tracking,
+            cut=self.cut,
+        )
+        return replace(keys.with_data(made), fps=guide.fps)
 
     def _moments(self, ctx: RunContext, frames: Frames) -> list[Position]:
         """Return where each output frame lies among the frames that came."""
@@ -154,13 +222,29 @@ class Interpolate(WeightedOperator):
         return None if source is None else source * self._ratio(source)
 
 
-def _blended(ctx: RunContext, frames: Frames, moments: list[Position]) -> Frames:
-    """Mix neighbours linearly."""
+def _blended(ctx: RunContext, frames: Frames, moments: list[Position], cut: float) -> Frames:
+    """Mix neighbours linearly; across a cut take the nearer."""
     from flowsynth.functional.blend import blend
     from flowsynth.values.frames import as_float
 
-    mixed = blend(as_float(frames.tensor.to(ctx.device)), moments)
+    source = frames.tensor.to(ctx.device)
+    mixed = blend(as_float(source), _within_shots(source, moments, cut))
     return frames.like(mixed.to(frames.parts[0].device))
+
+
+def _within_shots(source: Tensor, moments: list[Position], cut: float) -> list[Position]:
+    """Move the moments that lie between two shots to the nearer frame."""
+    from flowsynth.functional.cuts import same_shot
+    from flowsynth.functional.rate import Position
+
+    together = {
+        i: same_shot(source[i : i + 1], source[i + 1 : i + 2], cut)
+        for i in {moment.frame for moment in moments if moment.weight}
+    }
+    return [
+        m if together.get(m.frame, True) else Position(m.frame + (2 * m.weight >= 1), Fraction(0))
+        for m in moments
+    ]
 
 
 def _fraction(value: float | str) -> Fraction:

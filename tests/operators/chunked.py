@@ -18,17 +18,19 @@ from flowsynth.core.streams import (
 from flowsynth.values import Frames
 
 
-def run_by_chunks(operator: Operator, clip: Frames, chunk: int) -> Frames:
-    """Give the output of `operator` on the port `frames`, made `chunk` output frames at a time."""
-    info = {"frames": StreamInfo(clip.num_frames, clip.fps)}
+def run_by_chunks(operator: Operator, clip: Frames, chunk: int, **others: Frames) -> Frames:
+    """Give the output of `operator` on the port `frames` and others, `chunk` output frames at a time."""
+    clips = {"frames": clip, **others}
+    info = {port: StreamInfo(one.num_frames, one.fps) for port, one in clips.items()}
     total = operator.output_info(info).length
     parts: list[Frames] = []
     state: Any = None
     for start, stop in chunk_spans(total, chunk):
         span = make_span(operator, start, stop, total, info)
-        first, last = span.reads["frames"]
         ctx = RunContext(span=span, state=state)
-        parts.append(operator.run(ctx, frames=clip.slice(first, last)))
+        given = {port: one.slice(*span.reads[port]) for port, one in clips.items()}
+        run: Any = operator.run
+        parts.append(run(ctx, **given))
         state = ctx.state
     return Frames.concat(parts)
 
@@ -37,9 +39,9 @@ def make_span(operator: Operator, start: int, stop: int, total: int, info: dict[
     """Give the span of one task."""
     kind = operator.stream()
     if isinstance(kind, Window):
-        return window_span(kind, start, stop, total, ("frames",))
+        return window_span(kind, start, stop, total, tuple(info))
     if isinstance(kind, Resample):
         reads = operator.reads(start, stop, info)
         return Span(start, stop, total, reads.ports, geometry=reads.geometry)
     assert isinstance(kind, (Map, Scan, Fold))
-    return Span(start, stop, total, {"frames": (start, stop)})
+    return Span(start, stop, total, dict.fromkeys(info, (start, stop)))

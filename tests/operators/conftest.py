@@ -7,6 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from flowsynth.values import Frames
+from tests.functional.conftest import pictures
+
+__all__ = ["dtype", "moving_clip", "pictures"]
 
 
 def moving_clip(
