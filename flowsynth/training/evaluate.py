@@ -1,11 +1,14 @@
-"""Figures and contact sheets of an exported family, on pictures it never saw."""
+"""A quick look at an exported family: figures and contact sheets on pictures it never saw.
+
+The goals are measured by ``benchmarks/pocket.py``, through graphs and with a judge of shapes.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +16,6 @@ import torch
 from PIL import Image
 
 from .captions import STYLE_WORDS
-from .judge import judge
-from .shapes import random_drawing
 from .styled import VERSIONS, StyledPicture, render_versions
 from .vae import reconstruct
 
@@ -122,9 +123,7 @@ def evaluate(folder: Path, held_out: dict[str, Picture], out: Path, short_side: 
     figures: dict[str, Any] = {"vae_db": _vae_figures(pipe.vae, held_out, out)}
     figures["styles"] = _style_figures(pipe, pictures, out)
     first = next(iter(pictures.values()))
-    figures["change"] = _change_figures(pipe, first)
     _strength_sheet(pipe, first, out)
-    figures["shapes"] = _shape_figures(pipe, out)
     (out / "figures.json").write_text(json.dumps(figures, indent=2))
     log.info("%s", json.dumps(figures, indent=2))
     return figures
@@ -157,55 +156,6 @@ def _style_figures(pipe: Any, pictures: dict[str, StyledPicture], out: Path) -> 
         if index:
             figures[style]["photo_to_guide_db"] = round(float(np.mean(photo_db)), 2)
     return figures
-
-
-def _change_figures(pipe: Any, made: StyledPicture) -> dict[str, float]:
-    """Mean absolute change, in levels of 255, when one input changes."""
-    guide = made.versions[VERSIONS.index("toon")]
-    base = Restyle()
-    kept = restyle(pipe, guide, guide, made.lines, base)
-
-    def change(other: Picture) -> float:
-        return round(float(np.abs(other.astype(float) - kept).mean()), 3)
-
-    blank = np.zeros_like(made.lines)
-    return {
-        "prompt": change(restyle(pipe, guide, guide, made.lines, replace(base, prompt="pencil sketch"))),
-        "seed": change(restyle(pipe, guide, guide, made.lines, replace(base, seed=1))),
-        "lines": change(restyle(pipe, guide, guide, blank, base)),
-        "tile": change(restyle(pipe, guide, made.versions[0], made.lines, base)),
-    }
-
-
-def _shape_figures(pipe: Any, out: Path, count: int = 24) -> dict[str, float]:
-    """Text to image: the share of one-shape prompts whose picture has each attribute right."""
-    from diffusers import StableDiffusionPipeline
-
-    parts = {name: getattr(pipe, name) for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler")}
-    plain = StableDiffusionPipeline(
-        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
-    )
-    plain.set_progress_bar_config(disable=True)
-    rng = np.random.default_rng(0)
-    single = (d for d in iter(lambda: random_drawing(rng), None) if len(d.shapes) == 1)
-    pictures, right = [], {"background": 0, "colour": 0, "size": 0, "side": 0}
-    for seed, drawing in zip(range(count), single, strict=False):
-        made = plain(
-            drawing.caption(rng),
-            height=64,
-            width=64,
-            num_inference_steps=12,
-            guidance_scale=3.0,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-        ).images[0]
-        pictures.append(np.asarray((made * 255).round().astype(np.uint8)))
-        seen, shape = judge(pictures[-1]), drawing.shapes[0]
-        right["background"] += seen.background == drawing.background
-        for name in ("colour", "size", "side"):
-            right[name] += getattr(seen, name) == getattr(shape, name)
-    sheet([pictures[i : i + 8] for i in range(0, count, 8)], 2).save(out / "shapes.png")
-    return {name: round(value / count, 2) for name, value in right.items()}
 
 
 def _strength_sheet(pipe: Any, made: StyledPicture, out: Path) -> None:
