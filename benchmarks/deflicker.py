@@ -17,6 +17,7 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
+from flowsynth.functional.block_tree import count_fields
 from flowsynth.operators.encode_video import EncodeVideo
 from flowsynth.operators.measure import Measure
 from flowsynth.operators.read_video import ReadVideo
@@ -25,17 +26,19 @@ from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.values import Frames
 
 RESULTS = Path(__file__).parent / "results" / "deflicker.md"
+FASTBLEND: dict[str, Any] = {"method": "fastblend", "radius": 12}
 METHODS: dict[str, tuple[dict[str, Any], bool]] = {
     "gaussian, radius 2": ({"method": "gaussian", "radius": 2}, False),
     "histogram, radius 12": ({"method": "histogram", "radius": 12}, False),
     "flow (classical), radius 3, guided": ({"method": "flow", "radius": 3}, True),
+    "flow (classical), radius 3, guided, detail 0": ({"method": "flow", "radius": 3, "detail": 0}, True),
     "flow (spynet), radius 3, guided": ({"method": "flow", "radius": 3, "estimator": "spynet"}, True),
-    "fastblend fast, radius 12, guided": ({"method": "fastblend", "radius": 12}, True),
-    "fastblend fast, radius 12, detail 2, guided": (
-        {"method": "fastblend", "radius": 12, "detail": 2},
-        True,
-    ),
-    "fastblend fast, radius 12, no guide": ({"method": "fastblend", "radius": 12}, False),
+    "fastblend fast, radius 12, guided": (FASTBLEND, True),
+    "fastblend fast, radius 12, guided, detail 0": (FASTBLEND | {"detail": 0}, True),
+    "fastblend fast, radius 12, guided, tracking": (FASTBLEND | {"tracking": True}, True),
+    "fastblend fast, radius 12, no guide": (FASTBLEND, False),
+    "fastblend balanced, radius 12, guided": (FASTBLEND | {"mode": "balanced"}, True),
+    "fastblend accurate, radius 12, guided": (FASTBLEND | {"mode": "accurate"}, True),
 }
 
 
@@ -64,7 +67,7 @@ def main() -> None:
             seconds[name] = (time.process_time() - start) / args.frames
             figures[name] = measured(clips[name], clean)
             text = report(args, figures, seconds)
-            print(text.splitlines()[-3], flush=True)
+            print(text.splitlines()[-5], flush=True)
             if not args.only:
                 RESULTS.write_text(text)
             if args.video and name.startswith("fastblend fast"):
@@ -97,8 +100,9 @@ def report(args: argparse.Namespace, figures: dict[str, dict[str, Any]], seconds
         "",
         f"`bikes`, {args.frames} frames from {args.first}, {args.width} pixels wide, brightness times 1 +- "
         f"{args.strength:.0%} at random a frame. Guided methods see the clean clip as their guide. "
-        "Flicker left is (its flicker - the clean clip's) / (flicker added). CPU seconds on one thread of a "
-        "shared machine.",
+        "Methods smooth with their defaults but for what is said. Flicker left is (its flicker - the clean "
+        "clip's) / (flicker added). CPU seconds on one thread of a shared machine. The goals: at most 15 % "
+        "left, a warping error of at most 1.10, sharpness of at least 95 %.",
         "",
         "| clip | flicker | left | warping error | of clean | sharpness kept | PSNR, dB | CPU s a frame |",
         "|---|---|---|---|---|---|---|---|",
@@ -112,7 +116,14 @@ def report(args: argparse.Namespace, figures: dict[str, dict[str, Any]], seconds
             f"| {f['warping_error'] / clean['warping_error']:.2f} "
             f"| {f['sharpness'] / clean['sharpness']:.1%} | {decibels} | {cpu} |"
         )
-    lines += ["", f"torch {torch.__version__}, flowsynth {fs.__version__}", ""]
+    fields = count_fields(args.frames, FASTBLEND["radius"], "fast")
+    lines += [
+        "",
+        f"Fields of fastblend in mode fast: {fields}.",
+        "",
+        f"torch {torch.__version__}, flowsynth {fs.__version__}",
+        "",
+    ]
     return "\n".join(lines)
 
 

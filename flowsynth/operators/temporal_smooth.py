@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
@@ -13,6 +13,14 @@ from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, Scan, StreamInfo, StreamKind, Window
 from flowsynth.operators._motion import Estimator, load_estimator, motion_weights
+from flowsynth.operators._patchmatch import (
+    ITERATIONS_TEXT,
+    PATCH_TEXT,
+    SEED_TEXT,
+    TRACKING_TEXT,
+    Iterations,
+    Patch,
+)
 from flowsynth.operators._weights import with_checksum
 from flowsynth.values import Frames, Tensors
 
@@ -21,6 +29,15 @@ if TYPE_CHECKING:
 
 
 _GUIDED = ("fastblend", "flow")
+
+
+class _Part(NamedTuple):
+    """What is smoothed at once: frames of one shot, their guide, which are wanted, and the tree's phases."""
+
+    data: Tensor
+    guide: Tensor
+    wanted: tuple[int, int]
+    phases: tuple[int, int]
 
 
 class TemporalSmooth(Operator):
@@ -36,16 +53,21 @@ class TemporalSmooth(Operator):
     - ``histogram``: every channel gets the Gaussian-weighted mean of the quantile functions of the frames
       within `radius` (midway equalisation, Delon 2004), or with `match: moments` their mean and standard
       deviation. Takes flicker of brightness and colour out and leaves motion sharp; give it a radius of 4
-      or more. Across a cut the tones of the two shots mix.
+      or more.
     - ``fastblend``: the mean of the neighbours within `radius`, each first carried over to the frame by
       matching patches of the `guide` (FastBlend, arXiv 2311.09265). Takes flicker of any kind and size out
       of a stylised clip and follows motion; the costliest. A radius of 8 to 30 is usual. In `mode` fast a
       frame takes about 2 log2(radius) + 4 matchings, and more where a long radius meets short chunks; in
-      the others twice the radius. Averaging softens grain and texture; where these don't flicker, a `detail`
-      of 2 or 3 keeps them.
+      the others twice the radius. `tracking` follows motion of many pixels a frame better.
     - ``flow``: the mean of the neighbours within `radius`, each warped onto the frame along the optical flow
       of the `guide`, where it shows the same thing (the flow back agrees). Cheaper than fastblend at a radius
       of 1 to 4, a little softer, and only as good as the flow.
+
+    Averaging softens grain, texture and what few frames show. So fastblend and flow change only what is
+    coarser than `detail`: x + blur(y - x). Where fine lines themselves flicker, set it to 0.
+
+    Shots are told apart (`cut`) on the guide, if there is one, else on the frames, and smoothed each by
+    itself; so does a black frame stand alone. ``median`` and ``exponential`` look across cuts.
 
     A clip cut into chunks gives the same bits as the whole.
 
@@ -77,24 +99,25 @@ class TemporalSmooth(Operator):
     mode: Literal["fast", "balanced", "accurate"] = Field(
         "fast", description="fastblend: blocks of frames in a tree, or every pair of frames"
     )
-    patch: int = Field(5, ge=3, le=21, description="fastblend: side of the smallest patch, pixels, odd")
-    iterations: int = Field(5, ge=1, le=20, description="fastblend: passes at each level of the pyramid")
-    seed: int = Field(0, ge=0, description="fastblend: of the random guesses")
+    patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
+    iterations: Iterations = Field(5, description=f"fastblend: {ITERATIONS_TEXT}")
+    tracking: bool = Field(False, description=f"fastblend: {TRACKING_TEXT}")
+    seed: int = Field(0, ge=0, description=f"fastblend: {SEED_TEXT}")
 
     detail: float = Field(
-        0.0,
+        2.0,
         ge=0,
         le=100,
         description="fastblend, flow: keep the frame's own detail up to this size, pixels; 0 smooths all",
     )
     estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
-
-    @field_validator("patch")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError(f"expected an odd number, given {value}")
-        return value
+    cut: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="similarity after motion below which neighbours belong to two shots, which stay apart; "
+        "0: never; not for median, exponential",
+    )
 
     def stream(self) -> StreamKind:
         """A window of neighbours, or for ``exponential`` a state handed on."""
@@ -143,13 +166,46 @@ class TemporalSmooth(Operator):
         start, stop = _numbers(ctx)[:2] or (start, stop)
         if self.method == "exponential":
             smoothed = self._scan(ctx, as_float(data))
-        elif self.method in _GUIDED:
-            guiding = data if guide is None else _checked_guide(data, guide).to(ctx.device)
-            guided = self._fastblend if self.method == "fastblend" else self._along_flow
-            smoothed = self._with_own_detail(data[start:stop], guided(ctx, data, guiding, start, stop))
         else:
-            smoothed = self._window(as_float(data), start, stop)
+            guiding = data if guide is None else _checked_guide(data, guide).to(ctx.device)
+            smoothed = self._by_shots(ctx, data, guiding, start, stop)
         return frames.like(smoothed.to(frames.parts[0].device))
+
+    def _by_shots(self, ctx: RunContext, data: Tensor, guide: Tensor, start: int, stop: int) -> Tensor:
+        """Smooth the frames `start` to `stop`, each by its own shot."""
+        import torch
+
+        from flowsynth.functional.cuts import shots
+
+        parts = []
+        for shot in shots(guide, 0 if self.method == "median" else self.cut):
+            first, last = max(start, shot.start), min(stop, shot.stop)
+            if first < last:
+                part = _Part(
+                    data[shot.start : shot.stop],
+                    guide[shot.start : shot.stop],
+                    (first - shot.start, last - shot.start),
+                    self._phases(ctx, shot, len(data)),
+                )
+                parts.append(self._smoothed(ctx, part))
+        return torch.cat(parts) if parts else data[:0].float()
+
+    def _phases(self, ctx: RunContext, shot: range, length: int) -> tuple[int, int]:
+        """Where a shot lies to the tree's blocks, from both ends of the clip."""
+        from flowsynth.functional.block_tree import phase_period
+
+        before, after = _numbers(ctx)[2:4] or (0, 0)
+        period = phase_period(self.radius)
+        return (before + shot.start) % period, (after + length - shot.stop) % period
+
+    def _smoothed(self, ctx: RunContext, part: _Part) -> Tensor:
+        """Smooth some frames of a shot."""
+        from flowsynth.values.frames import as_float
+
+        if self.method not in _GUIDED:
+            return self._window(as_float(part.data), *part.wanted)
+        guided = self._fastblend if self.method == "fastblend" else self._along_flow
+        return self._with_own_detail(part.data[slice(*part.wanted)], guided(ctx, part))
 
     def _with_own_detail(self, own: Tensor, smoothed: Tensor) -> Tensor:
         """Take only the coarse part of what smoothing changed: x + blur(y - x)."""
@@ -161,28 +217,24 @@ class TemporalSmooth(Operator):
         frames = as_float(own)
         return frames + gaussian_blur(smoothed - frames, self.detail)
 
-    def _fastblend(self, ctx: RunContext, data: Tensor, guide: Tensor, start: int, stop: int) -> Tensor:
+    def _fastblend(self, ctx: RunContext, part: _Part) -> Tensor:
         from flowsynth.functional.fastblend import Remapper, fastblend
         from flowsynth.functional.patchmatch import MatchSettings
 
-        if (len(guide), *guide.shape[-2:]) != (len(data), *data.shape[-2:]):
-            given = " and ".join(f"{len(x)} frames of {x.shape[-1]}x{x.shape[-2]}" for x in (data, guide))
-            raise RequestError(
-                f"temporal_smooth: frames and guide must agree in length and size, given {given}"
-            )
-        phases = _numbers(ctx)[2:4] or (0, 0)
         settings = MatchSettings(patch=self.patch, iterations=self.iterations, seed=self.seed)
-        remap = Remapper(guide, settings, lambda _: ctx.check_cancelled())
+        remap = Remapper(part.guide, settings, lambda _: ctx.check_cancelled(), tracking=self.tracking)
         return fastblend(
-            data, start, stop, window=self.radius, mode=self.mode, remap=remap, phases=(phases[0], phases[1])
+            part.data, *part.wanted, window=self.radius, mode=self.mode, remap=remap, phases=part.phases
         )
 
-    def _along_flow(self, ctx: RunContext, data: Tensor, guide: Tensor, start: int, stop: int) -> Tensor:
+    def _along_flow(self, ctx: RunContext, part: _Part) -> Tensor:
         from flowsynth.functional.flow_smooth import along_motion
         from flowsynth.operators._frames import as_rgb
 
         estimate = load_estimator(ctx, self.estimator)
-        return along_motion(data, as_rgb(guide), start, stop, radius=self.radius, estimate=estimate)
+        return along_motion(
+            part.data, as_rgb(part.guide), *part.wanted, radius=self.radius, estimate=estimate
+        )
 
     def _window(self, data: Tensor, start: int, stop: int) -> Tensor:
         from flowsynth.functional import deflicker, smooth

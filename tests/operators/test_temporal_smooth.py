@@ -81,7 +81,7 @@ def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str, detail: floa
 
 def test_fastblend_follows_its_guide() -> None:
     clip, still = moving_clip(4), moving_clip(1)
-    smooth = TemporalSmooth(method="fastblend", radius=3, patch=3, iterations=1)
+    smooth = TemporalSmooth(method="fastblend", radius=3, patch=3, iterations=1, detail=0)
     guide = still.with_data(still.tensor.expand(4, -1, -1, -1))
     out = smooth.run(RunContext(), frames=clip, guide=guide)
     # A guide that does not move makes every field the identity but for what the style decides.
@@ -93,7 +93,7 @@ def test_flow_smooths_noise_along_a_pan_and_keeps_detail() -> None:
     clean = moving_clip(7, height=48, width=64, dtype="float32")
     noise = 0.05 * torch.randn(clean.tensor.shape, generator=torch.Generator().manual_seed(0))
     noisy = clean.with_data((clean.tensor + noise).clamp(0, 1))
-    smooth = TemporalSmooth(method="flow", radius=2)
+    smooth = TemporalSmooth(method="flow", radius=2, detail=0)
     out = smooth.run(RunContext(), frames=noisy, guide=clean)
     plain = TemporalSmooth(radius=2).run(RunContext(), frames=noisy)
 
@@ -109,7 +109,7 @@ def test_a_frames_own_detail_stays_while_its_brightness_steadies() -> None:
     clean = moving_clip(6, height=40, width=56, dtype="float32")
     lift = torch.tensor([0.0, 0.06, 0.0, 0.06, 0.0, 0.06]).view(6, 1, 1, 1)
     clip = clean.with_data(clean.tensor * 0.9 + lift)
-    smooth = TemporalSmooth(method="fastblend", radius=5, iterations=2, detail=2)
+    smooth = TemporalSmooth(method="fastblend", radius=5, iterations=2)
     out = smooth.run(RunContext(), frames=clip, guide=clean)
 
     def level(x: Frames) -> torch.Tensor:
