@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
-from .shapes import COLOURS, SHAPES, SIDES, SIZES
+from .shapes import COLOURS, DIRECTIONS, SHAPES, SIDES, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,17 @@ def style_caption(style: str, subject: str, rng: np.random.Generator) -> str:
 
 def vocabulary(subjects: Mapping[str, str]) -> list[str]:
     """Returns every word that shall be one token, sorted."""
-    texts = [*COLOURS, *SHAPES, *SIZES, *SIDES, *STYLE_WORDS.values(), *_FORMS, *subjects.values(), _COMMON]
+    texts = [
+        *COLOURS,
+        *SHAPES,
+        *SIZES,
+        *SIDES,
+        *DIRECTIONS,
+        *STYLE_WORDS.values(),
+        *_FORMS,
+        *subjects.values(),
+        _COMMON,
+    ]
     texts += [detail for details in _DETAILS.values() for detail in details]
-    texts += ["a background on in at side center an scene"]
+    texts += ["a background on in at side center an scene moving shape"]
     return sorted({word for text in texts for word in re.findall(r"[a-z]+", text) if word != "subject"})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 
+from .attributes import pretrain
+from .control import control_residuals
 from .latents import Batch, ShapeData, StyleData
 from .networks import NetworkConfig, alphas_sigmas, build_controlnet, build_unet
 from .text import build_text_encoder, build_tokenizer, tokenize
@@ -16,6 +18,7 @@ from .text import build_text_encoder, build_tokenizer, tokenize
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -37,8 +40,13 @@ class DenoiserConfig(BaseModel):
     caption_dropout: float = 0.1
     tile_dropout: float = 0.15
     lines_dropout: float = 0.25
-    shape_control_dropout: float = 0.5
+    high_noise_share: float = 0.65  # drawings whose noise hides what they show
+    high_noise_step: int = 400
+    shape_free_share: float = 0.65  # drawings without any control
+    shape_control_dropout: float = 0.35  # of each control, among the other drawings
+    vague_share: float = 0.3  # controlled drawings whose caption leaves words out
     prefit_steps: int = 400
+    text_steps: int = 1500
 
 
 class DenoiserStage:
@@ -89,34 +97,44 @@ class DenoiserStage:
             explained = 0.95 * explained + 0.05 * float(1 - error.detach() / wanted.var())
         return explained
 
+    def pretrain_text(self, seed: int) -> float:
+        """Teaches the text encoder what captions say; returns the share it reads without a fault."""
+        subjects = self.styles.subjects
+        return pretrain(self.text_encoder, self.tokenizer, subjects, self.config.text_steps, seed)
+
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Returns the mean squared error of v over one batch, and that of the predicted latents."""
         drawn = int(rng.binomial(self.config.batch, self.config.shapes_share))
-        batch = self._batch(drawn, rng)
+        scales = self._scales(drawn, rng)
+        batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
         times = self._times(batch, drawn, rng)
         alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
         noisy = alpha * batch.start + sigma * torch.randn_like(batch.start)
         # Where the start isn't the target, this is the v that leads from here to the target.
         wanted = (alpha * noisy - batch.target) / sigma
         text = self._text(batch.captions, rng)
-        residuals, middle = self._control(noisy, times, text, batch, self._scales(batch, drawn, rng))
+        nets, pictures = (self.tile, self.lines), (batch.tile, batch.lines)
+        control = control_residuals(nets, pictures, list(scales), (noisy, times, text)) or (None, None)
         made = self.unet(
             noisy,
             times,
             text,
-            down_block_additional_residuals=residuals,
-            mid_block_additional_residual=middle,
+            down_block_additional_residuals=control[0],
+            mid_block_additional_residual=control[1],
         ).sample.float()
         errors = (made - wanted).square().mean((1, 2, 3))
-        low = (sigma.flatten() ** 2 * errors.detach())[: len(errors) - drawn]
-        return errors.mean(), {"latents": float(low.mean()) if len(low) else 0.0}
+        photos = self.config.batch - drawn
+        figures = {"drawings": float(errors.detach()[photos:].sum()) / max(1, drawn)}
+        low = (sigma.flatten() ** 2 * errors.detach())[:photos]
+        return errors.mean(), figures | {"latents": float(low.sum()) / max(1, photos)}
 
-    def _batch(self, drawn: int, rng: np.random.Generator) -> Batch:
+    def _batch(self, drawn: int, controlled: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         config = self.config
         photos = self.styles.batch(config.batch - drawn, config.crop, rng, config.bridge_share)
         if not drawn:
             return photos
-        drawings = self.shapes.batch(drawn, rng)
+        vague = controlled[-drawn:] & (rng.random(drawn) < config.vague_share)
+        drawings = self.shapes.batch(vague, rng)
         return Batch(
             torch.cat([photos.target, drawings.target]),
             torch.cat([photos.start, drawings.start]),
@@ -128,8 +146,12 @@ class DenoiserStage:
     def _times(self, batch: Batch, drawn: int, rng: np.random.Generator) -> Tensor:
         config, count = self.config, len(batch.target)
         times = rng.integers(0, 1000, count)
-        low = (rng.random(count) < config.low_noise_share) & (np.arange(count) < count - drawn)
+        drawing = np.arange(count) >= count - drawn
+        low = (rng.random(count) < config.low_noise_share) & ~drawing
         times = np.where(low, rng.integers(0, config.low_noise_step, count), times)
+        # What a drawing shows is decided at high noise; below, only its edges are left to draw.
+        high = (rng.random(count) < config.high_noise_share) & drawing
+        times = np.where(high, rng.integers(config.high_noise_step, 1000, count), times)
         moved = (batch.start != batch.target).flatten(1).any(1).numpy()
         # Little noise leaves no room to move: v would be large.
         lowest = np.where(moved, config.bridge_min_step, 0)
@@ -140,31 +162,12 @@ class DenoiserStage:
         states: Tensor = self.text_encoder(tokenize(self.tokenizer, kept)).last_hidden_state
         return states
 
-    def _scales(self, batch: Batch, drawn: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Draws each row's tile and line scales: off, on, or in between."""
-        config, count = self.config, len(batch.target)
+    def _scales(self, drawn: int, rng: np.random.Generator) -> Tensor:
+        """Draws each row's tile and line scales (2, rows): off, on, or in between."""
+        config, count = self.config, self.config.batch
         drawing = np.arange(count) >= count - drawn
-        dropout = config.shape_control_dropout
-        tile_off = rng.random(count) < np.where(drawing, dropout, config.tile_dropout)
-        lines_off = rng.random(count) < np.where(drawing, dropout, config.lines_dropout)
+        free = drawing & (rng.random(count) < config.shape_free_share)
+        tile_off = rng.random(count) < np.where(drawing, config.shape_control_dropout, config.tile_dropout)
+        lines_off = rng.random(count) < np.where(drawing, config.shape_control_dropout, config.lines_dropout)
         strength = np.where(rng.random((2, count)) < 0.3, rng.uniform(0.4, 1.0, (2, count)), 1.0)
-        scales = strength * ~np.stack([tile_off, lines_off])
-        tile, lines = torch.from_numpy(scales).float()[:, :, None, None, None]
-        return tile, lines
-
-    def _control(
-        self, noisy: Tensor, times: Tensor, text: Tensor, batch: Batch, scales: tuple[Tensor, Tensor]
-    ) -> tuple[list[Tensor], Tensor]:
-        nets = ((self.tile, batch.tile), (self.lines, batch.lines))
-        made = [net(noisy, times, text, controlnet_cond=picture, return_dict=False) for net, picture in nets]
-        layers = zip(*(down for down, _ in made), strict=True)
-        residuals = [sum_scaled(layer, scales) for layer in layers]
-        return residuals, sum_scaled([middle for _, middle in made], scales)
-
-
-def sum_scaled(tensors: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
-    """Returns the sum of tensors, each times its scale."""
-    total: Any = 0
-    for tensor, scale in zip(tensors, scales, strict=True):
-        total = total + tensor * scale
-    return torch.as_tensor(total)
+        return torch.from_numpy(strength * ~(np.stack([tile_off, lines_off]) | free)).float()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import AutoencoderKL
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from .pictures import Picture
@@ -220,10 +221,11 @@ class ShapeData:
         chunks = range(0, len(pixels), 64)
         return torch.cat([canny(pixels[i : i + 64].float() / 255) for i in chunks]).to(torch.uint8)
 
-    def batch(self, count: int, rng: np.random.Generator) -> Batch:
-        """Returns random drawings."""
-        chosen = rng.integers(len(self.drawings), size=count)
+    def batch(self, vague: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
+        """Returns random drawings, one for each entry of ``vague``: whether its caption leaves words out."""
+        chosen = rng.integers(len(self.drawings), size=len(vague))
         target = self.latents[chosen].float()
         tile = torch.from_numpy(self.pictures[chosen]).permute(0, 3, 1, 2).float() / 255
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
-        return Batch(target, target, tile, lines, [self.drawings[i].caption(rng) for i in chosen])
+        captions = [self.drawings[i].caption(rng, bool(v)) for i, v in zip(chosen, vague, strict=True)]
+        return Batch(target, target, tile, lines, captions)

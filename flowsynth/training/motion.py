@@ -1,4 +1,4 @@
-"""Stage 4: the motion adapter, on clips that pan and zoom over pictures and on moving shapes."""
+"""Stage 3: the motion adapter, on clips that pan and zoom over pictures and on moving shapes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from flowsynth.functional.edges import canny
+
 from .captions import style_caption
-from .denoiser import sum_scaled
+from .control import control_residuals
 from .latents import encode
 from .networks import alphas_sigmas, build_motion_adapter
+from .shapes import moving_drawing, render_clip
 from .styled import VERSIONS
 from .text import tokenize
 
@@ -33,14 +36,17 @@ class MotionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    clips: int = 3  # a batch
-    frames: int = 8
+    clips: int = 2  # a batch
+    frames: int = 16
     side: int = 64  # pixels
     speed: float = 4.0  # pixels a frame at most
     zoom: float = 0.15  # change of scale over a clip at most
-    low_noise_share: float = 0.6
+    shapes_share: float = 0.6  # clips of a moving shape
+    low_noise_share: float = 0.3
     low_noise_step: int = 450
-    control_dropout: float = 0.3
+    free_share: float = 0.5  # clips without any control
+    control_dropout: float = 0.3  # of each control, among the other clips
+    caption_dropout: float = 0.1
 
 
 class MotionStage:
@@ -89,19 +95,26 @@ class MotionStage:
         noise = torch.randn_like(latents)
         noisy = alpha * latents + sigma * noise
         wanted = alpha * noise - sigma * latents
-        text = self.denoiser.text_encoder(tokenize(self.denoiser.tokenizer, captions)).last_hidden_state
-        on = torch.from_numpy(rng.random((2, config.clips)) >= config.control_dropout).float()
+        text = self._text(captions, rng)
         pictures = (_pixels(np.stack(versions)), _pixels(np.stack(lines)[..., None]).expand(-1, 3, -1, -1))
-        down, middle = self._control(noisy, times, text, pictures, on)
+        down, middle = self._control(noisy, times, text, pictures, rng)
         made = self.unet(
             noisy.transpose(1, 2),
             times,
-            text.repeat_interleave(config.frames, 0),
+            text,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
         ).sample.float()
         error = (made.transpose(1, 2) - wanted).square().mean()
         return error, {}
+
+    def _text(self, captions: tuple[str, ...], rng: np.random.Generator) -> Tensor:
+        """Returns text states, one row a frame."""
+        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
+        with torch.no_grad():
+            tokens = tokenize(self.denoiser.tokenizer, kept)
+            states: Tensor = self.denoiser.text_encoder(tokens).last_hidden_state
+        return states.repeat_interleave(self.config.frames, 0)
 
     def _times(self, rng: np.random.Generator) -> Tensor:
         config = self.config
@@ -110,6 +123,15 @@ class MotionStage:
         return torch.from_numpy(np.where(low, rng.integers(0, config.low_noise_step, config.clips), times))
 
     def _clip(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
+        """Returns frames (T, H, W, 3), their lines (T, H, W) and a caption."""
+        if rng.random() < self.config.shapes_share:
+            drawing = moving_drawing(rng)
+            frames = render_clip(drawing, self.config.side, self.config.frames, rng)
+            edges = canny(_pixels(frames[None]))[:, 0]
+            return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)
+        return self._pan(rng)
+
+    def _pan(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
         styles = self.denoiser.styles
         index, style = int(rng.integers(len(styles.styled))), int(rng.integers(len(VERSIONS)))
         made = styles.styled[index]
@@ -123,17 +145,21 @@ class MotionStage:
 
     @torch.no_grad()
     def _control(
-        self, noisy: Tensor, times: Tensor, text: Tensor, pictures: tuple[Tensor, Tensor], on: Tensor
-    ) -> tuple[list[Tensor], Tensor]:
-        """Runs both ControlNets on every frame; ``on`` (2, clips) scales them."""
-        count = self.config.frames
-        repeated = times.repeat_interleave(count), text.repeat_interleave(count, 0)
-        nets = zip((self.denoiser.tile, self.denoiser.lines), pictures, strict=True)
-        flat = noisy.flatten(0, 1)
-        made = [net(flat, *repeated, controlnet_cond=shown, return_dict=False) for net, shown in nets]
-        scales = [row.repeat_interleave(count).view(-1, 1, 1, 1) for row in on]
-        layers = zip(*(down for down, _ in made), strict=True)
-        return [sum_scaled(layer, scales) for layer in layers], sum_scaled([m for _, m in made], scales)
+        self,
+        noisy: Tensor,
+        times: Tensor,
+        text: Tensor,
+        pictures: tuple[Tensor, Tensor],
+        rng: np.random.Generator,
+    ) -> tuple[list[Tensor] | None, Tensor | None]:
+        """Runs the ControlNets on every frame of the clips that each of them is on for."""
+        config = self.config
+        off = rng.random((2, config.clips)) < config.control_dropout
+        off |= rng.random(config.clips) < config.free_share
+        scales = torch.from_numpy(~off).float().repeat_interleave(config.frames, 1)
+        inputs = (noisy.flatten(0, 1), times.repeat_interleave(config.frames), text)
+        nets = (self.denoiser.tile, self.denoiser.lines)
+        return control_residuals(nets, pictures, list(scales), inputs) or (None, None)
 
     def export(self) -> MotionAdapter:
         """Returns the trained modules as a ``MotionAdapter``."""

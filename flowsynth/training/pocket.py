@@ -1,7 +1,7 @@
 """Command line: ``python -m flowsynth.training.pocket STAGE`` trains the pocket family.
 
-Stages, in order: ``vae``, ``denoiser``, ``finish``, ``motion``, ``export``, ``evaluate``; ``all`` runs
-them one after another. Each trains from its last checkpoint in the work folder, so that a stopped run
+Stages, in order: ``vae``, ``denoiser``, ``motion``, ``export``, ``evaluate``; ``all`` runs them one after
+another. Each trains from its last checkpoint in the work folder, so that a stopped run
 goes on where it was.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGES = ("vae", "denoiser", "finish", "motion", "export", "evaluate")
+STAGES = ("vae", "denoiser", "motion", "export", "evaluate")
 
 
 class Training:
@@ -90,13 +90,9 @@ class Training:
         assert isinstance(stage, VaeStage)
         return normalise(stage.vae, [*stage.levels[::3], *stage.styled[::11]])
 
-    def denoiser_trainer(self, phase: str = "denoiser") -> Trainer:
-        """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding.
-
-        Args:
-            phase: Name of the config: "denoiser", or "finish", which goes on from the same checkpoint.
-        """
-        fields, loop = self._split(phase)
+    def denoiser_trainer(self) -> Trainer:
+        """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding and text encoder."""
+        fields, loop = self._split("denoiser")
         config = DenoiserConfig(**fields)
         styled = self.styled(config.short_sides)
         styles = StyleData(self.finished_vae, styled, self._subjects(config), self.work / "data")
@@ -106,6 +102,7 @@ class Training:
         fresh = not (self.work / "denoiser" / "checkpoint.safetensors").exists()
         if fresh:
             log.info("tile embedding explains %.0f %% of the latents", 100 * stage.prefit(loop.seed))
+            log.info("captions read without a fault: %.0f %%", 100 * stage.pretrain_text(loop.seed))
         return Trainer(stage, loop, self.work / "denoiser")
 
     def _subjects(self, config: DenoiserConfig) -> list[str]:
@@ -117,7 +114,7 @@ class Training:
         ]
 
     def motion_trainer(self) -> Trainer:
-        """Stage 4 at its last checkpoint, on the denoiser's averaged weights."""
+        """Stage 3 at its last checkpoint, on the denoiser's averaged weights."""
         denoiser = self.denoiser_trainer()
         denoiser.load_average()
         fields, loop = self._split("motion")
@@ -147,7 +144,6 @@ class Training:
             trainers: dict[str, Callable[[], Trainer]] = {
                 "vae": self.vae_trainer,
                 "denoiser": self.denoiser_trainer,
-                "finish": partial(self.denoiser_trainer, "finish"),
                 "motion": self.motion_trainer,
             }
             trainers[stage]().run(seconds=self.seconds)

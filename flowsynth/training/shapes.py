@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,17 +35,23 @@ _SIDE_TEXT = {
     "bottom": ("at the bottom", "bottom", "on the bottom"),
     "": ("in the center", "center", ""),
 }
+DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+_REACH = 0.27  # of the side: how far from the middle a moving shape starts and ends
 _SUPERSAMPLING = 4
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape of a drawing: everything its caption says."""
+    """One shape of a drawing: everything its caption says.
+
+    A shape that is ``moving`` (a key of ``DIRECTIONS``, or "") has no side.
+    """
 
     name: str
     colour: str
     size: str
     side: str
+    moving: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,14 @@ class Drawing:
     shapes: tuple[Shape, ...]
     background: str
 
-    def caption(self, rng: np.random.Generator) -> str:
-        """Describes the drawing; words come in varied order, so that none is always last."""
-        shapes = [_describe(shape, rng) for shape in self.shapes]
+    def caption(self, rng: np.random.Generator, vague: bool = False) -> str:
+        """Describes the drawing; words come in varied order, so that none is always last.
+
+        Args:
+            rng: Source of randomness.
+            vague: Leave some words out, as captions may do where a control says the rest.
+        """
+        shapes = [_describe(_blur(shape, rng) if vague else shape, rng) for shape in self.shapes]
         joined = " and ".join(shapes)
         ground = self.background
         forms = (
@@ -68,13 +79,19 @@ class Drawing:
         )
         return forms[int(rng.integers(len(forms)))]
 
-    def render(self, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Draws at ``size`` pixels a side with smooth edges and slight variations: uint8 HWC."""
+    def render(self, size: int, rng: np.random.Generator, phase: float | None = None) -> NDArray[np.uint8]:
+        """Draws at ``size`` pixels a side with smooth edges and slight variations: uint8 HWC.
+
+        Args:
+            size: Pixels.
+            rng: Source of randomness.
+            phase: Where moving shapes are on their way, 0 to 1; None draws it.
+        """
         side = size * _SUPERSAMPLING
         image = Image.new("RGB", (side, side), _vary(self.background, rng))
         pen = ImageDraw.Draw(image)
         for shape in self.shapes:
-            _draw(pen, shape, side, rng)
+            _draw(pen, shape, side, rng, phase)
         return np.asarray(image.resize((size, size), Image.Resampling.BOX))
 
 
@@ -85,22 +102,54 @@ def random_drawing(rng: np.random.Generator) -> Drawing:
         sides = ("left", "right") if rng.random() < 0.5 else ("top", "bottom")
         pair = (Shape(_pick(SHAPES, rng), c, "small", s) for c, s in zip(colours, sides, strict=True))
         return Drawing(tuple(pair), background)
+    if rng.random() < 0.2:
+        return moving_drawing(rng)
     size, side = _pick(tuple(SIZES), rng), _pick(tuple(SIDES), rng)
     return Drawing((Shape(_pick(SHAPES, rng), colours[0], size, side),), background)
 
 
+def moving_drawing(rng: np.random.Generator) -> Drawing:
+    """Returns a drawing of one shape that moves in a random direction."""
+    background, colour = (str(c) for c in rng.permutation(list(COLOURS))[:2])
+    name, size, direction = (_pick(tuple(names), rng) for names in (SHAPES, SIZES, DIRECTIONS))
+    return Drawing((Shape(name, colour, size, "", direction),), background)
+
+
+def render_clip(drawing: Drawing, size: int, frames: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draws a clip whose moving shapes travel evenly over most of their way: uint8 THWC."""
+    begin, end = rng.uniform(0, 0.2), rng.uniform(0.8, 1)
+    seed = int(rng.integers(2**31))  # the same variations in every frame
+    phases = np.linspace(begin, end, frames)
+    return np.stack([drawing.render(size, np.random.default_rng(seed), float(p)) for p in phases])
+
+
 def _describe(shape: Shape, rng: np.random.Generator) -> str:
-    place = _pick(_SIDE_TEXT[shape.side], rng)
+    place = f"moving {shape.moving}" if shape.moving else _pick(_SIDE_TEXT[shape.side], rng)
     noun = " ".join(word for word in (shape.size, shape.colour, shape.name) if word)
     if place and rng.random() < 0.5:
         return f"{place}, a {noun}"
     return f"a {noun} {place}".rstrip()
 
 
-def _draw(pen: ImageDraw.ImageDraw, shape: Shape, side: int, rng: np.random.Generator) -> None:
+def _blur(shape: Shape, rng: np.random.Generator) -> Shape:
+    """Forgets about half of what a caption says of a shape, never its colour."""
+    name, size, side = rng.random(3) < 0.5
+    return replace(
+        shape,
+        name="shape" if name else shape.name,
+        size="" if size else shape.size,
+        side="" if side else shape.side,
+    )
+
+
+def _draw(
+    pen: ImageDraw.ImageDraw, shape: Shape, side: int, rng: np.random.Generator, phase: float | None
+) -> None:
     radius = SIZES[shape.size] * side * rng.uniform(0.93, 1.07)
     jitter = rng.uniform(-0.04, 0.04, 2)
-    x, y = (np.array(SIDES[shape.side]) + jitter) * side
+    way = 2 * (rng.random() if phase is None else phase) - 1
+    travelled = np.array(DIRECTIONS.get(shape.moving, (0, 0))) * way * _REACH
+    x, y = (np.array(SIDES[shape.side]) + travelled + jitter) * side
     colour = _vary(shape.colour, rng)
     if shape.name == "circle":
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)

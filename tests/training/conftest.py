@@ -59,17 +59,8 @@ def write_configs(folder: Path, pictures: Path) -> None:
             "shapes": 6,
             "shapes_share": 0.3,
             "prefit_steps": 3,
+            "text_steps": 2,
             "loop": {**LOOP, "steps": 4},
-        },
-        "finish": {
-            "network": NETWORK,
-            "short_sides": [48],
-            "batch": 6,
-            "crop": 8,
-            "shapes": 6,
-            "shapes_share": 0.0,
-            "prefit_steps": 3,
-            "loop": {**LOOP, "steps": 5},
         },
         "motion": {"clips": 1, "frames": 3, "side": 32, "loop": {**LOOP, "steps": 3}},
     }
