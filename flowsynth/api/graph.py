@@ -200,7 +200,11 @@ def _execute(
                 models[name] = session.model(graph, name)
         return [models[name] for name in names] if many else models[names[0]]
 
-    engine = Engine(plan, session.cache, observer, context, feed, executor, chunk, debug, workers)
+    def resident(device: str, names: Sequence[str]) -> bool:
+        known = [models[name].spec for name in names if name in models]
+        return len(known) == len(names) and session.resident(device, known)
+
+    engine = Engine(plan, session.cache, observer, context, feed, resident, executor, chunk, debug, workers)
     run = Run(graph, plan, engine.run(), session.cache)
     run.peak_alive = engine.peak_alive
     return run

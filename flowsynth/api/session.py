@@ -35,6 +35,8 @@ class Session:
         device: what ``auto`` means.
         offline: never touch the network.
         max_bytes: budget of the cache's objects; None for no limit.
+        model_bytes: budget of the loaded models of a device; None for 80 % of a CUDA device, half the memory
+            else.
         read_only: look only; nothing is written, not even a folder.
     """
 
@@ -45,6 +47,7 @@ class Session:
         device: str = "auto",
         offline: bool = False,
         max_bytes: int | None = None,
+        model_bytes: int | None = None,
         read_only: bool = False,
     ) -> None:
         root = Path(cache_dir) if cache_dir is not None else default_cache_dir()
@@ -52,6 +55,7 @@ class Session:
         self.root = self.cache.root
         self.device = device
         self.offline = offline
+        self.model_bytes = model_bytes
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
         self._lock = threading.Lock()
         self._managers: dict[str, ModelManager] = {}
@@ -155,6 +159,11 @@ class Session:
 
         return Model(self._spec(name, graph.models[name]), name)
 
+    def resident(self, device: str, specs: Sequence[ModelSpec]) -> bool:
+        """Whether some part of each of these models is loaded on a device, as far as is known at once."""
+        manager = self._managers.get(device)
+        return manager is not None and manager.resident(specs)
+
     def prepare_managers(self, devices: Sequence[str]) -> None:
         """A model manager for every device that runs nodes with models."""
         from flowsynth.models import ModelManager
@@ -163,5 +172,5 @@ class Session:
             for device in devices:
                 if device not in self._managers:
                     self._managers[device] = ModelManager(
-                        torch_name(device), cache_dir=self.root, offline=self.offline
+                        torch_name(device), self.model_bytes, cache_dir=self.root, offline=self.offline
                     )

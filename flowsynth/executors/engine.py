@@ -35,6 +35,7 @@ class Engine:
         observer: hears what happens.
         context: (node, device) -> a context for its operator.
         models: names of models -> what their ports get.
+        resident: device, names of models -> whether all of them are loaded there.
         executor: ``serial`` or ``threads``.
         chunk: frames in a chunk.
         debug: keep tracebacks in error messages.
@@ -46,6 +47,7 @@ class Engine:
     observer: Observer
     context: Callable[[str, str], RunContext]
     models: Callable[[Sequence[str], bool], Any]
+    resident: Callable[[str, Sequence[str]], bool]
     executor: str = "serial"
     chunk: int = DEFAULT_CHUNK
     debug: bool = False
@@ -106,7 +108,7 @@ class Engine:
             self.cache, self.observer, self.context, self.models, threading.Event(), self.debug, self.workers
         )
         expander = Expander(runs, self.chunk, self._probe)
-        scheduler = Scheduler(list(runs.values()), expander, self._over)
+        scheduler = Scheduler(list(runs.values()), expander, self._over, self.resident)
         lanes = sorted({run.step.device for run in runs.values()})
         try:
             scheduler.start()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TypeAlias
 
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.executors.expand import Expander, is_streamed
@@ -16,6 +17,8 @@ from flowsynth.executors.tasks import Role, State, StepRun, Task
 PARK_SECONDS = 0.02
 #: Chunks of each stream that may be ahead of the slowest one.
 AHEAD = 2
+#: Ready tasks by position.
+Heap: TypeAlias = list[tuple[int, int, Task]]
 
 
 class Scheduler:
@@ -28,19 +31,26 @@ class Scheduler:
         runs: all steps of the run in topological order, hits included.
         expander: makes tasks out of steps.
         on_over: called (outside the lock) with each step when all its tasks are over.
+        resident: device, names of models -> whether they are loaded there, so that a task finds them warm.
     """
 
     def __init__(
-        self, runs: Sequence[StepRun], expander: Expander, on_over: Callable[[StepRun], None]
+        self,
+        runs: Sequence[StepRun],
+        expander: Expander,
+        on_over: Callable[[StepRun], None],
+        resident: Callable[[str, Sequence[str]], bool],
     ) -> None:
         self.runs = {run.name: run for run in runs}
         self.expander = expander
         self.on_over = on_over
+        self.resident = resident
         self.changed = threading.Condition()
         self.stopped = False
         self.alive = 0
         self.peak_alive = 0
-        self._ready: dict[str, list[tuple[int, int, Task]]] = {}
+        self._ready: dict[str, Heap] = {}  # by lane
+        self._modelled: dict[tuple[str, tuple[str, ...]], Heap] = {}  # by lane and models
         self._parked: list[tuple[float, float, int, Task]] = []
         self._order: list[Task] = []
         self._low = 0
@@ -71,13 +81,16 @@ class Scheduler:
 
     # --- for workers ------------------------------------------------------------------------------------
 
-    def take(self, lanes: Iterable[str] | None = None) -> Task | None:
-        """The ready task of lowest position on some lanes (all unless given); None if there is none now."""
+    def take(self, lanes: Collection[str] | None = None) -> Task | None:
+        """The ready task of lowest position on some lanes (all unless given); None if there is none now.
+
+        Where that one's models would have to be loaded, a task goes before it whose models are there.
+        """
         with self.changed:
             if self.finished:
                 return None
             self._unpark()
-            best: list[tuple[int, int, Task]] | None = None
+            best: Heap | None = None
             for heap in self._heaps(lanes):
                 while heap and heap[0][2].state is not State.READY:
                     heapq.heappop(heap)
@@ -85,6 +98,8 @@ class Scheduler:
                     best = heap
             if best is None or (best[0][0] > self._low + self._window and not self._stuck(best[0][0])):
                 return None
+            if len(self._modelled) > 1:
+                best = self._warm(best, lanes)
             task = heapq.heappop(best)[2]
             task.state = State.RUNNING
             self._running += 1
@@ -166,10 +181,31 @@ class Scheduler:
 
     # --- inside the lock --------------------------------------------------------------------------------
 
-    def _heaps(self, lanes: Iterable[str] | None) -> list[list[tuple[int, int, Task]]]:
+    def _heaps(self, lanes: Collection[str] | None) -> list[Heap]:
         if lanes is None:
-            return list(self._ready.values())
-        return [self._ready[lane] for lane in lanes if lane in self._ready]
+            return [*self._ready.values(), *self._modelled.values()]
+        heaps = [self._ready[lane] for lane in lanes if lane in self._ready]
+        if self._modelled:
+            heaps += [heap for (lane, _), heap in self._modelled.items() if lane in lanes]
+        return heaps
+
+    def _warm(self, best: Heap, lanes: Collection[str] | None) -> Heap:
+        """The heap to take from: the best one, unless it needs a load and another, within reach, does not."""
+        if not best[0][2].run.step.models or self._is_warm(best[0][2]):
+            return best
+        reach = self._low + self._window
+        found = [
+            heap
+            for (lane, _), heap in self._modelled.items()
+            if heap and heap is not best and (lanes is None or lane in lanes) and heap[0][0] <= reach
+        ]
+        return next(
+            (heap for heap in sorted(found, key=lambda h: h[0][:2]) if self._is_warm(heap[0][2])), best
+        )
+
+    def _is_warm(self, task: Task) -> bool:
+        step = task.run.step
+        return self.resident(step.device, [name for names in step.models.values() for name in names])
 
     def _stuck(self, position: int) -> bool:
         """Whether only a task beyond the window can go on, the lowest of which is at a position.
@@ -178,7 +214,7 @@ class Scheduler:
         """
         if self._running or self._parked:
             return False
-        ready = (entry for heap in self._ready.values() for entry in heap if entry[2].state is State.READY)
+        ready = (entry for heap in self._heaps(None) for entry in heap if entry[2].state is State.READY)
         return all(entry[0] >= position for entry in ready)
 
     def _push(self, task: Task) -> None:
@@ -186,7 +222,13 @@ class Scheduler:
             return
         task.state = State.READY
         self._count += 1
-        heapq.heappush(self._ready.setdefault(task.lane, []), (task.position, self._count, task))
+        models = task.run.step.models
+        if models:
+            names = tuple(name for group in models.values() for name in group)
+            heap = self._modelled.setdefault((task.lane, names), [])
+        else:
+            heap = self._ready.setdefault(task.lane, [])
+        heapq.heappush(heap, (task.position, self._count, task))
 
     def _unpark(self) -> None:
         now = time.monotonic()

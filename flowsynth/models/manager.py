@@ -50,6 +50,7 @@ class ModelManager:
         self._parts: OrderedDict[str, Any] = OrderedDict()
         self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._models: dict[str, Any] = {}
+        self._known: dict[str, Any] = {}  # by the text of a spec: found without looking at files
         self._lock = threading.RLock()
 
     def load(self, spec: ModelSpec) -> Any:
@@ -62,6 +63,7 @@ class ModelManager:
         with self._lock:
             if key not in self._models:
                 self._models[key] = family(spec.family).open(spec, self)
+            self._known[spec.model_dump_json()] = self._models[key]
             return self._models[key]
 
     def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
@@ -100,12 +102,19 @@ class ModelManager:
             return unique_bytes(self._parts.values())
 
     def resident(self, specs: Iterable[ModelSpec]) -> bool:
-        """Whether some part of every one of these models is loaded, so that a node would find it warm."""
-        with self._lock:
+        """Whether some part of every one of these models is loaded, so that a node would find it warm.
+
+        It never waits and reads no file: while something is being loaded the answer is no.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
             return all(self._has_part(spec) for spec in specs)
+        finally:
+            self._lock.release()
 
     def _has_part(self, spec: ModelSpec) -> bool:
-        model = self._models.get(model_fingerprint(spec, self.cache_dir))
+        model = self._known.get(spec.model_dump_json())
         return model is not None and any(key in self._parts for key in model.part_keys())
 
     def evict(self, spec: ModelSpec | None = None) -> None:
