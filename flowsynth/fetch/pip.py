@@ -57,7 +57,9 @@ def _options(archive: Archive) -> list[str]:
     python, abi, platform = archive.tags
     if platform != "any":
         digits = re.search(r"\d+", python)
-        made += ["--platform", platform, "--abi", abi, "--implementation", python[:2]]
+        for one in platform.split("."):  # a wheel may name several, with dots between
+            made += ["--platform", one]
+        made += ["--abi", abi, "--implementation", python[:2]]
         made += ["--python-version", digits[0] if digits else "3"]
     known = tuple(int(part) for part in re.findall(r"\d+", version("pip"))[:2]) >= _RAW_SINCE
     return [*made, "--progress-bar", "raw" if known else "off"]

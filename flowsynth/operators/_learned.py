@@ -23,6 +23,10 @@ class LearnedParams(Protocol):
     @property
     def levels(self) -> int: ...
     @property
+    def score(self) -> float: ...
+    @property
+    def most(self) -> int: ...
+    @property
     def precision(self) -> Precision: ...
 
 
@@ -52,12 +56,51 @@ def load_softedge(ctx: RunContext, weights: str, params: LearnedParams) -> Rende
     return lambda frames: quantise(hed(frames), params.levels)
 
 
+def load_segmentation(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
+    """People white on black."""
+    from flowsynth.operators._people import load_people, segment_people
+
+    del params
+    models = load_people(ctx, weights)
+    return lambda frame: segment_people(models, frame)
+
+
+def load_face(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
+    """Faces as coloured lines on black."""
+    from flowsynth.operators._people import draw_faces, find_faces, load_people
+
+    models = load_people(ctx, weights)
+    return lambda frame: draw_faces(frame, find_faces(models, frame, params.score, params.most))
+
+
+def load_pose(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
+    """Bodies as coloured skeletons on black."""
+    from flowsynth.operators._people import draw_bodies, find_bodies, load_people
+
+    models = load_people(ctx, weights)
+    return lambda frame: draw_bodies(frame, find_bodies(models, frame, params.score, params.most))
+
+
 def _hed(state: dict[str, Any]) -> HED:
     from flowsynth.nets.hed import hed_from_state
 
     return hed_from_state(state)
 
 
-LEARNED: Mapping[str, Loader] = {"hed": load_hed, "softedge": load_softedge}
+LEARNED: Mapping[str, Loader] = {
+    "hed": load_hed,
+    "softedge": load_softedge,
+    "segmentation": load_segmentation,
+    "face": load_face,
+    "pose": load_pose,
+}
 #: Weights that a detector takes unless told otherwise.
-DEFAULT_WEIGHTS: Mapping[str, str] = {"hed": "hed-bsds500", "softedge": "hed-bsds500"}
+DEFAULT_WEIGHTS: Mapping[str, str] = {
+    "hed": "hed-bsds500",
+    "softedge": "hed-bsds500",
+    "segmentation": "mediapipe-selfie",
+    "face": "mediapipe-face",
+    "pose": "mediapipe-pose",
+}
+#: Detectors whose weights can be chosen, and that take several frames at once.
+CHOSEN = ("hed", "softedge")

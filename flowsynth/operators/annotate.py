@@ -12,14 +12,14 @@ from flowsynth.core.errors import Fault, listing
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators._detectors import DETECTORS
 from flowsynth.operators._frames import as_rgb, map_frames
-from flowsynth.operators._learned import DEFAULT_WEIGHTS, LEARNED, Render
+from flowsynth.operators._learned import CHOSEN, DEFAULT_WEIGHTS, LEARNED, Render
 from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Detector = Literal["canny", "luma", "tile", "blur", "hed", "softedge"]
+_Detector = Literal["canny", "luma", "tile", "blur", "hed", "softedge", "segmentation", "face", "pose"]
 
 
 class Annotate(WeightedOperator):
@@ -43,6 +43,15 @@ class Annotate(WeightedOperator):
     - ``softedge``: the same in few `levels`, n of them: min(floor(n x), n - 1) / (n - 1). Less of the picture
       shows through; 3 is what ControlNet's SoftEdge "safe" does.
 
+    MediaPipe's models find people. LiteRT runs them (``pip install 'flowsynth-engine[litert]'``), on the CPU
+    wherever the node is placed. A frame without people gives a black map.
+
+    - ``segmentation``: how sure each pixel shows a person, from black to white; for people near the camera.
+    - ``face``: brows, eyes, nose, lips and outline of each face as coloured lines, from a mesh of 468 points
+      (Bazarevsky et al., "BlazeFace", arXiv 1907.05047; Kartynnik et al., arXiv 1907.06724).
+    - ``pose``: each body as the skeleton that OpenPose draws, with its 18 points and its colours (Bazarevsky
+      et al., "BlazePose", arXiv 2006.10204). Joints that are hidden or out of the frame are left out.
+
     Inputs:
         frames: T, C, H, W of any size and dtype; C is 1, 3 or 4.
 
@@ -51,7 +60,7 @@ class Annotate(WeightedOperator):
 
     Errors:
         OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
-        InputError: `weights` is no file, or not one of the detector's network.
+        InputError: `weights` is no file, or not one of the detector's network; LiteRT is not installed.
     """
 
     op: ClassVar[str] = "annotate"
@@ -65,6 +74,10 @@ class Annotate(WeightedOperator):
         None, ge=0, le=1000, description="blur in pixels; null takes the detector's own"
     )
     levels: int = Field(3, ge=2, le=256, description="softedge: grey levels")
+    score: float = Field(
+        0.5, gt=0, le=1, description="face, pose: confidence below which something does not count"
+    )
+    most: int = Field(4, ge=1, le=64, description="face, pose: how many are drawn at most, the surest")
     weights: str | None = Field(
         None,
         description="of a trained network, other than its own: a name out of 'flowsynth weights list', or a"
@@ -85,8 +98,8 @@ class Annotate(WeightedOperator):
         faults = []
         if self.low > self.high:
             faults.append(Fault("params.low", "above high", f"at most high ({self.high})", str(self.low)))
-        if self.weights is not None and self.detector not in LEARNED:
-            expected = f"detector {listing(LEARNED)}"
+        if self.weights is not None and self.detector not in CHOSEN:
+            expected = f"detector {listing(CHOSEN)}"
             faults.append(Fault("params.weights", f"with detector {self.detector}", expected, self.weights))
         return faults
 
@@ -101,7 +114,7 @@ class Annotate(WeightedOperator):
         def render(batch: Tensor) -> Tensor:
             return as_rgb(detect(as_rgb(batch)))
 
-        batch = self.batch_size if self.detector in LEARNED else 1
+        batch = self.batch_size if self.detector in CHOSEN else 1
         return map_frames(ctx, frames, render, kind=self.detector, batch=batch)
 
     def _detect(self, ctx: RunContext) -> Render:

@@ -13,7 +13,7 @@ from flowsynth.fetch.archives import Archive
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
-Format = Literal["safetensors", "torch", "ncnn", "h5", "numpy-pickle"]
+Format = Literal["safetensors", "torch", "ncnn", "h5", "numpy-pickle", "tflite"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class WeightFile:
     """One published file.
 
     Attributes:
-        name: Without folders.
+        name: Below the folder of its source.
         size: Bytes.
         sha256: Checksum.
     """

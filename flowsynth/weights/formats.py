@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from flowsynth.core.errors import InputError
@@ -23,7 +24,7 @@ def read_files(files: Mapping[str, bytes], format_: str, network: str) -> Arrays
 
     Args:
         files: Content by file name.
-        format_: ``safetensors``, ``torch``, ``ncnn``, ``h5`` or ``numpy-pickle``.
+        format_: ``safetensors``, ``torch``, ``ncnn``, ``h5``, ``numpy-pickle`` or ``tflite``.
         network: Which the tensors are for.
 
     Raises:
@@ -98,10 +99,20 @@ def _read_numpy(files: Mapping[str, bytes], network: str) -> Arrays:
     return read_numpy_pickle(data)
 
 
+def _read_tflite(files: Mapping[str, bytes], network: str) -> Arrays:
+    """Whole models, each as a tensor of bytes under its file's name: LiteRT runs them as they are."""
+    del network
+    for name, data in files.items():
+        if data[4:8] != b"TFL3":
+            raise ValueError(f"{name} is not a TensorFlow Lite model")
+    return {PurePosixPath(name).stem: np.frombuffer(data, np.uint8) for name, data in files.items()}
+
+
 _FORMATS: dict[str, Callable[[Mapping[str, bytes], str], Arrays]] = {
     "safetensors": _read_safetensors,
     "torch": _read_torch,
     "ncnn": _read_ncnn,
     "h5": _read_h5,
     "numpy-pickle": _read_numpy,
+    "tflite": _read_tflite,
 }

@@ -75,5 +75,5 @@ def _hub_folder(source: HubSource, entry: Weights) -> Path:
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise OfflineError(who, str(source), f"{type(error).__name__}: {reason}") from error
-        paths.append(Path(found))
-    return paths[0].parent
+        paths.append(Path(found).parents[file.name.count("/")])
+    return paths[0]

@@ -99,3 +99,13 @@ def test_tags_say_for_which_platform_a_wheel_is() -> None:
     made = archive("a_b-2.0.0-cp311-none-manylinux1_x86_64.whl")
     assert made.tags == ("cp311", "none", "manylinux1_x86_64")
     assert made.requirement == "thing==1.0"
+
+
+def test_pip_is_told_every_platform_that_a_wheel_names() -> None:
+    from flowsynth.fetch.pip import _options
+
+    made = archive("a-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+    options = _options(made)
+    given = [options[i + 1] for i, option in enumerate(options) if option == "--platform"]
+    assert given == ["manylinux_2_17_x86_64", "manylinux2014_x86_64"]
+    assert options[options.index("--python-version") + 1] == "311"
