@@ -38,6 +38,7 @@ class CodecSpec:
             the stream; whatever follows the number of processors is off.
         threads: Encoder threads, the same on every machine.
         segmented: Whether segments are encoded on their own; else they are kept lossless until the end.
+        smallest: Pixels of a side, padded to even, below which the encoder refuses.
     """
 
     encoder: str
@@ -47,6 +48,7 @@ class CodecSpec:
     options: Callable[[int, str], Mapping[str, str]]
     threads: int = 1
     segmented: bool = True
+    smallest: int = 1
 
 
 def _x265(crf: int, preset: str) -> dict[str, str]:
@@ -89,13 +91,18 @@ def _x264(crf: int, preset: str) -> dict[str, str]:
     return {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
 
 
-_MP4, _MKV = (".mp4", ".mov", ".mkv"), (".mkv", ".mov", ".avi")
+_MP4, _MKV = (".mp4", ".mov", ".mkv"), (".mkv", ".avi")
+#: Matroska rounds times to milliseconds and may name no rate: this tag of its own says it exactly.
+RATE_TAG = "FPS"
 
 CODECS: dict[Codec, CodecSpec] = {
     "h264": CodecSpec("libx264", _MP4, "yuv420p", (0, 51, 18), _x264, threads=4),
-    "h265": CodecSpec("libx265", _MP4, "yuv420p", (0, 51, 22), _x265, threads=4),
+    # x265 refuses less than 16 pixels, and from there to 32 writes past its buffers (seen with version 4.2).
+    "h265": CodecSpec("libx265", _MP4, "yuv420p", (0, 51, 22), _x265, threads=4, smallest=32),
     "vp9": CodecSpec("libvpx-vp9", (".webm", ".mkv", ".mp4"), "yuv420p", (0, 63, 28), _vp9, threads=2),
-    "av1": CodecSpec("libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", (0, 63, 28), _av1, threads=2),
+    "av1": CodecSpec(
+        "libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", (0, 63, 28), _av1, threads=2, smallest=8
+    ),
     "ffv1": CodecSpec("ffv1", _MKV, "bgr0", None, _ffv1, threads=4),
     "gif": CodecSpec("gif", (".gif",), "pal8", None, _gif, segmented=False),
     "webp": CodecSpec("libwebp_anim", (".webp",), "bgra", (0, 50, 10), _webp, segmented=False),
@@ -197,6 +204,8 @@ def copy_stream(output: OutputContainer, template: Stream) -> Any:
     """
     # "Opaque": taken from the decoder, since a codec may have no encoder of the same name (dav1d's AV1).
     stream = output.add_stream_from_template(template, opaque=True)
+    if RATE_TAG in template.metadata:
+        stream.metadata[RATE_TAG] = template.metadata[RATE_TAG]
     if template.codec_context.name == "hevc" and output.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = "hvc1"  # Apple's players take no other
     return stream

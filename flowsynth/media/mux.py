@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.media.animation import write_animation
 from flowsynth.media.atomic import atomic_path
-from flowsynth.media.codecs import EncodeSettings, container_options, copy_stream
+from flowsynth.media.codecs import RATE_TAG, EncodeSettings, container_options, copy_stream
 from flowsynth.media.errors import EncodeSettingsError, MediaRangeError, MediaWriteError
 from flowsynth.media.provenance import embed
 from flowsynth.media.source import open_input, read_packets, video_stream
@@ -96,6 +96,8 @@ def _write(
             output.metadata["comment"] = metadata
         video: Any = copy_stream(output, video_stream(first, segments[0]))
         video.time_base = 1 / settings.fps
+        if settings.suffix in (".mkv", ".webm"):
+            video.metadata[RATE_TAG] = str(settings.fps)
         streams: list[Iterable[_Timed]] = [_video_packets(segments, plans, settings, video)]
         source = open_input(audio.path) if audio else None
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.media.codecs import RATE_TAG
 from flowsynth.media.errors import DecodeError, EmptyVideoError, TruncatedMediaError
 from flowsynth.media.source import open_input, read_packets, video_stream
 
@@ -276,6 +277,15 @@ def _shown_size(frame: VideoFrame, stream: VideoStream, orientation: Orientation
     return (width, frame.height) if orientation[0] else (frame.height, width)
 
 
+def _tagged_rate(stream: VideoStream) -> Fraction | None:
+    """The rate that a Matroska tag gives, if it is one."""
+    try:
+        rate = Fraction(stream.metadata.get(RATE_TAG, ""))
+    except (ValueError, ZeroDivisionError):
+        return None
+    return rate if 0 < rate < 1_000_000 else None
+
+
 def _rate(
     ticks: tuple[int, ...], last: int, time_base: Fraction, stream: VideoStream
 ) -> tuple[Fraction, bool]:
@@ -284,13 +294,14 @@ def _rate(
     Containers round timestamps to their time base (Matroska to milliseconds), so that a declared
     rate is preferred to the one the ticks give.
     """
-    declared = [
-        Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate
-    ]
+    rates = (_tagged_rate(stream), stream.average_rate, stream.guessed_rate, stream.base_rate)
+    declared = [Fraction(rate) for rate in rates if rate]
     span = ticks[-1] - ticks[0]
     if len(ticks) == 1 or span <= 0:
+        # Where a container names no rate, FFmpeg guesses one frame a tick.
+        fit = [rate for rate in declared if not last or abs(1 / (rate * time_base) - last) < 1]
         own = (1 / (last * time_base)).limit_denominator(1001) if last else Fraction(25)
-        return (declared[0] if declared else own), False
+        return (fit[0] if fit else own), False
     step = Fraction(span, len(ticks) - 1)
     for rate in [*declared, (1 / (step * time_base)).limit_denominator(1001)]:
         ideal = 1 / (rate * time_base)

@@ -91,10 +91,14 @@ def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tupl
     from av.codec.context import Flags
 
     spec = settings.spec
+    if min(size) < spec.smallest:
+        expected = f"frames of at least {spec.smallest}x{spec.smallest} pixels"
+        raise EncodeSettingsError(settings.codec, expected, f"{size[0]}x{size[1]}")
     # A rate that C's 32-bit integers can hold; every rate in use is far below that.
     rate = Fraction(settings.fps).limit_denominator(1_000_000)
     try:
-        stream: Any = container.add_stream(spec.encoder, rate=rate, options=settings.options)
+        options = settings.options | ({"slices": "1"} if settings.codec == "ffv1" and min(size) == 1 else {})
+        stream: Any = container.add_stream(spec.encoder, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = settings.pixel_format
         context = stream.codec_context

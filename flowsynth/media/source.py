@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+_EBML = b"\x1a\x45\xdf\xa3"  # how Matroska and WebM begin
+
 
 def open_input(path: str | os.PathLike[str]) -> InputContainer:
     """Opens a media file for reading.
@@ -40,6 +42,9 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
         if head[4:8] == b"ftyp":
             found = "the start of an MP4 whose index is missing: the file is cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
+        if head[:4] == _EBML:
+            found = "the head of a Matroska file without frames: empty or cut off"
+            raise TruncatedMediaError(path, "a whole video file", found) from error
         raise NotMediaError(path, "a video file", _describe(head)) from error
 
 
@@ -59,10 +64,11 @@ def video_stream(container: InputContainer, path: str | os.PathLike[str]) -> Vid
         if stream.codec_context is None:
             raise DecodeError(path, "a codec that FFmpeg decodes", "an unknown one")
         return stream
-    kinds = sorted({str(stream.type) for stream in container.streams}) or ["no stream at all"]
+    kinds = sorted({str(stream.type) for stream in container.streams})
     if container.format.name in ("tty", "srt", "webvtt", "ass", "data"):
         raise NotMediaError(path, "a video file", "text")
-    raise NoVideoStreamError(path, "a file with a video stream", f"only {', '.join(kinds)}")
+    found = f"only {', '.join(kinds)}" if kinds else "none"
+    raise NoVideoStreamError(path, "a file with a video stream", found)
 
 
 def _describe(head: bytes) -> str:

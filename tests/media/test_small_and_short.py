@@ -1,0 +1,61 @@
+"""Videos of very few frames or pixels: the rate is kept, and no encoder is handed what breaks it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flowsynth.media.codecs import CODECS, Codec, EncodeSettings
+from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.mux import mux
+from flowsynth.media.probe import probe
+from flowsynth.media.provenance import embed
+from flowsynth.media.reader import VideoReader
+from flowsynth.media.segments import encode_segment
+
+from .conftest import picture
+
+STORED = [(codec, suffix) for codec, spec in CODECS.items() if spec.segmented for suffix in spec.suffixes]
+
+
+def write(folder: Path, settings: EncodeSettings, count: int, size: tuple[int, int]) -> Path:
+    segment, out = folder / "part.nut", folder / f"out{settings.suffix}"
+    encode_segment([picture(k, *size) for k in range(count)], segment, settings)
+    mux([segment], out, settings)
+    return out
+
+
+@pytest.mark.parametrize(("codec", "suffix"), STORED)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_frames_keep_their_exact_rate(tmp_path: Path, codec: Codec, suffix: str, count: int) -> None:
+    for rate in (Fraction(12), Fraction(30000, 1001)):
+        out = write(tmp_path, EncodeSettings(rate, codec, suffix=suffix), count, (64, 48))
+        assert (probe(out).fps, probe(out).frame_count) == (rate, count)
+        embed(out, "a note")
+        assert (probe(out).fps, probe(out).frame_count) == (rate, count)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [(1, 1), (40, 1), (1, 40), (3, 2), (34, 18)])
+def test_tiny_pictures_are_encoded_or_refused_in_one_message(
+    tmp_path: Path, codec: Codec, size: tuple[int, int]
+) -> None:
+    settings, smallest = EncodeSettings(Fraction(12), codec), CODECS[codec].smallest
+    if min(size) + 1 < smallest:
+        with pytest.raises(EncodeSettingsError, match=f"at least {smallest}x{smallest} pixels, found"):
+            write(tmp_path, settings, 3, size)
+        return
+    out = write(tmp_path, settings, 3, size)
+    if codec == "webp":  # FFmpeg doesn't decode animated WebP
+        with Image.open(out) as opened:
+            assert opened.size == size
+        return
+    shown = VideoReader(out).read()
+    # 4:2:0 pads to even.
+    assert all(0 <= made - side <= side % 2 for made, side in zip(shown.shape[2:0:-1], size, strict=True))
+    if codec == "ffv1":
+        assert np.array_equal(shown, np.stack([picture(k, *size) for k in range(3)]))
