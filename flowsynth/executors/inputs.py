@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.codec import temporal_hash, value_type
-from flowsynth.core.devices import torch_name
 from flowsynth.core.keys import whole_hash
 from flowsynth.core.plan import Step
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
 from flowsynth.executors.expand import is_streamed, stream_name
+from flowsynth.executors.placed import HOST, Placed, transfer
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
-from flowsynth.values.tensors import on_device
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -128,28 +127,34 @@ def _range_hash(run: StepRun, out: str, reads: tuple[int, int]) -> str:
 
 
 class Gatherer:
-    """Fetches the values that a task reads, and notes those that are gone."""
+    """Fetches the values that tasks read, and notes those that are gone.
 
-    def __init__(self, task: Task, cache: Cache) -> None:
-        self.task = task
+    Args:
+        cache: where they are if not in memory.
+        device: the logical device to transfer them to; None leaves them where they are.
+    """
+
+    def __init__(self, cache: Cache, device: str | None) -> None:
         self.cache = cache
+        self.device = device
         self.tasks: list[Task] = []
         self.runs: list[StepRun] = []
 
     def value(self, run: StepRun, out: str, reads: tuple[int, int] | None) -> Any:
-        """The value of an upstream output, or of some of its frames; None where it is gone."""
+        """The value of an upstream output, or of some of its frames; None where it is gone.
+
+        What is not JSON comes with its device.
+        """
         ref = whole_ref(run, out) if reads is None else None
         if isinstance(ref, JsonRef):
             return ref.value
         if isinstance(ref, ObjectRef):
             return self._object(run, out, ref)
         start, stop = reads or (0, ref.length if isinstance(ref, StreamRef) else 0)
-        parts: list[Any] = []
+        parts: list[Placed | None] = []
         for task, stream, low, high in _pieces(run, out, (start, stop)):
             parts += self._frames(run, task, out, stream, low, high)
-        if not parts or any(part is None for part in parts):
-            return None
-        return type(parts[0]).concat(parts) if len(parts) > 1 else parts[0]
+        return _joined(parts)
 
     def hidden_value(self, task: Task, port: str) -> Any:
         """The value on a hidden port of a task."""
@@ -157,13 +162,12 @@ class Gatherer:
         if isinstance(ref, JsonRef):
             return ref.value
         if task.values is not None and port in task.values:
-            return task.values[port]
+            return self._moved(task.values[port], task.run.step.device)
         if isinstance(ref, ObjectRef):
             value = self._load(ref.type, ref.hash)
         else:
             stream = ref if isinstance(ref, StreamRef) else None
-            parts = [self._load(stream.type, c.object) for c in stream.chunks] if stream else []
-            value = parts[0].concat(parts) if parts and all(p is not None for p in parts) else None
+            value = _joined([self._load(stream.type, c.object) for c in stream.chunks] if stream else [])
         if value is None:
             self.tasks.append(task)
         return value
@@ -171,7 +175,7 @@ class Gatherer:
     def _object(self, run: StepRun, out: str, ref: ObjectRef) -> Any:
         task = run.tasks[-1] if run.tasks else None
         if task is not None and task.values is not None and out in task.values:
-            return task.values[out]
+            return self._moved(task.values[out], run.step.device)
         value = self._load(ref.type, ref.hash)
         if value is None:
             self._gone(run, [task] if task is not None else [])
@@ -179,22 +183,31 @@ class Gatherer:
 
     def _frames(
         self, run: StepRun, task: Task | None, out: str, ref: StreamRef, low: int, high: int
-    ) -> list[Any]:
+    ) -> list[Placed | None]:
         held = task.values if task is not None else None
         if held is not None and out in held:
-            return [held[out].slice(low, high)]
+            return [self._moved(held[out].slice(low, high), run.step.device)]
         pieces: list[tuple[ChunkRef, int, int]] = ref.pieces(low, high)
         if not pieces and ref.chunks:
             pieces = [(ref.chunks[0], 0, 0)]
-        parts = []
+        parts: list[Placed | None] = []
         for chunk, first, last in pieces:
-            value = self._load(ref.type, chunk.object)
+            value = self._mapped(ref.type, chunk.object)
             if value is None:
                 self._gone(run, [task] if task is not None else list(run.overlapping(low, high)))
-            parts.append(value.slice(first, last) if value is not None else None)
+            parts.append(self._moved(value.slice(first, last), HOST) if value is not None else None)
         return parts
 
-    def _load(self, codec_name: str, key: str) -> Any:
+    def _moved(self, value: Any, device: str) -> Placed:
+        """A value, tagged with the device that it is on, transferred to where it is wanted."""
+        placed = Placed(value, device)
+        return placed if self.device is None else transfer(placed, self.device)
+
+    def _load(self, codec_name: str, key: str) -> Placed | None:
+        value = self._mapped(codec_name, key)
+        return None if value is None else self._moved(value, HOST)
+
+    def _mapped(self, codec_name: str, key: str) -> Any:
         stored = self.cache.get_object(key)
         cls = value_type(codec_name)
         if stored is None or (stored.codec_name, stored.codec_version) != (codec_name, cls.codec_version):
@@ -208,13 +221,24 @@ class Gatherer:
             self.runs.append(run)
 
 
+def _joined(parts: Sequence[Placed | None]) -> Placed | None:
+    """Parts of a stream as one; None if there are none or one is gone."""
+    found = [part for part in parts if part is not None]
+    if not found or len(found) < len(parts):
+        return None
+    if len(found) == 1:
+        return found[0]
+    device = " and ".join(sorted({part.device for part in found}))
+    return Placed(type(found[0].value).concat([part.value for part in found]), device)
+
+
 def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
-    """Everything that a task reads, on the device that it runs on.
+    """Everything that a task reads, transferred to the device that it runs on and tagged with it.
 
     Raises:
         MissingError: values are gone; says which tasks have to run again.
     """
-    gatherer = Gatherer(task, cache)
+    gatherer = Gatherer(cache, task.run.step.device)
     inputs: dict[str, Any] = {}
     for feed in feeds:
         found = [
@@ -227,13 +251,11 @@ def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
         inputs[port] = values if port == SEGMENT else values[0]
     if gatherer.tasks or gatherer.runs:
         raise MissingError(gatherer.tasks, gatherer.runs)
-    device = torch_name(task.run.step.device)
-    return {port: on_device(value, device) for port, value in inputs.items()}
+    return inputs
 
 
 def load_output(run: StepRun, out: str, ref: Ref, cache: Cache) -> Any:
     """The value of a finished step's output, from memory or mapped from the cache; None where it is gone."""
-    probe = Task(run, 0, Role.WHOLE, None, run.step.device)
-    gatherer = Gatherer(probe, cache)
     reads = (0, ref.length) if isinstance(ref, StreamRef) else None
-    return gatherer.value(run, out, reads)
+    found = Gatherer(cache, None).value(run, out, reads)
+    return found.value if isinstance(found, Placed) else found

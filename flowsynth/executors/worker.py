@@ -18,6 +18,7 @@ from flowsynth.core.refs import Ref, Trace, objects_of
 from flowsynth.core.streams import Scan
 from flowsynth.executors.expand import is_streamed
 from flowsynth.executors.inputs import Feed, MissingError, gather, hashes, whole_ref
+from flowsynth.executors.placed import handed
 from flowsynth.executors.results import references, store, worth_storing
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
@@ -165,6 +166,7 @@ class Worker:
         if not run.started:
             run.started = True
             self.shared.observer.node_started(run.name, run.step.device)
+        inputs = {port: handed(port, value, run.step.device) for port, value in inputs.items()}
         context = self._context(task, inputs.pop(STATE, None))
         start = time.perf_counter()
         values = self._call(task, context, inputs)

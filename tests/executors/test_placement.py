@@ -9,12 +9,15 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.errors import GraphError
+from flowsynth.executors import inputs
+from flowsynth.executors.placed import Placed
 from flowsynth.executors.placement import DeviceSpec, place
 from flowsynth.operators.empty_latents import EmptyLatents
 from flowsynth.operators.read_video import ReadVideo
 from flowsynth.operators.text_encode import TextEncode
 from flowsynth.operators.upscale import Upscale
 from flowsynth.operators.vae_decode import VaeDecode
+from tests.executors.dags import Kernel, Level, Norm, Plus
 from tests.streams import Counter, Invert, Mean, Sum, write_source
 
 CPU = DeviceSpec("cpu", 32 << 30)
@@ -76,3 +79,35 @@ def test_simulated_devices_overlap_and_are_on_the_record(tmp_path: Path, executo
     # The index of a device is no part of a key: elsewhere it is all hits.
     again = g.run(cache_dir=tmp_path / "cache", executor=executor, device="sim:7")
     assert {node.status for node in again.record.nodes.values()} == {"hit"}
+
+
+def across(kind: str, folder: Path) -> fs.Graph:
+    """A graph whose one edge from ``sim:0`` to ``sim:1`` carries a stream, a spooled stream or a value."""
+    g = fs.Graph(kind)
+    if kind == "value":
+        first = g.add("first", Kernel(), x=g.add("number", Plus()), device="sim:0")
+        g.add("second", Norm(), kernel=first, device="sim:1")
+        return g
+    clip = g.add("clip", Counter(path=write_source(folder / "s.txt", range(20))))
+    first = g.add("first", Invert(), frames=clip, device="sim:0")
+    g.add("second", Mean() if kind == "stream" else Level(), frames=first, device="sim:1")
+    return g
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+@pytest.mark.parametrize(("kind", "origin"), [("stream", "sim:0"), ("value", "sim:0"), ("spooled", "cpu")])
+def test_an_edge_that_is_not_transferred_fails(
+    tmp_path: Path, kind: str, origin: str, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, real = across(kind, tmp_path), inputs.transfer
+    assert graph.run(cache_dir=tmp_path / "whole", executor=executor).ok
+
+    def forgetful(placed: Placed, device: str) -> Placed:
+        forgotten = placed.device == origin and device == "sim:1"
+        return placed if forgotten else real(placed, device)
+
+    monkeypatch.setattr(inputs, "transfer", forgetful)
+    run = graph.run(cache_dir=tmp_path / "cache", executor=executor, check=False)
+    assert run.record.nodes["first"].status == "computed"
+    assert run.record.nodes["second"].status == "failed"
+    assert f"the value is on {origin}, the node on sim:1" in run.record.errors[0]
