@@ -60,6 +60,20 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def tidy(path: Path) -> None:
+    """Have SQLite remove the log files that reading left beside an index, unless somebody is using them.
+
+    A connection that may not write can't, so one that may is opened and closed; it never waits for a lock.
+    """
+    with suppress(sqlite3.Error):
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
+
+
 def describe(path: Path) -> tuple[int, tuple[str, ...], bool]:
     """Version and columns of an index, and whether its maker died before it was ready."""
     connection = connect_reader(path)

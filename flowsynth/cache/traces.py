@@ -48,6 +48,8 @@ class TraceStore:
         self._owner = (0, os.getpid())  # changes when connections must be made anew
         self._empty = False
         self._direct = True
+        # Log files that are there already are somebody else's, or hold what a killed process wrote.
+        self._tidies = read_only and not self._log_file.exists()
         self.notice: str | None = None
         if not read_only:
             make_folder(self._folder)
@@ -158,6 +160,12 @@ class TraceStore:
             if self._diskcache is not None:
                 self._diskcache.close()
                 self._diskcache = None
+            if self._tidies and not self._readers and self._log_file.exists():
+                rows.tidy(self._path)
+
+    @property
+    def _log_file(self) -> Path:
+        return self._path.with_name(self._path.name + "-wal")
 
     def _change(
         self,

@@ -13,6 +13,7 @@ from flowsynth.core.record import NodePlan, PlanRecord
 if TYPE_CHECKING:
     from flowsynth.api import Session
     from flowsynth.core.plan import Plan, Step
+    from flowsynth.executors.forecast import Forecast
 
 _WORDS = {
     "hit": "in the cache",
@@ -37,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
     composition, graph = request(args.overrides)
     with look(composition.settings) as session:
         plan = session.plan(graph, args.outputs)
-        record = plan_record(plan, session)
+        record = plan_record(plan, session, composition.settings.chunk)
     if args.json:
         print(record.to_json(), end="")
     else:
@@ -45,22 +46,23 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan_record(plan: Plan, session: Session) -> PlanRecord:
-    """The plan as other programs read it."""
+def plan_record(plan: Plan, session: Session, chunk: int) -> PlanRecord:
+    """The plan as other programs read it, for chunks of so many frames."""
     from flowsynth.core.spec import to_spec
+    from flowsynth.executors.forecast import forecast
 
+    tasks = forecast(plan, session, chunk)
     return PlanRecord(
         graph=to_spec(plan.graph),
-        nodes={name: _node(step, plan, session) for name, step in plan.steps.items()},
+        nodes={name: _node(step, tasks[name], plan, session) for name, step in plan.steps.items()},
         outputs=[str(edge) for edge in plan.wanted],
     )
 
 
-def _node(step: Step, plan: Plan, session: Session) -> NodePlan:
-    tasks = _tasks(step)
+def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan:
     return NodePlan(
-        tasks=tasks,
-        tasks_hit=tasks if step.status == "hit" else None,
+        tasks=tasks.tasks,
+        tasks_hit=tasks.hits,
         op=type(step.operator).op,
         status=step.status,
         device=step.device,
@@ -68,17 +70,6 @@ def _node(step: Step, plan: Plan, session: Session) -> NodePlan:
         seconds=step.seconds,
         why="; ".join(changes(step, plan, session)) if step.status == "run" else "",
     )
-
-
-def _tasks(step: Step) -> int | None:
-    """Chunks of a stream that is known; None before its sources are probed."""
-    from flowsynth.core.refs import StreamRef
-    from flowsynth.core.streams import Whole
-
-    if isinstance(step.kind, Whole):
-        return 1
-    streams = [ref for ref in (step.outputs or {}).values() if isinstance(ref, StreamRef)]
-    return max((len(ref.chunks) for ref in streams), default=None)
 
 
 def changes(step: Step, plan: Plan, session: Session) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
@@ -15,6 +13,7 @@ from flowsynth.core.plan import Plan, Step, last_keys_row
 from flowsynth.core.refs import Trace
 from flowsynth.core.streams import DEFAULT_CHUNK, StreamInfo, Whole
 from flowsynth.executors.expand import Expander
+from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
 from flowsynth.executors.inputs import whole_ref
 from flowsynth.executors.loops import EXECUTORS
 from flowsynth.executors.scheduler import Scheduler
@@ -123,16 +122,11 @@ class Engine:
             self.cache.commit()
 
     def _probe(self, step: Step) -> StreamInfo:
-        key = step.static.key([], "probe") if step.static is not None else ""
-        row = self.cache.lookup(key) if step.kept else None
-        if row is not None:
-            length, fps = json.loads(row)
-            return StreamInfo(length, Fraction(fps) if fps else None)
-        info = step.operator.probe(self.context(step.name, step.device))
-        if step.kept:
-            self.cache.record(
-                key, json.dumps([info.length, str(info.fps) if info.fps else None]).encode(), 0.0
-            )
+        info = traced_probe(step, self.cache.lookup)
+        if info is None:
+            info = step.operator.probe(self.context(step.name, step.device))
+            if step.kept:
+                self.cache.record(probe_key(step), probe_row(info), 0.0)
         return info
 
     def _over(self, run: StepRun) -> None:

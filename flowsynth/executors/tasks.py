@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from flowsynth.core.canonical import Json
+from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.plan import Step
 from flowsynth.core.refs import Ref, StreamRef
 from flowsynth.core.streams import Fold, Span, StreamInfo, Whole
@@ -176,3 +178,16 @@ class StepRun:
         known = self.outputs or self.step.outputs  # of a step that has to run again: what it gave before
         ref = known[port] if known is not None else None
         return ref.info if isinstance(ref, StreamRef) else None
+
+
+def task_key(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
+    """The key of a task, given (port, hash) of everything that it reads."""
+    static = task.run.step.static
+    if static is None:
+        raise FlowsynthError(f"{task.run.name} was not planned")
+    span: Json = None
+    if task.span is not None:
+        span = [task.role.value, task.span.identity(static.positional)]
+    elif task.role is Role.COMBINE:
+        span = task.role.value
+    return static.key(pairs, span)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.errors import CacheError
-from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError, FlowsynthError
 from flowsynth.core.events import Observer
@@ -21,7 +20,7 @@ from flowsynth.executors.inputs import Feed, MissingError, gather, hashes, whole
 from flowsynth.executors.placed import handed
 from flowsynth.executors.results import references, store, worth_storing
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
-from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
+from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task, task_key
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -89,7 +88,7 @@ class Worker:
         run, cache = task.run, self.shared.cache
         feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
         pairs = hashes(task, feeds)
-        key = self._key(task, pairs)
+        key = task_key(task, pairs)
         if task.role is Role.WHOLE:
             run.step.key = key
         kept = run.step.kept
@@ -126,17 +125,6 @@ class Worker:
                 f"waits for process {holder or 'unknown'}, which computes the same; if it hangs, end it",
             )
         self.scheduler.park(task, PARK_SECONDS)
-
-    def _key(self, task: Task, pairs: Sequence[tuple[str, str]]) -> str:
-        static = task.run.step.static
-        if static is None:
-            raise FlowsynthError(f"{task.run.name} was not planned")
-        span: Json = None
-        if task.span is not None:
-            span = [task.role.value, task.span.identity(static.positional)]
-        elif task.role is Role.COMBINE:
-            span = task.role.value
-        return static.key(pairs, span)
 
     def _hit(self, task: Task, key: str) -> bool:
         row = self.shared.cache.lookup(key)

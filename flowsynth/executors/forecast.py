@@ -1,0 +1,104 @@
+"""How many tasks a run would have, and how many of them are in the cache; nothing is run or probed for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from flowsynth.core.errors import FlowsynthError, RunError
+from flowsynth.core.plan import Index, Plan, Step
+from flowsynth.core.refs import StreamRef
+from flowsynth.core.streams import Scan, StreamInfo, Whole
+from flowsynth.executors.expand import Expander
+from flowsynth.executors.inputs import Feed, hashes
+from flowsynth.executors.tasks import Role, StepRun, Task, task_key
+
+
+class Forecast(NamedTuple):
+    """Tasks of one step.
+
+    Attributes:
+        tasks: how many; None where the length of a stream is not known yet.
+        hits: how many of them are in the cache; None where their keys can't be known yet. A hit whose value
+            was not kept runs all the same if a neighbour that is no hit reads it.
+    """
+
+    tasks: int | None
+    hits: int | None
+
+
+def traced_probe(step: Step, lookup: Callable[[str], bytes | None]) -> StreamInfo | None:
+    """Length and rate of a source's stream, as an earlier run found them; None if none did."""
+    row = lookup(probe_key(step)) if step.kept else None
+    if row is None:
+        return None
+    length, fps = json.loads(row)
+    return StreamInfo(length, Fraction(fps) if fps else None)
+
+
+def probe_key(step: Step) -> str:
+    """Under what a source's length is remembered."""
+    return step.static.key([], "probe") if step.static is not None else ""
+
+
+def probe_row(info: StreamInfo) -> bytes:
+    """What is remembered of it."""
+    return json.dumps([info.length, str(info.fps) if info.fps else None]).encode()
+
+
+def forecast(plan: Plan, index: Index, chunk: int) -> dict[str, Forecast]:
+    """Tasks and hits of every step of a plan, as far as they follow from traces.
+
+    Args:
+        plan: the plan.
+        index: the cache.
+        chunk: frames in a chunk.
+    """
+
+    def probe(step: Step) -> StreamInfo:
+        info = traced_probe(step, index.lookup)
+        if info is None:
+            raise RunError(f"{step.name}: not probed yet")
+        return info
+
+    runs: dict[str, StepRun] = {}
+    for step in plan.steps.values():
+        runs[step.name] = run = StepRun(step, runs)
+        run.outputs = step.outputs
+    expander = Expander(runs, chunk, probe)
+    return {name: _forecast(run, expander, index) for name, run in runs.items()}
+
+
+def _forecast(run: StepRun, expander: Expander, index: Index) -> Forecast:
+    step = run.step
+    if isinstance(step.kind, Whole):
+        return Forecast(1, None if step.status == "unknown" else int(step.status == "hit"))
+    streams = [ref for ref in (step.outputs or {}).values() if isinstance(ref, StreamRef)]
+    if streams:
+        chunks = [ref.chunks for ref in streams]
+        there = [all(index.has_object(c.object) for c in part) for part in zip(*chunks, strict=True)]
+        return Forecast(len(there), len(there) if step.status == "hit" else sum(there))
+    try:
+        tasks = expander.expand(run)
+    except FlowsynthError:
+        return Forecast(None, None)
+    return Forecast(len(tasks), len(tasks) if step.status == "hit" else _hits(run, tasks, index))
+
+
+def _hits(run: StepRun, tasks: Sequence[Task], index: Index) -> int | None:
+    """How many chunks are traced, where all that they read is known; a state between chunks never is."""
+    step = run.step
+    sources = [run.peers[upstream.name] for _, _, feeds in step.sources for upstream, _ in feeds]
+    chunks = all(task.role is Role.CHUNK for task in tasks)
+    if not chunks or isinstance(step.kind, Scan) or any(source.outputs is None for source in sources):
+        return None
+    if not step.kept:
+        return 0
+    keys = []
+    for task in tasks:
+        feeds = [Feed.of(task, port, many, found) for port, many, found in step.sources]
+        keys.append(task_key(task, hashes(task, feeds)))
+    found = index.lookup_many(keys)
+    return sum(key in found for key in keys)
