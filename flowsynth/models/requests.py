@@ -94,6 +94,21 @@ class ControlRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DeflickerRequest:
+    """Smoothing of the predicted clean frames at some steps (DiffSynth, arXiv 2308.03463).
+
+    Attributes:
+        steps: which, from 0 among those that run.
+        smooth: T x 3 x H x W, float32 in [0, 1], to the same.
+        size: (H, W) of the frames; what the latents hold beyond is padding.
+    """
+
+    steps: frozenset[int]
+    smooth: Callable[[torch.Tensor], torch.Tensor]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class DenoiseRequest:
     """A denoising call on a loaded model; what every family with that verb takes."""
 
@@ -106,6 +121,7 @@ class DenoiseRequest:
     controls: Sequence[ControlRequest] = ()
     scheduler: str | None = None
     scheduler_options: Mapping[str, Any] | None = None
+    deflicker: DeflickerRequest | None = None
 
 
 def travel(states: torch.Tensor, frames: Sequence[int], count: int) -> torch.Tensor:

@@ -121,6 +121,48 @@ def _frames(conditioning: Conditioning, name: str) -> list[int]:
     return [int(frame) for frame in found]
 
 
+def deflicker_faults(steps: tuple[int, ...], count: int, guided: bool) -> list[Fault]:
+    """A guide that nothing looks at, and steps that don't run."""
+    if guided and not steps:
+        return [Fault("inputs.guide", "not looked at", "params.deflicker, or no guide", "no step")]
+    if steps and max(steps) >= count:
+        expected = f"0 to {count - 1}, as num_inference_steps says"
+        return [Fault("params.deflicker", "no such step", expected, str(max(steps)))]
+    return []
+
+
+def frame_size(latents: Latents, factor: int) -> tuple[int, int]:
+    """Height and width of the frames that latents stand for; `factor` is pixels a side of a latent pixel."""
+    height, width = (side * factor for side in latents.frame_shape[1:])
+    return latents.height or height, latents.width or width
+
+
+def require_frames(
+    frames: Frames, latents: Latents, size: tuple[int, int], what: str, *, single: bool = False
+) -> None:
+    """Raise unless frames belong to latents in size and number.
+
+    Args:
+        frames: a control or a guide.
+        latents: what is denoised.
+        size: height and width of its frames.
+        what: the clip's name in the message.
+        single: one frame for all is fine too.
+
+    Raises:
+        RequestError: another number of frames, or another size.
+    """
+    if (frames.height, frames.width) != size:
+        raise RequestError(
+            f"denoise: {what} is {frames.width}x{frames.height}; expected the frames' {size[1]}x{size[0]}"
+        )
+    if frames.num_frames != latents.num_frames and not (single and frames.num_frames == 1):
+        raise RequestError(
+            f"denoise: {what} has {frames.num_frames} frames;"
+            f" expected {latents.num_frames} as the latents{', or one for all' if single else ''}"
+        )
+
+
 def control_reader(
     name: str, frames: Frames, latents: Latents, factor: int
 ) -> Callable[[int, int], torch.Tensor]:
@@ -137,18 +179,7 @@ def control_reader(
     """
     from flowsynth.operators._frames import as_rgb
 
-    height, width = (side * factor for side in latents.frame_shape[1:])
-    wanted = (latents.height or height, latents.width or width)
-    if (frames.height, frames.width) != wanted:
-        raise RequestError(
-            f"denoise: control for {name!r} is {frames.width}x{frames.height};"
-            f" expected the frames' {wanted[1]}x{wanted[0]}"
-        )
-    if frames.num_frames not in (1, latents.num_frames):
-        raise RequestError(
-            f"denoise: control for {name!r} has {frames.num_frames} frames;"
-            f" expected {latents.num_frames} as the latents, or one for all"
-        )
+    require_frames(frames, latents, frame_size(latents, factor), f"control for {name!r}", single=True)
 
     def read(start: int, stop: int) -> torch.Tensor:
         if frames.num_frames == 1:

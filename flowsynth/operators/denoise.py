@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
@@ -15,7 +16,10 @@ from flowsynth.operators._denoise import (
     conditioning_states,
     control_faults,
     control_reader,
+    deflicker_faults,
+    frame_size,
     per_control,
+    require_frames,
     scheduler_faults,
     window_faults,
 )
@@ -23,7 +27,9 @@ from flowsynth.operators._models import require_space, require_verb, spec_of
 from flowsynth.values import Conditioning, Frames, Latents
 
 if TYPE_CHECKING:
-    from flowsynth.models.requests import ControlRequest, DenoiseSettings
+    import torch
+
+    from flowsynth.models.requests import ControlRequest, DeflickerRequest, DenoiseSettings
 
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -53,18 +59,26 @@ class Denoise(Operator):
     **Strength** counts as in diffusers: of `num_inference_steps` steps only the last `int(steps * strength)`
     run. With `timestep_spacing: diffutoon` all steps run, evenly from round(1000 strength) - 1 down to 0.
 
+    **Deflicker.** At the steps of `deflicker`, such as 4, 9, 14, 19 of 20, the clean frames predicted so far
+    are decoded, smoothed along time as `temporal_smooth` does, and encoded; the noise that leads to them
+    takes the prediction's place (DiffSynth, arXiv 2308.03463). So frames agree before the last steps draw
+    their detail. Latents move by what smoothing changes in the encoded frames: the VAE's own loss
+    stays out. Shots stay apart if there is a guide.
+
     Inputs:
         model: gives UNet, motion modules, LoRAs, ControlNets and the default scheduler.
         latents: from `empty_latents` or `vae_encode`, of the model's own space.
         conditioning: from `text_encode` with the same family.
         control: control maps, one clip a ControlNet, in the frames' size.
+        guide: for deflicker, steady frames with the same motion, such as the source, in the frames' size.
 
     Output:
         Latents like the input, not empty.
 
     Errors:
         Latents or conditioning of another family; controls that don't match the model's ControlNets, the
-        number of frames or their size; a window past the motion adapter's table; an unknown scheduler.
+        number of frames or their size; a window past the motion adapter's table; an unknown scheduler; with
+        deflicker a step that does not run, or a scheduler of two steps a timestep (heun, dpm2, dpmpp_sde).
     """
 
     op: ClassVar[str] = "denoise"
@@ -91,6 +105,16 @@ class Denoise(Operator):
     control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
     control_start: Share | tuple[Share, ...] = Field(0.0, description="share of steps before they act")
     control_end: Share | tuple[Share, ...] = Field(1.0, description="share of steps until they stop")
+    deflicker: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="steps, from 0 among those that run, at which the clean frames are smoothed"
+    )
+    deflicker_method: Literal["fastblend", "flow"] = Field(
+        "fastblend", description="of temporal_smooth, for deflicker"
+    )
+    deflicker_radius: int = Field(8, ge=1, le=120, description="neighbours on either side, for deflicker")
+    deflicker_detail: float = Field(
+        2.0, ge=0, le=100, description="size of the detail that deflicker leaves alone, pixels"
+    )
 
     def cacheable(self) -> bool:
         """A null seed gives another result every time."""
@@ -101,6 +125,7 @@ class Denoise(Operator):
         faults = []
         if self.stride is not None and self.stride > self.window:
             faults.append(Fault("params.stride", "above window", f"at most {self.window}", str(self.stride)))
+        faults += deflicker_faults(self.deflicker, self.num_inference_steps, "guide" in inputs)
         spec = spec_of(inputs.get("model"))
         if spec is not None:
             controls = inputs.get("control")
@@ -119,6 +144,7 @@ class Denoise(Operator):
         latents: Latents,
         conditioning: Conditioning,
         control: list[Frames] | None = None,
+        guide: Frames | None = None,
     ) -> Latents:
         """Denoise all frames."""
         from flowsynth.models.requests import DenoiseRequest, Hooks
@@ -138,6 +164,7 @@ class Denoise(Operator):
             controls=self._controls(model, loaded, latents, control or []),
             scheduler=self.scheduler,
             scheduler_options=self.scheduler_options,
+            deflicker=self._deflicker(ctx, loaded, latents, guide),
         )
         result = loaded.denoise(request).to(data.device).contiguous()
         return Latents(result, latents.fps, latents.space, latents.height, latents.width)
@@ -157,6 +184,32 @@ class Denoise(Operator):
         )  # fmt: skip
         stride = self.stride or max(self.window // 2, 1)
         return DenoiseSettings(seed=seed, stride=stride, **{name: getattr(self, name) for name in names})
+
+    def _deflicker(
+        self, ctx: RunContext, loaded: Any, latents: Latents, guide: Frames | None
+    ) -> DeflickerRequest | None:
+        from flowsynth.models.requests import DeflickerRequest
+        from flowsynth.operators.temporal_smooth import TemporalSmooth
+
+        if not self.deflicker:
+            return None
+        smoother = TemporalSmooth(
+            method=self.deflicker_method,
+            radius=self.deflicker_radius,
+            detail=self.deflicker_detail,
+            # Frames drawn out of independent noise look like shots of their own; only a guide tells cuts.
+            cut=0 if guide is None else 0.5,
+        )
+        size = frame_size(latents, loaded.latent_format.factor)
+        if guide is not None:
+            require_frames(guide, latents, size, "the guide")
+
+        whole = replace(ctx, span=None)
+
+        def smooth(frames: torch.Tensor) -> torch.Tensor:
+            return smoother.run(whole, frames=Frames(frames), guide=guide).tensor
+
+        return DeflickerRequest(frozenset(self.deflicker), smooth, size)
 
     def _controls(
         self, model: Model, loaded: Any, latents: Latents, control: list[Frames]

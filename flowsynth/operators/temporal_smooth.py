@@ -67,7 +67,8 @@ class TemporalSmooth(Operator):
     coarser than `detail`: x + blur(y - x). Where fine lines themselves flicker, set it to 0.
 
     Shots are told apart (`cut`) on the guide, if there is one, else on the frames, and smoothed each by
-    itself; so does a black frame stand alone. ``median`` and ``exponential`` look across cuts.
+    itself; so does a black frame stand alone. A clip redrawn with other noise in every frame comes close to
+    cuts of its own: give it a guide. ``median`` and ``exponential`` look across cuts.
 
     A clip cut into chunks gives the same bits as the whole.
 
@@ -112,7 +113,7 @@ class TemporalSmooth(Operator):
     )
     estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
     cut: float = Field(
-        0.5,
+        0.4,
         ge=0,
         le=1,
         description="similarity after motion below which neighbours belong to two shots, which stay apart; "

@@ -12,13 +12,14 @@ from flowsynth.core.errors import RequestError, listing, nearest
 from flowsynth.models.families.sd_spec import SdSpec, folder_identity, part_key, read_config
 from flowsynth.models.family import PartStore
 from flowsynth.models.locate import locate
-from flowsynth.models.requests import DenoiseRequest, LatentFormat
+from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, LatentFormat
 from flowsynth.models.source import Source
 
 if TYPE_CHECKING:
     import torch
 
     from flowsynth.models.families.sd_text import TextEncoder
+    from flowsynth.models.families.sd_x0 import CleanEdit
     from flowsynth.models.requests import FrameReader
 
 
@@ -287,5 +288,23 @@ class SdModel:
             negative=moved(request.negative),
             init=moved(request.init),
             controls=controls,
+            clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
         )
         return denoise(inputs, request.settings, request.hooks)
+
+    def _clean_edit(self, deflicker: DeflickerRequest) -> CleanEdit:
+        """Smoothing of frames as a change of latents.
+
+        Latents move by the difference that smoothing makes to the encoded frames, so that the VAE's own loss
+        on the way to pixels and back stays out.
+        """
+        from flowsynth.models.families.sd_x0 import CleanEdit
+
+        height, width = deflicker.size
+
+        def edit(latents_TCHW: torch.Tensor) -> torch.Tensor:
+            frames = self.decode_latents(latents_TCHW)[..., :height, :width]
+            before, after = (self.encode_frames(x) for x in (frames, deflicker.smooth(frames)))
+            return latents_TCHW + (after.float() - before.float()).to(latents_TCHW.device)
+
+        return CleanEdit(deflicker.steps, edit)

@@ -16,6 +16,13 @@ from flowsynth.models.families.sd_control import Control, split_first
 from flowsynth.models.families.sd_noise import Generators, draw_noise, make_generators
 from flowsynth.models.families.sd_timesteps import set_timesteps
 from flowsynth.models.families.sd_windows import Prediction, Span, predict_noise
+from flowsynth.models.families.sd_x0 import (
+    CleanEdit,
+    edited_output,
+    require_plain,
+    require_steps,
+    signal_share,
+)
 from flowsynth.models.requests import DenoiseSettings, Hooks
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ class DenoiseInputs:
         negative: the same of the negative prompt; may be None without guidance.
         init: clean latents T x C x h x w for image-to-image, else None.
         controls: ControlNets in order.
+        clean_edit: what becomes of the predicted clean latents at some steps; None leaves them.
     """
 
     unet: Any
@@ -43,6 +51,7 @@ class DenoiseInputs:
     negative: torch.Tensor | None = None
     init: torch.Tensor | None = None
     controls: Sequence[Control] = ()
+    clean_edit: CleanEdit | None = None
 
 
 def denoise(inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks | None = None) -> torch.Tensor:
@@ -58,7 +67,7 @@ def denoise(inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks | Non
 
     Raises:
         RequestError: more frames a window than the motion modules know, seeds that don't match the frames, a
-            stride above the window.
+            stride above the window, an edit of the clean latents at a step that does not run.
     """
     import torch
 
@@ -88,6 +97,9 @@ class _Run:
         )
         self.generators = make_generators(settings.seed, self.frames, settings.noise, self.motion)
         self.job = self._prediction()
+        if inputs.clean_edit is not None and len(self.timesteps):
+            require_plain(self.scheduler)
+            require_steps(inputs.clean_edit.steps, len(self.timesteps))
 
     def loop(self) -> torch.Tensor:
         """All steps."""
@@ -98,6 +110,8 @@ class _Run:
         extra = step_arguments(self.scheduler, self.settings.eta, self.generators)
         for i, t in enumerate(self.timesteps):
             noise = self._predict(latents, t, i, steps)
+            if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
+                noise = self._with_clean_edited(self.inputs.clean_edit, noise, latents, t, i)
             latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
             self.hooks.progress(i + 1, steps)
         return self._frames_first(latents)
@@ -178,6 +192,17 @@ class _Run:
         noise_GTCHW = predict_noise(self.job, active, t, sample_GTCHW)
         guided = self._guide(noise_GTCHW)
         return guided[None].transpose(1, 2) if self.motion else guided
+
+    def _with_clean_edited(
+        self, clean: CleanEdit, output: torch.Tensor, latents: torch.Tensor, t: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """The guided output, changed so that it leads to the edited clean latents."""
+        alpha = signal_share(self.scheduler, len(self.timesteps), step, t)
+        sample = self.scheduler.scale_model_input(latents, t)
+        kind = self.scheduler.config.prediction_type
+        frames = self._frames_first(output), self._frames_first(sample)
+        changed = edited_output(*frames, alpha, kind, clean.edit)
+        return changed[None].transpose(1, 2) if self.motion else changed
 
     def _guide(self, noise_GTCHW: torch.Tensor) -> torch.Tensor:
         if not self.guided:

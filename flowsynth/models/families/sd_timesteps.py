@@ -46,6 +46,7 @@ class EvenDdim:
         self.init_noise_sigma = base.init_noise_sigma
         self.add_noise = base.add_noise
         self.timesteps = torch.tensor(timesteps, device=device)
+        self.alphas_cumprod = base.alphas_cumprod
         self._alpha = base.alphas_cumprod.tolist()
         self._next = dict(zip(timesteps, [*timesteps[1:], -1], strict=True))
 
@@ -70,14 +71,14 @@ class EvenDdim:
         alpha = self._alpha[t]
         following = self._next[t]
         alpha_next = self._alpha[following] if following >= 0 else 1.0
-        x0, noise = _decompose(model_output, sample, alpha, self.config.prediction_type)
+        x0, noise = decompose(model_output, sample, alpha, self.config.prediction_type)
         return alpha_next**0.5 * x0 + (1 - alpha_next) ** 0.5 * noise, x0
 
 
-def _decompose(
+def decompose(
     output: torch.Tensor, sample: torch.Tensor, alpha: float, prediction_type: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The predicted x_0 and noise behind a network's output."""
+    """The predicted x_0 and noise behind a network's output; `alpha` is their share of signal, a."""
     signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
     if prediction_type == "epsilon":
         return (sample - sigma * output) / signal, output
