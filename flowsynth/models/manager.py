@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: The libraries patch torch's modules while they load, process-wide: one load at a time in a process.
-_LOADING = threading.RLock()
+LOADING = threading.RLock()
 
 
 class ModelManager:
@@ -82,7 +82,7 @@ class ModelManager:
             part = self._alive.get(key)
             if part is None:
                 self._shrink(self.budget_bytes - nbytes)
-                with _LOADING:
+                with LOADING:
                     part = load()
             self._parts[key] = self._alive[key] = part
             self._shrink(self.budget_bytes, keep=key)

@@ -11,6 +11,7 @@ from flowsynth.operators._weights import Precision, load_network
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsynth.nets.drawings import DrawingGenerator
     from flowsynth.nets.hed import HED
 
 #: From frames (N, 3, H, W), RGB in [0, 1], to a map (N, 1 or 3, H, W) in [0, 1].
@@ -56,6 +57,20 @@ def load_softedge(ctx: RunContext, weights: str, params: LearnedParams) -> Rende
     return lambda frames: quantise(hed(frames), params.levels)
 
 
+def load_lineart(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
+    """Lines as a draughtsman draws them, white on black."""
+    network = load_network(ctx, weights, params.precision, _drawings)
+    dtype = next(network.parameters()).dtype
+
+    def render(frames: Tensor) -> Tensor:
+        import torch
+
+        with torch.inference_mode():
+            return 1 - network(frames.to(dtype)).float()  # type: ignore[no-any-return]
+
+    return render
+
+
 def load_segmentation(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
     """People white on black."""
     from flowsynth.operators._people import load_people, segment_people
@@ -87,9 +102,16 @@ def _hed(state: dict[str, Any]) -> HED:
     return hed_from_state(state)
 
 
+def _drawings(state: dict[str, Any]) -> DrawingGenerator:
+    from flowsynth.nets.drawings import drawings_from_state
+
+    return drawings_from_state(state)
+
+
 LEARNED: Mapping[str, Loader] = {
     "hed": load_hed,
     "softedge": load_softedge,
+    "lineart": load_lineart,
     "segmentation": load_segmentation,
     "face": load_face,
     "pose": load_pose,
@@ -103,4 +125,6 @@ DEFAULT_WEIGHTS: Mapping[str, str] = {
     "pose": "mediapipe-pose",
 }
 #: Detectors whose weights can be chosen, and that take several frames at once.
-CHOSEN = ("hed", "softedge")
+CHOSEN = ("hed", "softedge", "lineart", "depth")
+#: Those of them whose weights must be named: no package holds any.
+NAMED = ("lineart", "depth")

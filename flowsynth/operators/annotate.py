@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import Fault, listing
-from flowsynth.core.streams import Map, StreamKind
+from flowsynth.core.errors import Fault, InputError, listing
+from flowsynth.core.keys import library_version
+from flowsynth.core.streams import Map, Scan, StreamKind
 from flowsynth.operators._detectors import DETECTORS
 from flowsynth.operators._frames import as_rgb, map_frames
-from flowsynth.operators._learned import CHOSEN, DEFAULT_WEIGHTS, LEARNED, Render
+from flowsynth.operators._learned import CHOSEN, DEFAULT_WEIGHTS, LEARNED, NAMED, Render
 from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Detector = Literal["canny", "luma", "tile", "blur", "hed", "softedge", "segmentation", "face", "pose"]
+_Detector = Literal[
+    "canny", "luma", "tile", "blur", "hed", "softedge", "lineart", "segmentation", "face", "pose", "depth"
+]
+#: Libraries that only some detectors run by: their version counts for those alone.
+_RUNS_BY = {
+    "depth": "transformers",
+    **dict.fromkeys(("segmentation", "face", "pose"), "ai-edge-litert"),
+}
+_NAMED_TEXT = "a local path, or a place on the hub beside its commit as revision"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Annotate(WeightedOperator):
     """Turn frames into control maps for ControlNets.
 
-    Every frame is taken by itself. Grey input counts as equal channels, alpha is dropped. The result has
-    three channels, the size, rate and dtype of the input, and the detector's name as its kind.
+    Every frame is taken by itself, but for the range of ``depth``. Grey input counts as equal channels, alpha
+    is dropped. The result has three channels, the size, rate and dtype of the input, and the detector's name
+    as its kind.
 
     The detectors:
 
@@ -36,7 +50,7 @@ class Annotate(WeightedOperator):
     - ``tile``: the frame itself, which tile models take.
     - ``blur``: the frame under a Gaussian of `sigma` pixels, by default 2 % of the short side.
 
-    The others are trained networks, whose weights are fetched at first use:
+    The others are trained networks. These fetch their weights at first use, or take what `weights` names:
 
     - ``hed``: edges as people draw them, white on black, thick and soft (Xie and Tu, "Holistically-nested
       edge detection", arXiv 1504.06375). Takes frames whole: about a kilobyte of memory a pixel.
@@ -51,6 +65,19 @@ class Annotate(WeightedOperator):
       (Bazarevsky et al., "BlazeFace", arXiv 1907.05047; Kartynnik et al., arXiv 1907.06724).
     - ``pose``: each body as the skeleton that OpenPose draws, with its 18 points and its colours (Bazarevsky
       et al., "BlazePose", arXiv 2006.10204). Joints that are hidden or out of the frame are left out.
+
+    For these no package holds weights, so `weights` must name some: a local path, or a place on the hub with
+    its commit as `revision`.
+
+    - ``lineart``: lines as a draughtsman draws them, white on black, by the generator of Informative Drawings
+      (Chan, Durand and Isola, arXiv 2203.12691): a checkpoint, or ORG/NAME/FILE on the hub, such as
+      ``lllyasviel/Annotators/sk_model.pth``.
+    - ``depth``: near white, far black, by a network that transformers loads for depth estimation (Depth
+      Anything, DPT): a folder with safetensors, or ORG/NAME on the hub, such as
+      ``depth-anything/Depth-Anything-V2-Small-hf``. Distances (of metric models) are shown as 1 / distance.
+      White is the depth that 99 % of a frame's pixels lie beyond, black the one that 1 % do. So that the map
+      doesn't flicker, this range follows the clip: each frame moves it by 1 - `steady` of the way to its own,
+      and a jump by more than half of it, as at a cut, starts anew. With `steady` 0 each frame has its own.
 
     Inputs:
         frames: T, C, H, W of any size and dtype; C is 1, 3 or 4.
@@ -78,37 +105,76 @@ class Annotate(WeightedOperator):
         0.5, gt=0, le=1, description="face, pose: confidence below which something does not count"
     )
     most: int = Field(4, ge=1, le=64, description="face, pose: how many are drawn at most, the surest")
+    steady: float = Field(
+        0.9, ge=0, lt=1, description="depth: share of its range that is kept from frame to frame"
+    )
     weights: str | None = Field(
         None,
-        description="of a trained network, other than its own: a name out of 'flowsynth weights list', or a"
-        " checkpoint file",
+        description="of the network: a name out of 'flowsynth weights list', a checkpoint file, a model's"
+        " folder (depth), or with a revision a place on the hub",
     )
+    revision: str | None = Field(None, description="of weights on the hub: a commit, 40 hexadecimal digits")
     precision: Precision = Field("auto", description=PRECISION_TEXT)
     batch_size: int = Field(
         1, ge=1, description="frames a network gets at once; changes results in the last bits"
     )
 
+    @field_validator("revision")
+    @classmethod
+    def _a_commit(cls, value: str | None) -> str | None:
+        if value is not None and not _COMMIT.fullmatch(value):
+            raise ValueError(f"expected a commit of 40 hexadecimal digits (branches move), given {value!r}")
+        return value
+
     def stream(self) -> StreamKind:
-        """Frame by frame."""
-        return Map()
+        """Frame by frame; for depth with the range so far handed on."""
+        return Scan() if self.detector == "depth" and self.steady else Map()
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse thresholds in the wrong order, and weights that nothing would use."""
+        """Refuse thresholds in the wrong order, and weights that nothing would use or that are missing."""
         del inputs
-        faults = []
+        faults, detector = [], f"detector {self.detector}"
         if self.low > self.high:
             faults.append(Fault("params.low", "above high", f"at most high ({self.high})", str(self.low)))
         if self.weights is not None and self.detector not in CHOSEN:
             expected = f"detector {listing(CHOSEN)}"
-            faults.append(Fault("params.weights", f"with detector {self.detector}", expected, self.weights))
+            faults.append(Fault("params.weights", f"with {detector}", expected, self.weights))
+        if self.weights is None and self.detector in NAMED:
+            faults.append(Fault("params.weights", f"missing for {detector}", _NAMED_TEXT))
+        if self.revision is not None and self.weights is None:
+            faults.append(Fault("params.revision", "without weights", "both", self.revision))
         return faults
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The weights, if they are local. On the hub a commit says which they are."""
+        if self.revision is not None or self._weights is None:
+            return {}
+        if self.detector == "depth":
+            from flowsynth.operators._depth import depth_files
+            from flowsynth.operators._hub import model_folder
+
+            return depth_files(model_folder(self._weights, None, offline=True))
+        return super().files(ctx)
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params, the checksum of weights that a name stands for, and what the detector runs by."""
+        library = _RUNS_BY.get(self.detector)
+        runs_by: dict[str, Json] = {"runs_by": f"{library} {library_version(library)}"} if library else {}
+        return {**super().key_params(files), **runs_by}
 
     @property
     def _weights(self) -> str | None:
         return self.weights or DEFAULT_WEIGHTS.get(self.detector)
 
+    def _given(self) -> str:
+        if self._weights is None:
+            raise InputError(f"params.weights: missing for detector {self.detector}; expected {_NAMED_TEXT}")
+        return self._weights
+
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Annotate each frame."""
+        if self.detector == "depth":
+            return self._depth(ctx, frames)
         detect = self._detect(ctx)
 
         def render(batch: Tensor) -> Tensor:
@@ -121,4 +187,18 @@ class Annotate(WeightedOperator):
         if self.detector in DETECTORS:
             classical = DETECTORS[self.detector]
             return lambda frame: classical(frame, self)
-        return LEARNED[self.detector](ctx, str(self._weights), self)
+        weights = self._given()
+        if self.revision is not None:
+            from flowsynth.operators._hub import hub_file
+
+            weights = str(hub_file(weights, self.revision, offline=ctx.offline))
+        return LEARNED[self.detector](ctx, weights, self)
+
+    def _depth(self, ctx: RunContext, frames: Frames) -> Frames:
+        from flowsynth.operators._depth import DepthSettings, annotate_depth
+        from flowsynth.operators._hub import model_folder
+
+        folder = model_folder(self._given(), self.revision, offline=ctx.offline)
+        return annotate_depth(
+            ctx, frames, DepthSettings(folder, self.precision, self.batch_size, self.steady)
+        )

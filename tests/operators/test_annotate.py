@@ -36,7 +36,7 @@ def test_alpha_is_dropped() -> None:
 
 def test_every_detector_offered_is_there() -> None:
     schema = Annotate.model_json_schema()["properties"]["detector"]
-    assert sorted(schema["enum"]) == sorted([*DETECTORS, *LEARNED])
+    assert sorted(schema["enum"]) == sorted([*DETECTORS, *LEARNED, "depth"])
 
 
 def test_mistakes_are_named() -> None:
