@@ -9,6 +9,7 @@ import torch
 
 from flowsynth.training.judge import judge, overlap
 from flowsynth.training.judge_clips import colour_drift, direction, frame_changes, judge_clip
+from flowsynth.training.judge_lines import edge_f1
 from flowsynth.training.shapes import COLOURS, SHAPES, SIDES, SIZES, Drawing, Shape, random_drawing
 
 POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
@@ -119,3 +120,16 @@ def test_a_jump_shows_in_the_changes_between_frames():
     clip = moving("right")
     clip[4:] = np.roll(clip[4:], 16, axis=1)
     assert int(frame_changes(clip).argmax()) == 3
+
+
+def test_edges_count_where_they_lie_near_each_other():
+    edges = np.zeros((20, 20), bool)
+    edges[:, 8] = True
+    assert edge_f1(edges, edges) == 1
+    assert edge_f1(np.roll(edges, 2, axis=1), edges) == 1
+    assert edge_f1(np.roll(edges, 3, axis=1), edges) == 0
+    half = edges.copy()
+    half[10:] = False
+    assert edge_f1(half, edges, reach=0) == pytest.approx(2 / 3)  # precision 1, recall 1/2
+    assert edge_f1(np.zeros_like(edges), edges) == 0
+    assert edge_f1(np.zeros_like(edges), np.zeros_like(edges)) == 1

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/pocket.py``: one module a goal, each with ``measure(lab) -> Section``."""

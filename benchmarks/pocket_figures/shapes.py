@@ -1,0 +1,123 @@
+"""Prompts of one and two shapes, negative prompts, and the guidance scale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowsynth.training.judge import Seen, Verdict, judge
+from flowsynth.training.shapes import Drawing, Shape
+
+from .drawn import ATTRIBUTES, captions, drawings, shares, shows
+from .lab import Lab
+from .pictures import save_plot, save_sheet
+from .report import Section
+
+GOALS = {"background": 0.95, "colour": 0.95, "shape": 0.85, "size": 0.9, "side": 0.9}
+SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 10.0)
+
+
+def measure(lab: Lab) -> Section:
+    """All figures of text to image."""
+    steps, guidance = lab.text_to_image.num_inference_steps, lab.text_to_image.guidance_scale
+    section = Section(
+        "Shapes from text",
+        f"64 pixels, {steps} steps, guidance {guidance:g} (the defaults of the graph `text_to_image`), "
+        f"picture i with seed i.",
+    )
+    _one(lab, section)
+    _two(lab, section)
+    _negative_shape(lab, section)
+    _negative_colour(lab, section)
+    _guidance(lab, section)
+    return section
+
+
+def _one(lab: Lab, section: Section) -> None:
+    drawn = drawings(lab.count(120, 16), 0)
+    made = lab.pictures(captions(drawn))
+    save_sheet(made, lab.out / "shapes.png")
+    for name, share in shares(drawn, made).items():
+        section.add(f"{len(drawn)} prompts of one shape: {name} right", share, GOALS[name])
+
+
+def _two(lab: Lab, section: Section) -> None:
+    drawn = drawings(lab.count(40, 8), 2, shapes=2)
+    made = lab.pictures(captions(drawn))
+    save_sheet(made, lab.out / "two-shapes.png", 10)
+    present = [both_present(drawing, judge(picture)) for drawing, picture in zip(drawn, made, strict=True)]
+    section.add(
+        f"{len(drawn)} prompts of two shapes: both there, in shape and colour", np.mean(present), 0.75
+    )
+
+
+def both_present(drawing: Drawing, seen: Verdict) -> bool:
+    """Whether a picture shows every shape of a drawing in its colour, and each as one of its own."""
+    asked = Counter((shape.name, shape.colour) for shape in drawing.shapes)
+    return not asked - Counter((shape.name, shape.colour) for shape in seen.shapes)
+
+
+def _negative_shape(lab: Lab, section: Section) -> None:
+    """Two shapes are asked for; the negative prompt names the second."""
+    drawn = drawings(lab.count(24, 8), 3, shapes=2)
+    texts, named = captions(drawn), [drawing.shapes[1] for drawing in drawn]
+    plain = lab.pictures(texts)
+    negatives = [f"a small {shape.colour} {shape.name}" for shape in named]
+    without = lab.pictures(texts, negatives=negatives)
+    save_sheet([*plain, *without], lab.out / "negative-shape.png", len(drawn))
+    before, after = (_share(named, made) for made in (plain, without))
+    _removed(section, "that of two shapes which it names", before, after)
+
+
+def _share(named: Sequence[Shape], made: Sequence[np.ndarray]) -> float:
+    def there(shape: Shape, picture: np.ndarray) -> bool:
+        return shows(judge(picture), lambda s: (s.name, s.colour) == (shape.name, shape.colour))
+
+    return float(np.mean([there(*pair) for pair in zip(named, made, strict=True)]))
+
+
+def _negative_colour(lab: Lab, section: Section) -> None:
+    """The prompt leaves something open; the negative prompt names what came most often."""
+    count = lab.count(24, 8)
+    for what, prompt in (("colour", "a large circle on a white background"), ("name", "a large red shape")):
+        texts = [prompt] * count
+        plain = lab.pictures(texts)
+        seen = [_attribute(judge(picture).first, what) for picture in plain]
+        usual, times = Counter(name for name in seen if name != "none").most_common(1)[0] if seen else ("", 0)
+        without = lab.pictures(texts, negatives=[usual] * count)
+        save_sheet([*plain, *without], lab.out / f"negative-{what}.png", count)
+        after = float(np.mean([_attribute(judge(picture).first, what) == usual for picture in without]))
+        _removed(section, f"`{usual}`, most frequent for `{prompt}`", times / count, after)
+
+
+def _attribute(seen: Seen | None, name: str) -> str:
+    return "none" if seen is None else str(getattr(seen, name))
+
+
+def _removed(section: Section, what: str, before: float, after: float) -> None:
+    gone = 1 - after / before if before else 0.0
+    section.add(f"negative prompt: gone is {what} ({before:.0%} without it, {after:.0%} with it)", gone, 0.5)
+
+
+def _guidance(lab: Lab, section: Section) -> None:
+    drawn = drawings(lab.count(24, 6), 4)
+    texts = captions(drawn)
+    scales = (1.0, 3.0, 10.0) if lab.quick else SCALES
+    made = {scale: lab.pictures(texts, guidance=scale) for scale in scales}
+    found = {scale: shares(drawn, pictures) for scale, pictures in made.items()}
+    curves = {name: (list(scales), [found[scale][name] for scale in scales]) for name in ATTRIBUTES}
+    save_plot(curves, "guidance scale", "share right", lab.out / "guidance.png")
+    save_sheet([p for scale in scales for p in made[scale][:12]], lab.out / "guidance-sheet.png")
+    mean = {scale: float(np.mean(list(shares_.values()))) for scale, shares_ in found.items()}
+    best = max(mean[scale] for scale in scales if 2 <= scale <= 6)
+    section.add("attributes right on average at guidance 1, which is none", mean[1.0])
+    section.add("at the best of guidance 2 to 6", best, mean[1.0] + 0.02)
+    section.add("at guidance 10", mean[10.0], mean[1.0])
+    rows = [
+        "| guidance | " + " | ".join(ATTRIBUTES) + " |",
+        "|---:|" + "---:|" * len(ATTRIBUTES),
+        *(f"| {s:g} | " + " | ".join(f"{found[s][n]:.0%}" for n in ATTRIBUTES) + " |" for s in scales),
+    ]
+    section.more = f"{len(drawn)} prompts at each scale (`guidance.png`):\n\n" + "\n".join(rows)

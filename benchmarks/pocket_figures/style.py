@@ -1,0 +1,126 @@
+"""Styles on real footage: how near to the classical target, how steady, and whether lines stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+import flowsynth as fs
+from flowsynth.functional.stylize import STYLES
+from flowsynth.training.captions import STYLE_WORDS
+from flowsynth.training.judge_lines import edge_f1
+
+from . import footage
+from .lab import Clip, Lab, Redraw
+from .pictures import save_plot, save_sheet
+from .report import Section
+
+STRENGTHS = (0.2, 0.4, 0.6, 1.0)
+STEPS = 4  # really made, whatever the strength
+GUIDANCE = 1.5
+FRAMES = 6  # of a clip
+
+
+def measure(lab: Lab) -> Section:
+    """All figures of the style world."""
+    clips = {name: footage.clip(lab, name, lab.count(FRAMES, 4)) for name in footage.CLIPS}
+    held = footage.pictures(lab)
+    section = Section(
+        "Styles",
+        f"Held-out pictures ({', '.join(held)}) and frames of held-out clips ({', '.join(clips)}), "
+        f"{footage.WIDTH}x{footage.HEIGHT}, each redrawn from the photo itself under tile (the photo) and "
+        f"lines, {STEPS} steps made, guidance {GUIDANCE:g}. The target is the classical filter's result; its "
+        "distances are LPIPS (AlexNet).",
+    )
+    strength = _distances(lab, section, clips, held)
+    _redrawn_clip(lab, section, clips[footage.SHOWN], strength)
+    _default_graph(lab, section, clips)
+    return section
+
+
+def _redraw(lab: Lab, frames: Clip, style: str, strength: float, *, motion: bool = False) -> Clip:
+    params = {
+        "strength": strength,
+        "num_inference_steps": int(np.ceil(STEPS / strength)),
+        "seed": 0,  # the same noise in every frame
+        "noise": "auto",
+    }
+    how = Redraw({"lines": frames, "tile": frames}, frames, params)
+    return lab.pictures([STYLE_WORDS[style]] * len(frames), guidance=GUIDANCE, redraw=how, motion=motion)
+
+
+def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapping[str, Clip]) -> float:
+    """Adds the distances at the strength that is best on average; returns it."""
+    picks = [*held.values(), *(clips[footage.SHOWN][i] for i in (0, -1)), clips["bikes"][0]]
+    photos = np.stack(picks)
+    strengths = STRENGTHS[1::2] if lab.quick else STRENGTHS
+    ratios: dict[str, list[float]] = {}
+    for style in STYLES:
+        target = footage.stylized(lab, photos, style)
+        made = [_redraw(lab, photos, style, strength) for strength in strengths]
+        apart = lab.compare(photos, target, lpips=True)["lpips"]
+        ratios[style] = [lab.compare(clip, target, lpips=True)["lpips"] / apart for clip in made]
+        shown = [[row[i] for row in (photos, target, *made)] for i in range(len(photos) - 1)]
+        save_sheet([p for row in shown for p in row], lab.out / f"style-{style}.png", len(shown[0]), 1)
+    curves = {style: (list(strengths), values) for style, values in ratios.items()}
+    save_plot(curves, "strength", "LPIPS to the target, over the source's", lab.out / "style.png")
+    best = int(np.argmin(np.mean(list(ratios.values()), 0)))
+    for style, values in ratios.items():
+        what = f"{style}, strength {strengths[best]:g}: distance to the target over the source's"
+        section.add(what, values[best], 0.5, most=True, form=".2f")
+    section.more = _table(strengths, ratios)
+    return strengths[best]
+
+
+def _table(strengths: tuple[float, ...], ratios: Mapping[str, list[float]]) -> str:
+    rows = [
+        "| distance over the source's at strength | " + " | ".join(f"{s:g}" for s in strengths) + " |",
+        "|---|" + "---:|" * len(strengths),
+        *(
+            f"| {style} | " + " | ".join(f"{v:.2f}" for v in values) + " |"
+            for style, values in ratios.items()
+        ),
+    ]
+    return "\n".join(rows)
+
+
+def _redrawn_clip(lab: Lab, section: Section, photos: Clip, strength: float) -> None:
+    """Steadiness and lines of a clip redrawn from its photos, without and with the motion adapter."""
+    still, edges = lab.compare(photos)["flicker"], footage.lines(lab, photos)
+    for style in STYLES:
+        for motion in (False, True):
+            made = footage.smoothed(lab, _redraw(lab, photos, style, strength, motion=motion))
+            how = f"{style}, clip, {'motion adapter' if motion else 'same noise in every frame'}"
+            _steady(lab, section, how, made, photos, still)
+            if not motion:
+                section.add(f"{how}: edge F1 to the source", _f1(lab, made, edges), 0.6, form=".2f")
+
+
+def _default_graph(lab: Lab, section: Section, clips: Mapping[str, Clip]) -> None:
+    """The graph `toon`, whose guide and tile are the classical picture, on both clips."""
+    for name, photos in clips.items():
+        still, edges = lab.compare(photos)["flicker"], footage.lines(lab, photos)
+        for style in STYLES if name == footage.SHOWN else ("toon",):
+            settings = {
+                "input.video": f"clip:{name}", "input.start": footage.CLIPS[name], "frames": len(photos),
+                "width": footage.WIDTH, "height": footage.HEIGHT, "style": style,
+                "prompt": STYLE_WORDS[style], "model.source": lab.family,
+                "model.controlnets.lines": lab.family / "controlnet_lines",
+                "model.controlnets.tile": lab.family / "controlnet_tile",
+            }  # fmt: skip
+            graph = fs.compose("toon", [f"{key}={value}" for key, value in settings.items()])
+            guide, made = lab.run(graph, ["guide", "finish/smooth"])
+            how = f"graph `toon`, style {style}, {name}"
+            _steady(lab, section, how, made, photos, still)
+            found, classical = (_f1(lab, clip, edges) for clip in (made, guide))
+            section.add(f"{how}: edge F1 (guide {classical:.2f})", found, 0.6, form=".2f")
+
+
+def _steady(lab: Lab, section: Section, how: str, made: Clip, photos: Clip, still: float) -> None:
+    flicker = lab.compare(made, photos)["flicker"] / still
+    section.add(f"{how}: flicker after smoothing over the source's", flicker, 1.3, most=True, form=".2f")
+
+
+def _f1(lab: Lab, made: Clip, edges: list[np.ndarray]) -> float:
+    return float(np.mean([edge_f1(*pair) for pair in zip(footage.lines(lab, made), edges, strict=True)]))
