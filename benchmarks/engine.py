@@ -12,18 +12,17 @@ graph, planning, leases, commits and reading the last value are inside. *cold* s
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from report import machine, publish
 
 SHAPES = ("chain", "fan")
 
@@ -138,8 +137,6 @@ def main() -> None:
     if args.one:
         print(json.dumps(METHODS[args.one](args.nodes, args.shape, args.folder)))
         return
-    names = ("networkx", "joblib", "diskcache", "pydantic")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
     lines = [
         "# The engine's cost a node",
         "",
@@ -148,14 +145,11 @@ def main() -> None:
         "",
         *table(args.nodes, args.repetitions),
         "",
-        f"- {datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {versions}; load {os.getloadavg()[0]:.1f} at the end",
+        machine("networkx", "joblib", "diskcache", "pydantic"),
         f"- medians of {args.repetitions}; `python benchmarks/engine.py --nodes {args.nodes} "
         f"--repetitions {args.repetitions}`",
     ]
-    print("\n".join(lines))
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    publish(lines, args.out)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,17 @@ colour guide and result at three moments of another clip.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from report import machine, publish
 
 #: Big Buck Bunny, (c) Blender Foundation, CC BY 3.0.
 SHOWN = "clip:bigbuckbunny"
@@ -116,13 +115,10 @@ def main() -> None:
         + ", ".join(f"{n} {node['seconds']:.1f}" for n, node in slowest)
         + ".",
         "",
-        f"- {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {version('torch')}; load {os.getloadavg()[0]:.1f} at the end",
+        machine("torch"),
         "- `python benchmarks/first_run.py`",
     ]
-    print("\n".join(lines))
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    publish(lines, args.out)
 
 
 if __name__ == "__main__":

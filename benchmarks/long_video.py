@@ -11,13 +11,11 @@ read_video, annotate, temporal_smooth, upscale x1.25, interpolate x2, encode_vid
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
+
+from report import machine, publish
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -51,13 +49,10 @@ def main() -> None:
         "",
         f"Ten times the frames take {long['rss'] / short['rss']:.2f} times the memory.",
         "",
-        f"- {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {version('torch')}, av {version('av')}",
+        machine("torch", "av"),
         f"- `python benchmarks/long_video.py --frames {args.frames}`",
     ]
-    print("\n".join(lines))
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    publish(lines, args.out)
 
 
 if __name__ == "__main__":

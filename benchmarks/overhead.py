@@ -12,18 +12,15 @@ finds nothing in its cache and writes everything into it. The pictures must be e
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from report import machine, publish
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -131,15 +128,11 @@ def main() -> None:
         f"Ratio of CPU seconds, flowsynth to diffusers, median of pairs: **{statistics.median(ratios):.3f}** "
         f"(from {min(ratios):.3f} to {max(ratios):.3f}).",
         "",
-        f"- {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {version('torch')}, diffusers {version('diffusers')}; "
-        f"load {os.getloadavg()[0]:.1f} at the end",
+        machine("torch", "diffusers"),
         f"- medians of {args.repetitions}; `python benchmarks/overhead.py --steps {args.steps} "
         f"--size {args.size} --repetitions {args.repetitions}`",
     ]
-    print("\n".join(lines))
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+    publish(lines, args.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
 from flowsynth.core import graph as core
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.core.events import Observer, SilentObserver
 from flowsynth.core.plan import Plan, explain
 from flowsynth.core.refs import Trace
@@ -151,8 +151,7 @@ class Graph(core.Graph):
             RequestError: no such node.
         """
         if node not in self.nodes:
-            near = nearest(node, self.nodes)
-            hint = f"; did you mean {near!r}?" if near else ""
+            hint = did_you_mean(node, self.nodes)
             raise RequestError(f"no node {node!r}; expected one of {listing(self.nodes)}{hint}")
         with Session(cache_dir, device=device, read_only=True) as session:
             plan = session.plan(self, None if node in _needed(self) else [node])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flowsynth.cli.commands import COMMANDS, HELP, command_module
 from flowsynth.cli.options import load_operators, split_global_options
-from flowsynth.core.errors import FlowsynthError, RequestError, listing, nearest
+from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
 
 #: What a shell gives a command that Ctrl-C ended.
 INTERRUPTED = 130
@@ -58,7 +58,7 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     name = rest[0]
     if name not in COMMANDS:
-        hint = f"; did you mean {nearest(name, COMMANDS)!r}?" if nearest(name, COMMANDS) else ""
+        hint = did_you_mean(name, COMMANDS)
         raise RequestError(f"unknown command {name!r}; expected one of {listing(COMMANDS, 20)}{hint}")
     module = command_module(name)
     args = module.parser().parse_intermixed_args(rest[1:])

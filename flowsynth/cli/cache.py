@@ -12,7 +12,7 @@ from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text, when_text
 from flowsynth.config.settings import CacheSettings, parse_size
-from flowsynth.core.errors import RequestError, nearest
+from flowsynth.core.errors import RequestError, did_you_mean
 
 _KEYS = ("cache.dir", "cache.max_bytes")
 
@@ -59,7 +59,7 @@ def _settings(overrides: list[str]) -> tuple[Path, int | None]:
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if key not in _KEYS or not equals:
-        hint = f"; did you mean {nearest(key, _KEYS)!r}?" if nearest(key, _KEYS) else ""
+        hint = did_you_mean(key, _KEYS)
         raise RequestError(f"cache: expected cache.dir=PATH or cache.max_bytes=SIZE; given {text!r}{hint}")
     return key, value
 

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from flowsynth.cli.options import add_overrides, command_parser
-from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.errors import RequestError, did_you_mean, listing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,8 +26,7 @@ def execute(args: argparse.Namespace) -> int:
         raise RequestError(f"explain: expected a node first, then KEY=VALUE; given {args.node!r}")
     composition, graph = request(args.overrides)
     if args.node not in graph.nodes:
-        near = nearest(args.node, graph.nodes)
-        hint = f"; did you mean {near!r}?" if near else ""
+        hint = did_you_mean(args.node, graph.nodes)
         raise RequestError(f"no node {args.node!r}; expected one of {listing(graph.nodes)}{hint}")
     with look(composition.settings) as session:
         plan = session.plan(graph)

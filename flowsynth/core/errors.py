@@ -56,9 +56,7 @@ class Fault:
             text += f"; expected {self.expected}"
         if self.given:
             text += f"; given {self.given}"
-        if self.nearest:
-            text += f"; did you mean {self.nearest!r}?"
-        return text
+        return text + hint(self.nearest)
 
 
 class GraphError(RequestError):
@@ -77,6 +75,16 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """The valid name closest to a given one, or an empty string when none is close."""
     found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
     return found[0] if found else ""
+
+
+def hint(near: str) -> str:
+    """The end of a message that offers a valid name, empty where there is none to offer."""
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest valid one, if one is close."""
+    return hint(nearest(name, valid))
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from flowsynth.core.canonical import DIGEST_BYTES, digest_text
-from flowsynth.core.errors import InputError, nearest
+from flowsynth.core.errors import InputError, did_you_mean
 
 _memory: dict[str, tuple[str, str]] = {}
 _lock = threading.Lock()
@@ -41,8 +41,8 @@ def _reason(path: Path, error: OSError) -> str:
         return f"cannot be read: {error.strerror or error}"
     near = ""
     with contextlib.suppress(OSError):
-        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
-    return "no such file; expected one that exists" + (f"; did you mean {near!r}?" if near else "")
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()])
+    return f"no such file; expected one that exists{near}"
 
 
 def _file_hash(real: Path, memo: Path | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.core.errors import Fault, GraphError, did_you_mean, listing, nearest
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
 
@@ -67,8 +67,7 @@ class Handle:
         node = self._edge.node
         outputs = ports_of(type(self._graph.nodes[node].operator)).outputs
         if port not in outputs:
-            near = nearest(port, outputs)
-            hint = f"; did you mean {near!r}?" if near else ""
+            hint = did_you_mean(port, outputs)
             raise AttributeError(f"node {node!r} has no output {port!r}; expected {listing(outputs)}{hint}")
         return Handle(self._graph, Edge(node, port))
 

@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 from importlib.metadata import entry_points
 
-from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.errors import RequestError, hint, listing, nearest
 from flowsynth.core.operator import DEFINED, Operator
 from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
 
@@ -19,8 +19,8 @@ class UnknownOperatorError(RequestError):
     def __init__(self, name: str) -> None:
         self.name = name
         self.nearest = nearest(name, operator_names())
-        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        super().__init__(f"unknown operator {name!r}; expected one of {listing(operator_names())}{hint}")
+        expected = listing(operator_names())
+        super().__init__(f"unknown operator {name!r}; expected one of {expected}{hint(self.nearest)}")
 
 
 @cache

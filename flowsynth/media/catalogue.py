@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from flowsynth.core.errors import listing, nearest
+from flowsynth.core.errors import did_you_mean, listing
 from flowsynth.fetch.archives import Archive
 from flowsynth.fetch.errors import FetchError
 
@@ -75,7 +75,6 @@ def find_asset(name: str) -> Asset:
     """
     known = catalogue()
     if name not in known:
-        close = nearest(name, known)
-        hint = f"; did you mean {close!r}?" if close else ""
+        hint = did_you_mean(name, known)
         raise FetchError(f"clip:{name}", f"one of {listing(['default', *known])}", f"{name!r}{hint}")
     return known[name]

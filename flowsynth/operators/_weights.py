@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import InputError, listing, nearest
+from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.operator import Operator
 from flowsynth.weights.catalogue import catalogue
 
@@ -59,11 +59,9 @@ def weight_files(weights: str | None) -> Mapping[str, Path]:
         return {}
     path = Path(weights).expanduser()
     if not path.is_file():
-        close = nearest(weights, catalogue())
-        hint = f"; did you mean {close!r}?" if close else ""
         raise InputError(
             f"params.weights: expected a checkpoint file or one of {listing(catalogue())};"
-            f" given {weights!r}{hint}"
+            f" given {weights!r}{did_you_mean(weights, catalogue())}"
         )
     return {"weights": path}
 

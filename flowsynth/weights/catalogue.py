@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from flowsynth.core.errors import InputError, listing, nearest
+from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.fetch.archives import Archive
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -124,8 +124,7 @@ def find_weights(name: str) -> Weights:
     """
     known = catalogue()
     if name not in known:
-        close = nearest(name, known)
-        hint = f"; did you mean {close!r}?" if close else ""
+        hint = did_you_mean(name, known)
         raise InputError(f"weights:{name}: no such name; expected one of {listing(known)}{hint}")
     return known[name]
 

@@ -9,6 +9,7 @@ from types import CodeType, FunctionType, ModuleType
 
 from blake3 import blake3
 
+from flowsynth.core.errors import did_you_mean
 from flowsynth.core.fingerprint.files import Finder
 from flowsynth.core.fingerprint.memo import Entry, FingerprintMemo
 from flowsynth.core.fingerprint.module import NoSource
@@ -164,10 +165,7 @@ def _require(walk: Walk, name: str, symbol: str) -> None:
         or "__getattr__" in module.binders
     ):
         return
-    import difflib
-
-    near = difflib.get_close_matches(symbol, module.binders, 1)
-    raise LookupError(f"uses: {name} has no {symbol!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    raise LookupError(f"uses: {name} has no {symbol!r}{did_you_mean(symbol, module.binders)}")
 
 
 def _captured(cls: type) -> tuple[dict[str, str], list[object]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.errors import RequestError, did_you_mean, listing
 
 #: name -> (diffusers class, config overrides that the name implies).
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -62,11 +62,6 @@ class UnknownSchedulerError(RequestError):
     """A scheduler's name or one of its options is not known; the message names the nearest one."""
 
 
-def _hint(given: str, names: list[str]) -> str:
-    close = nearest(given, names)
-    return f"; did you mean {close!r}?" if close else ""
-
-
 def scheduler_names() -> list[str]:
     """All names, aliases included."""
     return sorted({*SCHEDULERS, *ALIASES, *(cls for cls, _ in SCHEDULERS.values())})
@@ -88,7 +83,7 @@ def resolve_scheduler(name: str) -> tuple[str, dict[str, Any]]:
         return name, {}
     names = sorted({*SCHEDULERS, *ALIASES})
     raise UnknownSchedulerError(
-        f"unknown scheduler {name!r}; expected one of {listing(names, 40)}{_hint(name, names)}"
+        f"unknown scheduler {name!r}; expected one of {listing(names, 40)}{did_you_mean(name, names)}"
     )
 
 
@@ -98,7 +93,7 @@ def _check_options(cls: Any, options: Mapping[str, Any]) -> None:
         if option not in known:
             raise UnknownSchedulerError(
                 f"{cls.__name__} has no option {option!r}; expected one of {listing(known, 30)}"
-                f"{_hint(option, known)}"
+                f"{did_you_mean(option, known)}"
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowsynth.core.canonical import digest_json
-from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.models.families.sd_spec import SdSpec, folder_identity, part_key, read_config
 from flowsynth.models.family import PartStore
 from flowsynth.models.locate import locate
@@ -223,8 +223,7 @@ class SdModel:
         """
         names = list(self.spec.controlnets)
         if name not in names:
-            close = nearest(name, names)
-            hint = f"; did you mean {close!r}?" if close else ""
+            hint = did_you_mean(name, names)
             raise RequestError(f"no ControlNet {name!r} in this model; it has {listing(names)}{hint}")
         return self._network("controlnet", self.spec.controlnets[name])
 
