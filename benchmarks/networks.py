@@ -7,10 +7,13 @@ Clips and weights are fetched at first use. PSNR in dB, higher is better; LPIPS 
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,6 +34,7 @@ from flowsynth.operators.upscale import Upscale
 from flowsynth.values import Frames
 
 CONTEXT = RunContext(cache_dir=default_cache_dir())
+FIDELITY = Upscale().fidelity
 CLIPS = ("bikes", "bigbuckbunny", "carphone")
 
 
@@ -55,7 +59,8 @@ def head(title: str, *columns: str) -> None:
 
 
 def between(frames: Tensor, method: str) -> Tensor:
-    made = Interpolate(method=method).run(CONTEXT, frames=Frames(frames, fps=12))  # type: ignore[arg-type]
+    operator = Interpolate(method=method, cut=0 if method == "blend" else 0.5)  # type: ignore[arg-type]
+    made = operator.run(CONTEXT, frames=Frames(frames, fps=12))
     return made.tensor[1:2].float() / 255
 
 
@@ -88,15 +93,18 @@ def dropped(lpips: Lpips, pairs: int = 20) -> None:
 
 
 def enlarged(lpips: Lpips) -> None:
-    names = ("bicubic", "compact, fidelity 0", "compact", "x4plus-anime", "x4plus")
+    names = ("bicubic", "compact, fidelity 0", "compact", "of bicubic's", "x4plus-anime", "x4plus")
     head("Upscaling: pictures reduced by bicubic, then enlarged; LPIPS / dB", "picture", "factor", *names)
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None]
     pictures = {
         "astronaut, 256x256": bicubic(photo.float() / 255, (256, 256)).clamp(0, 1),
         "astronaut, 512x512": photo.float() / 255,
+        "chelsea": torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None] / 255,
         "coffee": torch.from_numpy(data.coffee()).permute(2, 0, 1)[None] / 255,
         "bikes 60": read("bikes", 60, 61) / 255,
+        "bikes 150": read("bikes", 150, 151) / 255,
         "bigbuckbunny 60": read("bigbuckbunny", 60, 61, 640) / 255,
+        "bigbuckbunny 110": read("bigbuckbunny", 110, 111, 640) / 255,
     }
     for name, picture in pictures.items():
         for factor in (2, 4):
@@ -108,18 +116,46 @@ def enlarged(lpips: Lpips) -> None:
 def _enlarged(lpips: Lpips, truth: Tensor, factor: int) -> list[str]:
     height, width = truth.shape[-2:]
     small = bicubic(truth, (height // factor, width // factor)).clamp(0, 1).mul(255).round().to(torch.uint8)
-    cells = []
+    cells, found = [], []
     for method, fidelity in (
-        *(("bicubic", 0), ("realesr-animevideo", 0), ("realesr-animevideo", 1)),
-        *(("x4plus-anime", 1), ("realesrgan-x4plus", 1)),
+        *(("bicubic", 0), ("realesr-animevideo", 0), ("realesr-animevideo", FIDELITY)),
+        *(("x4plus-anime", FIDELITY), ("realesrgan-x4plus", FIDELITY)),
     ):
         if "x4plus" in method and factor == 2:
             cells.append("")  # as good as at x4, and four times as slow
             continue
         operator = Upscale(method=method, height=height, width=width, fidelity=fidelity)  # type: ignore[arg-type]
         made = operator.run(CONTEXT, frames=Frames(small, fps=None)).to_float()
-        cells.append(f"{float(lpips(made, truth)):.4f} / {psnr(made, truth):.2f}")
+        found.append(float(lpips(made, truth)))
+        cells.append(f"{found[-1]:.4f} / {psnr(made, truth):.2f}")
+        if len(found) == 3:
+            cells.append(f"{found[2] / found[0]:.2f}")
     return cells
+
+
+def fidelities(lpips: Lpips) -> None:
+    head(
+        "Fidelity of the compact network at x2, on clean sources and on JPEG files of quality 50; LPIPS",
+        *("picture", "source", "bicubic", *(str(steps) for steps in range(4))),
+    )
+    for name in ("astronaut", "chelsea", "coffee"):
+        truth = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None] / 255
+        truth = truth[..., : truth.shape[-2] // 2 * 2, : truth.shape[-1] // 2 * 2]
+        size = truth.shape[-2] // 2, truth.shape[-1] // 2
+        small = bicubic(truth, size).clamp(0, 1).mul(255).round().to(torch.uint8)
+        for source, given in (("clean", small), ("JPEG", jpeg(small))):
+            cells = []
+            for method, steps in (("bicubic", 0), *(("realesr-animevideo", steps) for steps in range(4))):
+                operator = Upscale(method=method, fidelity=steps)  # type: ignore[arg-type]
+                made = operator.run(CONTEXT, frames=Frames(given, fps=None)).to_float()
+                cells.append(f"{float(lpips(made, truth)):.4f}")
+            row(name, source, *cells)
+
+
+def jpeg(frames: Tensor, quality: int = 50) -> Tensor:
+    file = io.BytesIO()
+    Image.fromarray(frames[0].permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None]
 
 
 def fastest(call: Callable[[], object], times: int = 4) -> float:
@@ -162,7 +198,15 @@ def plain_srvgg(net: SRVGG, x: Tensor) -> Tensor:
 def speed() -> None:
     head(
         "CPU seconds on one thread, and tiles against whole frames",
-        *("network", "input", "plain torch", "whole", "tiles of 256", "largest difference of tiles"),
+        *(
+            "network",
+            "input",
+            "plain torch",
+            "as by default",
+            "of plain",
+            "tiles of 128",
+            "largest difference of tiles",
+        ),
     )
     for weights, size, plain in (
         ("realesr-animevideo", (272, 480), plain_srvgg),
@@ -173,13 +217,13 @@ def speed() -> None:
         net = load_super_resolution(CONTEXT, weights, "float32")
         x = read("bikes", 60, 61)[..., : size[0], : size[1]] / 255
         target = (size[0] * 4, size[1] * 4)
-        whole = fastest(lambda: enlarge(x, net, 0, target))  # noqa: B023  called at once
-        tiles = fastest(lambda: enlarge(x, net, 256, target))  # noqa: B023
+        ours = fastest(lambda: enlarge(x, net, None, target))  # noqa: B023  called at once
+        tiles = fastest(lambda: enlarge(x, net, 128, target))  # noqa: B023
         gap = float((enlarge(x, net, 0, target) - enlarge(x, net, 96, target)).abs().max())
         net.to(memory_format=torch.contiguous_format)
         slow = fastest(lambda: plain(net, x))  # type: ignore[arg-type]  # noqa: B023
         net.to(memory_format=torch.channels_last)
-        row(weights, f"{size[1]}x{size[0]}", slow, whole, tiles, gap)
+        row(weights, f"{size[1]}x{size[0]}", slow, ours, ours / slow, tiles, gap)
     from flowsynth.operators._rife import _plain
 
     net = load_network(CONTEXT, "rife-v4", "float32", _plain)
@@ -187,7 +231,8 @@ def speed() -> None:
     half = torch.full((1, 1, 1, 1), 0.5)
     ours = fastest(lambda: net(first / 255, second / 255, half))
     slow_net: IFNet = net.to(memory_format=torch.contiguous_format)
-    row("rife-v4", "640x256", fastest(lambda: slow_net(first / 255, second / 255, half)), ours, "", "")
+    slow = fastest(lambda: slow_net(first / 255, second / 255, half))
+    row("rife-v4", "640x256", slow, ours, ours / slow, "", "")
 
 
 def main() -> None:
@@ -198,6 +243,7 @@ def main() -> None:
         shifts()
         dropped(lpips)
         enlarged(lpips)
+        fidelities(lpips)
         speed()
 
 

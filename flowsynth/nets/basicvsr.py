@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +11,16 @@ from torch.nn import functional as F
 
 from flowsynth.nets.loading import load_exactly
 from flowsynth.nets.spynet import SPyNet
+from flowsynth.nets.staged import Apply, Stage, whole
 
 __all__ = ["BasicVSR", "basicvsr_from_state"]
 
 _SLOPE = 0.1
 _SCALE = 4
+_BLOCKS_AT_ONCE = 5
+#: Convolutions at one, two and four times the size reach 1 + 1/2 + 1/4 + 1/4 pixels; three maps of 64
+#: channels at four times the size are held at once.
+_TAIL_REACH, _TAIL_NUMBERS = 2, 3 * 64 * _SCALE**2
 
 
 class ResidualBlock(nn.Module):
@@ -38,9 +44,20 @@ class Trunk(nn.Module):
         residual = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         self.main = nn.Sequential(nn.Conv2d(3 + width, width, 3, padding=1), nn.LeakyReLU(_SLOPE), residual)
 
-    def forward(self, frame: Tensor, features: Tensor) -> Tensor:
+    def forward(self, frame: Tensor, features: Tensor, each: Apply = whole) -> Tensor:
         """`(N, 3, H, W)` and `(N, width, H, W)` to the new features."""
-        return self.main(torch.cat((frame, features), dim=1))  # type: ignore[no-any-return]
+        # Held for a pixel: the merged input; a block's input, both its results, and one before its ReLU.
+        numbers = 5 * features.shape[1]
+        x = each(Stage(self.main[:2], 1, 1, numbers), torch.cat((frame, features), dim=1))
+        residual = list(cast("nn.Sequential", self.main[2]))
+        for start in range(0, len(residual), _BLOCKS_AT_ONCE):
+            blocks = residual[start : start + _BLOCKS_AT_ONCE]
+            x = each(Stage(nn.Sequential(*blocks), 2 * len(blocks), 1, numbers), x)
+        return x
+
+
+def _as_it_is(features: Tensor) -> Tensor:
+    return features
 
 
 class BasicVSR(nn.Module):
@@ -64,31 +81,48 @@ class BasicVSR(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """`(T, 3, H, W)` in [0, 1] to `(T, 3, 4 H, 4 W)`; sides of at least 64 pixels are what it knows."""
-        return torch.cat(list(self.frames(frames)))
+        return torch.cat(list(self.frames(frames, range(len(frames)))))
 
-    def frames(self, frames: Tensor) -> Iterator[Tensor]:
-        """Yield the enlarged frames one by one; the features of one direction are all that is kept."""
-        earlier, later = frames[:-1], frames[1:]
-        backward_features = self._backwards(frames)
+    def frames(
+        self, frames: Tensor, keep: range, each: Apply = whole, put_by: Callable[[Tensor], Tensor] = _as_it_is
+    ) -> Iterator[Tensor]:
+        """Yield some of the enlarged frames one by one.
+
+        Args:
+            frames: `(T, 3, H, W)` in [0, 1].
+            keep: the frames to yield, consecutive; the others are there to be drawn on.
+            each: applies a part of the network: as a whole, or in tiles.
+            put_by: keeps features, `(1, width, H, W)`, until the frame's turn: one for each frame to yield.
+        """
+        waiting = self._backwards(frames, keep, each, put_by)
         features = frames.new_zeros(1, self.width, *frames.shape[-2:])
-        for i in range(len(frames)):
+        for i in range(keep.stop):
+            frame = frames[i : i + 1]
             if i:
-                features = _warp(features, self.spynet(later[i - 1 : i], earlier[i - 1 : i]))
-            features = self.forward_trunk(frames[i : i + 1], features)
-            yield self._enlarge(frames[i : i + 1], backward_features[i], features)
+                features = _warp(features, self.spynet(frame, frames[i - 1 : i], each))
+            features = self.forward_trunk(frame, features, each)
+            if i >= keep.start:
+                behind = waiting.pop().to(features.device)
+                seen = torch.cat((frame, behind, features), dim=1)
+                yield each(Stage(self._enlarge, _TAIL_REACH, _SCALE, _TAIL_NUMBERS), seen)
 
-    def _backwards(self, frames: Tensor) -> list[Tensor]:
-        """Return the features of each frame that come from the frames after it."""
+    def _backwards(
+        self, frames: Tensor, keep: range, each: Apply, put_by: Callable[[Tensor], Tensor]
+    ) -> list[Tensor]:
+        """Return the features that come from the frames after each kept one, the last frame's first."""
         features = frames.new_zeros(1, self.width, *frames.shape[-2:])
         found = []
-        for i in reversed(range(len(frames))):
+        for i in reversed(range(keep.start, len(frames))):
             if i < len(frames) - 1:
-                features = _warp(features, self.spynet(frames[i : i + 1], frames[i + 1 : i + 2]))
-            features = self.backward_trunk(frames[i : i + 1], features)
-            found.append(features)
-        return found[::-1]
+                flow = self.spynet(frames[i : i + 1], frames[i + 1 : i + 2], each)
+                features = _warp(features, flow)
+            features = self.backward_trunk(frames[i : i + 1], features, each)
+            if i < keep.stop:
+                found.append(put_by(features))
+        return found
 
-    def _enlarge(self, frame: Tensor, behind: Tensor, ahead: Tensor) -> Tensor:
+    def _enlarge(self, seen: Tensor) -> Tensor:
+        frame, behind, ahead = seen.split_with_sizes([3, self.width, self.width], dim=1)
         x = F.leaky_relu(self.fusion(torch.cat((behind, ahead), dim=1)), _SLOPE)
         x = F.leaky_relu(F.pixel_shuffle(self.upconv1(x), 2), _SLOPE)
         x = F.leaky_relu(F.pixel_shuffle(self.upconv2(x), 2), _SLOPE)

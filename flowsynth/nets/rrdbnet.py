@@ -78,6 +78,7 @@ class RRDBNet(StagedNetwork):
     ) -> None:
         super().__init__()
         self.scale, self.multiple, self.doublings = 2**doublings // unshuffle, unshuffle, doublings
+        self.width, self.growth = width, growth
         self.conv_first = nn.Conv2d(3 * unshuffle**2, width, 3, 1, 1)
         self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, 1, 1)
@@ -90,17 +91,20 @@ class RRDBNet(StagedNetwork):
         """Pass a picture; see `StagedNetwork.run`."""
         if self.multiple > 1:
             x = F.pixel_unshuffle(x, self.multiple)
-        shallow = each(Stage(self.conv_first, 1), x)
+        width, growth = self.width, self.growth
+        shallow = each(Stage(self.conv_first, 1, 1, 2 * width), x)
         deep = shallow
         for block in cast("Iterable[RRDB]", self.body):
             before = deep
             for unit in (block.rdb1, block.rdb2, block.rdb3):
-                deep = each(Stage(unit, _UNITS), deep)
+                deep = each(Stage(unit, _UNITS, 1, 3 * width + _UNITS * growth), deep)
             deep = torch.add(before, deep, alpha=_RESIDUAL)
-        deep = each(Stage(self.conv_body, 1), deep).add_(shallow)
+        deep = each(Stage(self.conv_body, 1, 1, 2 * width), deep).add_(shallow)
         del shallow
         # A convolution at twice the size reaches half as far: all of the tail's stay below these pixels.
-        return each(Stage(self._enlarge, self.doublings + 2, 2**self.doublings), deep)
+        # Two feature maps of the last size, and the picture.
+        tail = (2 * width + 3) * 4**self.doublings
+        return each(Stage(self._enlarge, self.doublings + 2, 2**self.doublings, tail), deep)
 
     def _enlarge(self, x: Tensor) -> Tensor:
         for step in range(1, self.doublings + 1):

@@ -14,12 +14,15 @@ from torch.nn import functional as F
 
 from flowsynth.nets.layers import backward_warp
 from flowsynth.nets.loading import load_exactly
+from flowsynth.nets.staged import Apply, Stage, whole
 
 __all__ = ["SPyNet", "spynet_from_state"]
 
 _LEVELS = 6
 _STRIDE = 2 ** (_LEVELS - 1)
 _PREFIX = "spynet."
+#: Reach of a level's five convolutions of 7x7, and the numbers that they hold for each pixel at most.
+_REACH, _NUMBERS = 15, 160
 #: Mean and deviation of the pictures that it was trained on (ImageNet's), RGB in [0, 1].
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -52,12 +55,13 @@ class SPyNet(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+    def forward(self, first: Tensor, second: Tensor, each: Apply = whole) -> Tensor:
         """Estimate `first(x) = second(x + flow(x))`.
 
         Args:
             first: `(N, 3, H, W)` in [0, 1], any size.
             second: the same shape.
+            each: applies the convolutions of a level: as a whole, or in tiles.
 
         Returns:
             `(N, 2, H, W)` float32, (dx, dy) in pixels.
@@ -65,22 +69,23 @@ class SPyNet(nn.Module):
         height, width = first.shape[-2:]
         size = tuple(-(-side // _STRIDE) * _STRIDE for side in (height, width))
         a, b = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (first, second))
-        flow = self._coarse_to_fine(a, b)
+        flow = self._coarse_to_fine(a, b, each)
         flow = F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
         return flow * flow.new_tensor([width / size[1], height / size[0]]).view(1, 2, 1, 1)
 
-    def _coarse_to_fine(self, first: Tensor, second: Tensor) -> Tensor:
+    def _coarse_to_fine(self, first: Tensor, second: Tensor, each: Apply) -> Tensor:
         """Estimate for sides that are multiples of 32."""
         pyramid = [((first - self.mean) / self.std, (second - self.mean) / self.std)]
         for _ in range(_LEVELS - 1):
             a, b = pyramid[-1]
             pyramid.append((F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)))
-        flow = torch.zeros_like(pyramid[-1][0][:, :2], dtype=torch.float32)
+        wide = torch.promote_types(first.dtype, torch.float32)  # half floats can't tell the pixels of a row
+        flow = torch.zeros_like(pyramid[-1][0][:, :2], dtype=wide)
         for level, (a, b) in enumerate(reversed(pyramid)):
             if level:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
             seen = torch.cat((a, backward_warp(b, flow), flow.to(a.dtype)), dim=1)
-            flow = flow + self.basic_module[level](seen).float()
+            flow = flow + each(Stage(self.basic_module[level], _REACH, 1, _NUMBERS), seen).to(wide)
         return flow
 
 

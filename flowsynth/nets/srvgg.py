@@ -30,7 +30,7 @@ class SRVGG(StagedNetwork):
 
     def __init__(self, width: int = 64, depth: int = 16, scale: int = 4) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.width = scale, width
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, 1, 1), nn.PReLU(width)]
         for _ in range(depth):
             layers += [nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width)]
@@ -39,7 +39,9 @@ class SRVGG(StagedNetwork):
 
     def run(self, x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
         """Pass a picture; see `StagedNetwork.run`."""
-        return each(Stage(self._whole, self.reach, self.scale), x)
+        # A layer's input, its result and that after the PReLU; in the end the details, twice.
+        numbers = max(3 * self.width, self.width + 6 * self.scale**2)
+        return each(Stage(self._whole, self.reach, self.scale, numbers), x)
 
     def _whole(self, x: Tensor) -> Tensor:
         detail = F.pixel_shuffle(self.body(x), self.scale)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["Stage", "StagedNetwork"]
+__all__ = ["Apply", "Stage", "StagedNetwork", "whole"]
 
 
 class Stage(NamedTuple):
@@ -17,11 +17,22 @@ class Stage(NamedTuple):
         apply: maps (N, C, h, w) to (N, C', h * scale, w * scale).
         halo: reach to one side, in the stage's input pixels.
         scale: output pixels per input pixel.
+        numbers: that are held at once for each input pixel, at most: what a tile's size follows from.
     """
 
     apply: Callable[[Tensor], Tensor]
     halo: int
-    scale: int = 1
+    scale: int
+    numbers: int
+
+
+#: Applies a stage to its input: as a whole, or in tiles.
+Apply = Callable[[Stage, Tensor], Tensor]
+
+
+def whole(stage: Stage, x: Tensor) -> Tensor:
+    """Apply a stage to all of its input at once."""
+    return stage.apply(x)
 
 
 class StagedNetwork(nn.Module):
@@ -38,7 +49,7 @@ class StagedNetwork(nn.Module):
     scale: int = 1
     multiple: int = 1
 
-    def run(self, x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
+    def run(self, x: Tensor, each: Apply) -> Tensor:
         """Pass `x` through the stages.
 
         Args:
@@ -52,11 +63,4 @@ class StagedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a picture whole."""
-        return self.run(x, lambda stage, value: stage.apply(value))
-
-
-def chain(stages: Sequence[Stage], x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
-    """Apply stages one after the other."""
-    for stage in stages:
-        x = each(stage, x)
-    return x
+        return self.run(x, whole)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsynth.core.canonical import Json
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsynth.nets.basicvsr import BasicVSR
+
+
+#: Bytes of features that wait for their frame's turn in memory; more lie in files.
+_KEPT_BYTES = 1 << 30
 
 
 class Block(NamedTuple):
@@ -55,49 +62,65 @@ def enlarge_clip(
     precision: str,
     found: Sequence[Block],
     size: tuple[int, int],
+    tile: int | None,
     fidelity: int = 0,
 ) -> Frames:
     """Enlarge the kept frames of all blocks and bring them to a size, `(height, width)`; see `enlarge`."""
     import torch
 
+    from flowsynth.operators._super import finished
     from flowsynth.values.frames import as_dtype
 
     network = load_network(ctx, weights, precision, _build)
     made: list[Tensor] = []
     total = sum(block.keep_stop - block.keep_start for block in found)
     for block in found:
-        for frame in _enlarged(ctx, frames, network, block, size, fidelity):
+        for large, own in _enlarged(ctx, frames, network, block, tile):
             ctx.progress(len(made), total)
+            frame = finished(large, own, size, fidelity)
             made.append(as_dtype(frame, dtype_name(frames)).to(frames.parts[0].device))
     empty = torch.empty(0, frames.frame_shape[0], *size, dtype=frames.parts[0].dtype)
     return frames.with_data(torch.cat(made) if made else empty)
 
 
 def _enlarged(
-    ctx: RunContext,
-    frames: Frames,
-    network: BasicVSR,
-    block: Block,
-    size: tuple[int, int],
-    fidelity: int,
-) -> Iterator[Tensor]:
-    """Yield the kept frames of a block, `(1, C, *size)` float32."""
+    ctx: RunContext, frames: Frames, network: BasicVSR, block: Block, tile: int | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the kept frames of a block, `(1, 3, 4 H, 4 W)` float32 in [0, 1], and those they come from."""
     import torch
 
-    from flowsynth.operators._super import finished
+    from flowsynth.operators._super import in_tiles
     from flowsynth.values.frames import as_float
 
     given = as_float(frames.slice(block.start, block.stop).tensor.to(ctx.device))
-    with torch.inference_mode():
-        dtype = network.conv_last.weight.dtype
-        for i, large in enumerate(network.frames(as_rgb(given).to(dtype)), start=block.start):
-            if i >= block.keep_stop:
-                return
+    keep = range(block.keep_start - block.start, block.keep_stop - block.start)
+    with (
+        torch.inference_mode(),
+        tempfile.TemporaryDirectory(
+            dir=ctx.work_dir, prefix="features-", ignore_cleanup_errors=True
+        ) as folder,
+    ):
+        seen = as_rgb(given).to(network.conv_last.weight.dtype)
+        put_by = _shelf(Path(folder), len(keep))
+        for i, large in zip(keep, network.frames(seen, keep, in_tiles(tile), put_by), strict=True):
             ctx.check_cancelled()
-            if i < block.keep_start:
-                continue
-            own = given[i - block.start : i - block.start + 1]
-            yield finished(large.float().clamp(0, 1), own, size, fidelity)
+            yield large.float().clamp_(0, 1), given[i : i + 1]
+
+
+def _shelf(folder: Path, count: int) -> Callable[[Tensor], Tensor]:
+    """Return what keeps `count` tensors of one size: in memory, or beyond `_KEPT_BYTES` in mapped files."""
+    import torch
+
+    number = itertools.count()
+
+    def put_by(features: Tensor) -> Tensor:
+        if count * features.numel() * features.element_size() <= _KEPT_BYTES:
+            return features
+        path = str(folder / f"{next(number)}.raw")
+        mapped = torch.from_file(path, shared=True, size=features.numel(), dtype=features.dtype)
+        return mapped.view(features.shape).copy_(features)
+
+    return put_by
 
 
 def _build(state: dict[str, Any]) -> BasicVSR:

@@ -49,15 +49,17 @@ class Upscale(WeightedOperator):
     - ``x4plus-anime``: the same of 6 blocks, for drawings.
     - ``basicvsr``: BasicVSR (Chan et al., arXiv 2012.02181), which draws on neighbouring frames along the
       motion: truer than any single-frame method on clean footage, and steady. `clip` frames are enlarged
-      together, and see `context` more on either side. Frames go through whole: about 260 bytes a source pixel
-      of each frame seen.
+      together, and see `context` more on either side. Its parts pass in tiles as below, with the same result
+      as in one piece. Maps of whole frames take about 3 kB a source pixel; features of frames that wait for
+      their turn lie in files beyond 1 GiB.
     - ``network``: whatever RRDBNet or compact network `weights` names (ESRGAN's first layout, BasicSR's older
       and newer, with or without ``params`` and ``params_ema``).
 
     A network enlarges by its own factor, 4 for those above; Lanczos brings the result to the size asked for.
     Networks smooth fine texture and may tint; `fidelity` corrects their result so that, reduced, it gives the
     source again: texture and colours come back. Noise and blocks of a bad source do too; there take 0.
-    Networks work in tiles (`tile`) with as much context as each of their parts sees, so tiles show nowhere.
+    Frames too large for memory pass in tiles (`tile`), with as much context as each part of a network sees,
+    so tiles show nowhere.
 
     The size comes from `factor`, or from `height` and `width`; with one of these the other follows from
     the aspect ratio. Without any the factor is 2. Sides are rounded to whole pixels.
@@ -86,11 +88,13 @@ class Upscale(WeightedOperator):
         None,
         description="of method network: a name out of 'flowsynth weights list', or a checkpoint file",
     )
-    tile: int = Field(
-        256, ge=0, description="most pixels along a side that a network gets at once; 0: whole frames"
+    tile: int | None = Field(
+        None,
+        ge=0,
+        description="most pixels along a side that a network gets at once; 0: all; null: what 1 GiB holds",
     )
     fidelity: int = Field(
-        1, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
+        2, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
     )
     clip: int = Field(8, ge=1, le=120, description="basicvsr: frames enlarged together")
     context: int = Field(4, ge=0, le=60, description="basicvsr: frames that a clip sees before and after it")
@@ -157,7 +161,7 @@ class Upscale(WeightedOperator):
             rows = [row for row in ctx.span.geometry if isinstance(row, list)]
             found = [Block(*(int(str(number)) for number in row)) for row in rows]
         weights = _WEIGHTS["basicvsr"]
-        return enlarge_clip(ctx, frames, weights, self.precision, found, size, self.fidelity)
+        return enlarge_clip(ctx, frames, weights, self.precision, found, size, self.tile, self.fidelity)
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result for frames of a size.

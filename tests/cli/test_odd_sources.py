@@ -90,7 +90,7 @@ def test_every_operator_takes_it(cli: Run, networks: Path, name: str) -> None:
     assert len(doubled) == 2 * count
     if name == "cut.mkv":
         assert np.array_equal(doubled[5], source[3])  # the nearer frame, no mix of two shots
-    low, high = int(source.min()) - 3, int(source.max()) + 3
+    low, high = int(source.min()) - 12, int(source.max()) + 12  # a frame's own detail may overshoot
     for op, frames in [*made.items(), ("rife", doubled)]:
         assert frames.shape[1:] == source.shape[1:], op
         assert low <= frames.min() <= frames.max() <= high, op

@@ -11,6 +11,7 @@ from flowsynth.functional.optical_flow import warp
 from flowsynth.functional.warp import pixel_grid
 from flowsynth.nets.basicvsr import BasicVSR, basicvsr_from_state
 from flowsynth.nets.spynet import SPyNet, spynet_from_state
+from flowsynth.nets.staged import Stage
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,39 @@ def test_every_frame_draws_on_all_others(tiny: BasicVSR) -> None:
         other[changed] = 1 - other[changed]
         differs = (tiny(other) - out).abs().amax((1, 2, 3)) > 0
         assert differs.all()
+
+
+def test_frames_that_are_only_drawn_on_are_not_enlarged(tiny: BasicVSR) -> None:
+    frames = clip(5)
+    for keep in (range(5), range(1, 3), range(4, 5)):
+        made = list(tiny.frames(frames, keep))
+        assert torch.equal(torch.cat(made), tiny(frames)[keep.start : keep.stop])
+
+
+def test_a_stage_sees_no_farther_than_it_says(tiny: BasicVSR) -> None:
+    reached: dict[int, bool] = {}
+
+    def each(stage: Stage, x: Tensor) -> Tensor:
+        centre, other = x.shape[-1] // 2, x.clone()
+        got = stage.apply(x)
+        other[..., centre + stage.halo + 1 :] += 1
+        assert torch.equal(got[..., : centre * stage.scale], stage.apply(other)[..., : centre * stage.scale])
+        if x.shape[-1] >= 32:
+            other = x.clone()
+            other[..., centre + stage.halo - 1 :] += 1
+            changed = stage.apply(other)[..., : centre * stage.scale]
+            reached[stage.halo] = bool((changed != got[..., : centre * stage.scale]).any())
+        return got
+
+    list(tiny.frames(clip(2, 33, 64), range(2), each))
+    assert reached == {1: True, 2: True, 15: True}
+
+
+def test_double_precision_is_kept_throughout(tiny: BasicVSR) -> None:
+    frames = clip(2)
+    exact = spynet_from_state(tiny.spynet.state_dict()).double()(frames[:1].double(), frames[1:].double())
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(tiny.spynet(frames[:1], frames[1:]).double(), exact, atol=1e-4, rtol=0)
 
 
 def test_a_checkpoint_loads_by_its_own_width_and_depth(tiny: BasicVSR) -> None:

@@ -14,6 +14,7 @@ from flowsynth.core.streams import Map, Resample
 from flowsynth.fetch.errors import OfflineError
 from flowsynth.functional.resize import lanczos
 from flowsynth.nets.basicvsr import BasicVSR
+from flowsynth.operators import _clip_super
 from flowsynth.operators._clip_super import Block, blocks, enlarge_clip, relative
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import randomised
@@ -57,14 +58,28 @@ def test_blocks_give_each_frame_once_and_the_same_context(
 def test_a_clip_in_one_block_is_the_network_itself(checkpoint: str, network: BasicVSR) -> None:
     clip = moving_clip(3, dtype="float32")
     found = blocks(0, 3, 3, 8, 2)
-    out = enlarge_clip(RunContext(), clip, checkpoint, "float32", found, (92, 124))
+    out = enlarge_clip(RunContext(), clip, checkpoint, "float32", found, (92, 124), 0)
     torch.testing.assert_close(out.tensor, network(clip.tensor).clamp(0, 1), atol=1e-4, rtol=0)
+
+
+def test_tiles_and_features_in_files_change_nothing(
+    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, found, size = moving_clip(3, 70, 150, dtype="float32"), blocks(0, 3, 3, 2, 1), (280, 600)
+    work = RunContext(work_dir=tmp_path / "work")
+    (tmp_path / "work").mkdir()
+    whole = enlarge_clip(work, clip, checkpoint, "float32", found, size, 0).tensor
+    for kept in (1 << 30, 0):
+        monkeypatch.setattr(_clip_super, "_KEPT_BYTES", kept)
+        tiled = enlarge_clip(work, clip, checkpoint, "float32", found, size, 60).tensor
+        assert (tiled - whole).abs().max() < 1e-4
+    assert not list((tmp_path / "work").iterdir())
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_grey_alpha_and_other_sizes(checkpoint: str, channels: int) -> None:
     clip = moving_clip(2, channels=channels)
-    out = enlarge_clip(RunContext(), clip, checkpoint, "auto", blocks(0, 2, 2, 8, 2), (46, 62))
+    out = enlarge_clip(RunContext(), clip, checkpoint, "auto", blocks(0, 2, 2, 8, 2), (46, 62), None)
     assert out.tensor.shape == (2, channels, 46, 62)
     assert out.tensor.dtype == torch.uint8
     if channels == 4:

@@ -10,6 +10,8 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.errors import OfflineError
 from flowsynth.functional.resize import bicubic, lanczos
+from flowsynth.nets.staged import Stage
+from flowsynth.operators import _super
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import tiny_rrdbnet, tiny_srvgg
 from tests.operators.chunked import run_by_chunks
@@ -137,3 +139,30 @@ def test_the_published_compact_network_keeps_the_picture_and_sharpens_it() -> No
     assert 10 * torch.log10(255**2 / (sharp - picture).square().mean()) > 25
     energy = [x.diff(dim=-1).abs().mean() for x in (sharp, soft, picture.float())]
     assert energy[1] < energy[0]
+
+
+def test_a_tile_follows_from_the_memory_that_a_stage_may_take(
+    checkpoint: str, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = moving_clip(1, 61, 90, dtype="float32")
+    whole = upscale(checkpoint, tile=0).run(RunContext(), frames=clip).tensor
+    assert torch.equal(upscale(checkpoint).run(RunContext(), frames=clip).tensor, whole)
+
+    monkeypatch.setattr(_super, "_STAGE_BYTES", 400_000)
+    sizes: list[tuple[int, int]] = []
+
+    def watched(stage: Stage) -> Stage:
+        def apply(x: torch.Tensor) -> torch.Tensor:
+            sizes.append((x.shape[-2] * x.shape[-1], stage.numbers))
+            return stage.apply(x)
+
+        return stage._replace(apply=apply)
+
+    run = type(network).run
+    monkeypatch.setattr(
+        type(network), "run", lambda self, x, each: run(self, x, lambda stage, v: each(watched(stage), v))
+    )
+    tiled = upscale(checkpoint).run(RunContext(), frames=clip).tensor
+    assert (whole - tiled).abs().max() < 1e-4
+    assert all(pixels * numbers * 4 <= 400_000 for pixels, numbers in sizes)
+    assert len({pixels for pixels, _ in sizes}) > 1
