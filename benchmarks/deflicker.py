@@ -26,20 +26,24 @@ from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.values import Frames
 
 RESULTS = Path(__file__).parent / "results" / "deflicker.md"
-FASTBLEND: dict[str, Any] = {"method": "fastblend", "radius": 12}
-METHODS: dict[str, tuple[dict[str, Any], bool]] = {
-    "gaussian, radius 2": ({"method": "gaussian", "radius": 2}, False),
-    "histogram, radius 12": ({"method": "histogram", "radius": 12}, False),
-    "flow (classical), radius 3, guided": ({"method": "flow", "radius": 3}, True),
-    "flow (classical), radius 3, guided, detail 0": ({"method": "flow", "radius": 3, "detail": 0}, True),
-    "flow (spynet), radius 3, guided": ({"method": "flow", "radius": 3, "estimator": "spynet"}, True),
-    "fastblend fast, radius 12, guided": (FASTBLEND, True),
-    "fastblend fast, radius 12, guided, detail 0": (FASTBLEND | {"detail": 0}, True),
-    "fastblend fast, radius 12, guided, tracking": (FASTBLEND | {"tracking": True}, True),
-    "fastblend fast, radius 12, no guide": (FASTBLEND, False),
-    "fastblend balanced, radius 12, guided": (FASTBLEND | {"mode": "balanced"}, True),
-    "fastblend accurate, radius 12, guided": (FASTBLEND | {"mode": "accurate"}, True),
-}
+
+
+def methods(radius: int) -> dict[str, tuple[dict[str, Any], bool]]:
+    """The methods' params by name, fastblend at a radius, and whether they see the clean clip as guide."""
+    fastblend: dict[str, Any] = {"method": "fastblend", "radius": radius}
+    return {
+        "gaussian, radius 2": ({"method": "gaussian", "radius": 2}, False),
+        "histogram, radius 12": ({"method": "histogram", "radius": 12}, False),
+        "flow (classical), radius 3, guided": ({"method": "flow", "radius": 3}, True),
+        "flow (classical), radius 3, guided, detail 0": ({"method": "flow", "radius": 3, "detail": 0}, True),
+        "flow (spynet), radius 3, guided": ({"method": "flow", "radius": 3, "estimator": "spynet"}, True),
+        f"fastblend fast, radius {radius}, guided": (fastblend, True),
+        f"fastblend fast, radius {radius}, guided, detail 0": (fastblend | {"detail": 0}, True),
+        f"fastblend fast, radius {radius}, guided, tracking": (fastblend | {"tracking": True}, True),
+        f"fastblend fast, radius {radius}, no guide": (fastblend, False),
+        f"fastblend balanced, radius {radius}, guided": (fastblend | {"mode": "balanced"}, True),
+        f"fastblend accurate, radius {radius}, guided": (fastblend | {"mode": "accurate"}, True),
+    }
 
 
 def main() -> None:
@@ -49,7 +53,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--width", type=int, default=240)
     parser.add_argument("--strength", type=float, default=0.08, help="of the flicker: factors 1 +- this")
+    parser.add_argument("--radius", type=int, default=12, help="of fastblend")
     parser.add_argument("--only", default="", help="methods whose name holds this")
+    parser.add_argument("--out", type=Path, help="report; by default results/deflicker.md, unless --only")
     parser.add_argument("--video", type=Path, help="folder for a side-by-side video")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -59,7 +65,7 @@ def main() -> None:
     clips = {"clean": clean, "flickering": flickering(clean, args.strength)}
     figures = {name: measured(clip, clean) for name, clip in clips.items()}
     seconds: dict[str, float] = {}
-    for name, (params, guided) in METHODS.items():
+    for name, (params, guided) in methods(args.radius).items():
         if args.only in name:
             guide = {"guide": clean} if guided else {}
             start = time.process_time()
@@ -68,8 +74,9 @@ def main() -> None:
             figures[name] = measured(clips[name], clean)
             text = report(args, figures, seconds)
             print(text.splitlines()[-5], flush=True)
-            if not args.only:
-                RESULTS.write_text(text)
+            out = args.out or (None if args.only else RESULTS)
+            if out:
+                out.write_text(text)
             if args.video and name.startswith("fastblend fast"):
                 show([clips["clean"], clips["flickering"], clips[name]], args.video / f"{name}.mp4")
 
@@ -116,7 +123,7 @@ def report(args: argparse.Namespace, figures: dict[str, dict[str, Any]], seconds
             f"| {f['warping_error'] / clean['warping_error']:.2f} "
             f"| {f['sharpness'] / clean['sharpness']:.1%} | {decibels} | {cpu} |"
         )
-    fields = count_fields(args.frames, FASTBLEND["radius"], "fast")
+    fields = count_fields(args.frames, args.radius, "fast")
     lines += [
         "",
         f"Fields of fastblend in mode fast: {fields}.",

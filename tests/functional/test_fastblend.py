@@ -8,7 +8,7 @@ from torch import Tensor
 
 from flowsynth.functional.block_tree import Mode, count_fields, cover, phase_period
 from flowsynth.functional.fastblend import Remapper, fastblend
-from flowsynth.functional.patchmatch import MatchSettings
+from flowsynth.functional.patchmatch import Field, MatchSettings
 
 SMALL = MatchSettings(patch=3, iterations=1)
 every_mode = pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
@@ -116,3 +116,29 @@ def test_a_batch_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("flowsynth.functional.fastblend._BATCH_PIXELS", pixels)
         made.append(fastblend(frames, 0, 9, window=4, mode="fast", remap=Remapper(frames, SMALL)))
     assert torch.equal(*made)
+
+
+def test_tracking_follows_motion_beyond_the_reach_of_guesses(pictures: dict[str, Tensor]) -> None:
+    clip = panned(pictures["astronaut"], 5, 12, 56, 72)
+    jobs = [(clip[0], 0, t) for t in range(1, 5)]
+    errors = []
+    for tracking in (False, True):
+        made = list(Remapper(clip, MatchSettings(iterations=1), tracking=tracking)(jobs))
+        # What the first frame shows of the last one.
+        errors.append((made[-1] - clip[4])[..., :20].square().mean())
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_tracking_takes_no_field_of_a_pair_that_has_nothing_to_do_with_it() -> None:
+    frames = noise(6)
+    jobs = [(frames[0], 0, 1), (frames[2], 2, 4), (frames[3], 3, 1), (frames[5], 5, 1)]
+    tracked, plain = (list(Remapper(frames, SMALL, tracking=t)(jobs)) for t in (True, False))
+    assert all(torch.equal(a, b) for a, b in zip(tracked, plain, strict=True))
+
+
+def test_a_stretched_field_goes_on_with_its_motion() -> None:
+    rows = torch.arange(6)[None, :, None].expand(1, 6, 8) + 1
+    columns = torch.arange(8).expand(1, 6, 8) - 2
+    twice = Field(rows, columns).stretched(2)
+    assert torch.equal(twice.rows, (torch.arange(6)[None, :, None].expand(1, 6, 8) + 2).clamp(max=5))
+    assert torch.equal(twice.columns, (torch.arange(8).expand(1, 6, 8) - 4).clamp(min=0))
