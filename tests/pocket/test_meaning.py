@@ -1,0 +1,108 @@
+"""What words, lines, motion and LoRAs mean to the family, read from the pixels by the judge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flowsynth.models.locate import assets_folder
+from flowsynth.training.judge import judge, overlap
+from flowsynth.training.judge_clips import direction, judge_clip
+from flowsynth.training.shapes import Drawing, Shape
+from tests.pocket.conftest import DRAWS_SHAPES, LINES_DECIDE, NAMED_MOTION, change, frames, pixels
+
+SHAPES = (
+    ("a large red circle in the center on a blue background", ("circle", "red", "large", "", "blue")),
+    ("a small green square on the left on a white background", ("square", "green", "small", "left", "white")),
+    ("a yellow triangle at the top on a purple background", ("triangle", "yellow", "", "top", "purple")),
+    ("a large black star on the right on a pink background", ("star", "black", "large", "right", "pink")),
+    (
+        "a small white circle at the bottom on a brown background",
+        ("circle", "white", "small", "bottom", "brown"),
+    ),
+    ("a cyan square in the center on a black background", ("square", "cyan", "", "", "black")),
+)
+DRAWING = Drawing((Shape("star", "yellow", "large", "left"),), "blue")
+PARAMS = {"num_inference_steps": 8, "guidance_scale": 3.0}
+
+draws_shapes = pytest.mark.skipif(not DRAWS_SHAPES, reason="the weights don't draw shapes from text yet")
+lines_decide = pytest.mark.skipif(not LINES_DECIDE, reason="the weights don't place a shape by lines yet")
+named_motion = pytest.mark.skipif(not NAMED_MOTION, reason="the weights don't know directions yet")
+
+
+def drawn():
+    return DRAWING.render(64, np.random.default_rng(0))
+
+
+def iou(made):
+    seen = judge(pixels(made)[0]).first
+    return overlap(seen.mask, judge(drawn()).first.mask) if seen else 0.0
+
+
+@draws_shapes
+def test_prompts_give_the_shapes_that_they_name(pocket):
+    prompts = {i: prompt for i, (prompt, _) in enumerate(SHAPES)}
+    made = pocket.make(prompts, frames=len(prompts), seed=tuple(prompts), **PARAMS)
+    right = []
+    for picture, (_, asked) in zip(pixels(made), SHAPES, strict=True):
+        seen = judge(picture)
+        found = seen.first and (seen.first.name, seen.first.colour, seen.first.size, seen.first.side)
+        right += [a == b for a, b in zip((*(found or [None] * 4), seen.background), asked, strict=True)]
+    assert np.mean(right) > 0.8
+
+
+@draws_shapes
+def test_a_negative_prompt_removes_the_colour_that_it_names(pocket):
+    def reds(**text):
+        made = pocket.make(
+            "a large circle on a white background", frames=12, seed=tuple(range(12)), **text, **PARAMS
+        )
+        seen = [judge(picture).first for picture in pixels(made)]
+        return [shape.colour if shape else "none" for shape in seen]
+
+    plain = reds()
+    usual = max(set(plain) - {"none"}, key=plain.count)
+    assert reds(negative=usual).count(usual) < plain.count(usual)
+
+
+def test_the_tile_control_places_a_shape_and_gives_its_colours(pocket):
+    made = pocket.make("a yellow shape on a blue background", tile=frames(drawn()[None]), seed=0, **PARAMS)
+    seen = judge(pixels(made)[0])
+    assert iou(made) > 0.85
+    assert (seen.background, seen.first.name, seen.first.colour) == ("blue", "star", "yellow")
+
+
+@lines_decide
+def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket):
+    prompt, lines = "a yellow shape on a blue background", frames(drawn()[None])
+    full, half, none = (
+        iou(pocket.make(prompt, lines=lines, seed=0, control_scale=scale, **PARAMS))
+        for scale in (1.0, 0.5, 0.0)
+    )
+    assert full > 0.8
+    assert full >= half - 0.05
+    assert none < 0.6
+
+
+@named_motion
+@pytest.mark.parametrize("way", ["left", "right", "up", "down"])
+def test_a_clip_moves_where_its_prompt_says(pocket, way):
+    prompt = f"a small red circle moving {way} on a white background"
+    params = {**PARAMS, "num_inference_steps": 6}
+    made = pocket.make(prompt, frames=16, seed=0, motion=True, **params)
+    assert direction(judge_clip(pixels(made))) == way
+
+
+def loras():
+    return sorted(assets_folder().glob("lora*/**/*.safetensors"))
+
+
+@pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")
+def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket):
+    text = {"prompt": "a large red circle on a blue background", "seed": 0, **PARAMS}
+    for path in loras():
+        plain = pocket.make(**text)
+        made = [pocket.make(**text, loras=({"source": str(path), "scale": s},)) for s in (0.0, 0.5, 1.0)]
+        ways = [change(picture, plain) for picture in made]
+        assert ways[0] < 0.01
+        assert ways[0] < ways[1] < ways[2]

@@ -1,0 +1,175 @@
+"""What each part of a redraw does to a real picture, asserted on the pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from flowsynth.core.context import RunContext
+from flowsynth.operators.stylize import Stylize
+from flowsynth.operators.vae_decode import VaeDecode
+from flowsynth.operators.vae_encode import VaeEncode
+from flowsynth.training.judge_clips import frame_changes
+from flowsynth.values import Frames
+from tests.pocket.conftest import Pocket, change, colourfulness, frames, pixels
+
+#: diffusers gives numpy 2 tensors without its new argument of ``__array__``.
+quiet = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+class Redraw:
+    """A toon picture drawn anew under its lines and itself as tile."""
+
+    def __init__(self, pocket: Pocket, photo: Frames, toon: Frames) -> None:
+        self.pocket = pocket
+        self.inputs: dict[str, Any] = {"start": toon, "lines": photo, "tile": toon, "seed": 0}
+        self.params = {"num_inference_steps": 8, "strength": 0.5, "guidance_scale": 2.0}
+        self.default = self("toon")
+
+    def __call__(self, prompt: Any = "toon", **changed: Any) -> Frames:
+        return self.pocket.make(prompt, **{**self.inputs, **self.params, **changed})
+
+
+@pytest.fixture(scope="module")
+def redraw(pocket: Pocket, photo: Frames, toon: Frames) -> Redraw:
+    return Redraw(pocket, photo, toon)
+
+
+@pytest.fixture(scope="module")
+def converged(redraw: Redraw) -> Frames:
+    """Where solvers without noise of their own should all arrive."""
+    return redraw(scheduler="ddim", num_inference_steps=16)
+
+
+@pytest.fixture(scope="module")
+def inverted(toon: Frames) -> Frames:
+    return frames(255 - pixels(toon))
+
+
+def target(photo: Frames, style: str) -> Frames:
+    return Stylize(style=style).run(RunContext(), frames=photo)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "style"), [("pencil sketch", "pencil_sketch"), ("watercolor", "watercolor")]
+)
+def test_a_prompt_moves_the_picture_to_the_style_that_it_names(redraw, photo, prompt, style):
+    wanted = target(photo, style)
+    assert change(redraw(prompt), wanted) < change(redraw.default, wanted) - 1
+
+
+def test_a_pencil_sketch_loses_its_colours(redraw):
+    assert colourfulness(redraw("pencil sketch")) < 0.6 * colourfulness(redraw.default)
+
+
+def test_a_travelling_prompt_goes_from_one_style_to_the_other(redraw, toon, photo):
+    clips = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in (("toon", toon), ("photo", photo))}
+    inputs = {"start": clips["toon"], "tile": clips["toon"], "lines": clips["photo"]}
+    made = redraw({0: "toon", 2: "pencil sketch"}, **inputs)
+    first, middle, last = (colourfulness(made.slice(i, i + 1)) for i in range(3))
+    assert first > middle > last
+    assert last < 0.7 * first
+
+
+def test_a_negative_prompt_moves_the_picture_away_from_what_it_names(redraw, photo):
+    sketch = target(photo, "pencil_sketch")
+    without, other = (redraw("", negative=name, guidance_scale=4.0) for name in ("pencil sketch", "toon"))
+    assert change(without, sketch) > change(other, sketch) + 5
+    assert colourfulness(without) > colourfulness(other)
+
+
+def test_guidance_adds_to_what_the_prompt_does(redraw, photo):
+    sketch = target(photo, "pencil_sketch")
+    low, high = (change(redraw("pencil sketch", guidance_scale=g), sketch) for g in (1.0, 3.0))
+    assert high < low - 1
+
+
+def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_another_prompt(redraw):
+    again, other = redraw(), redraw(seed=1)
+    assert torch.equal(again.tensor, redraw.default.tensor)
+    assert 0.2 < change(other, redraw.default) < 0.5 * change(redraw("pencil sketch"), redraw.default)
+
+
+def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw, toon, photo):
+    inputs = {"start": toon, "tile": toon, "lines": photo}
+    still = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in inputs.items()}
+    shared, independent = (redraw(**still, noise=noise) for noise in ("shared", "independent"))
+    assert frame_changes(pixels(shared)).max() < 0.1
+    assert frame_changes(pixels(independent)).min() > 0.2
+
+
+def test_more_strength_moves_further_from_the_start(redraw, toon):
+    free = {"lines": None, "tile": None, "num_inference_steps": 10}
+    ways = [change(redraw(strength=strength, **free), toon) for strength in (0.2, 0.5, 0.9)]
+    assert ways[0] < 0.8 * ways[1] < 0.8 * 0.8 * ways[2]
+
+
+def test_strength_0_gives_the_start_back(redraw, pocket, toon):
+    model = pocket.model()
+    kept = VaeDecode().run(
+        pocket.ctx, latents=VaeEncode().run(pocket.ctx, frames=toon, model=model), model=model
+    )
+    assert torch.equal(redraw(strength=0.0).tensor, kept.tensor)
+
+
+def test_the_tile_control_carries_colours_in_proportion_to_its_scale(redraw, inverted):
+    ways = [
+        change(redraw(tile=inverted, strength=0.8, control_scale=(1.0, scale)), inverted)
+        for scale in (0.0, 0.5, 1.0)
+    ]
+    assert ways[0] > ways[1] + 5 > ways[2] + 10
+
+
+def test_a_control_acts_from_its_start_to_its_end(redraw, inverted):
+    def way(**params: Any) -> float:
+        return change(redraw(tile=inverted, strength=0.8, **params), inverted)
+
+    never, always = way(control_scale=(1.0, 0.0)), way()
+    assert way(control_end=(1.0, 0.0)) == never
+    for part in ({"control_end": (1.0, 0.5)}, {"control_start": (0.0, 0.5)}):
+        assert always + 5 < way(**part) < never - 5
+
+
+def test_each_control_acts_beside_the_other(redraw, inverted, photo):
+    no_lines = redraw(lines=frames(np.zeros_like(pixels(photo))))
+    assert change(no_lines, redraw.default) > 0.5
+    assert change(redraw(tile=inverted), redraw.default) > 5
+
+
+@quiet
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "unipc", "heun"])
+def test_schedulers_without_noise_of_their_own_agree_at_many_steps(redraw, converged, name):
+    apart = 0.5 * change(redraw(seed=1), redraw.default)
+    assert change(redraw(scheduler=name, num_inference_steps=16), converged) < apart
+
+
+@quiet
+def test_a_scheduler_with_noise_of_its_own_goes_another_way(redraw, converged):
+    ways = [
+        change(redraw(scheduler=name, num_inference_steps=16), converged) for name in ("euler", "euler_a")
+    ]
+    assert ways[1] > 2 * ways[0]
+
+
+def test_tiles_of_the_autoencoder_leave_no_trace(pocket, photo):
+    model = pocket.model()
+    made = []
+    for size in (0, 32):
+        latents = VaeEncode(tile_size=size).run(pocket.ctx, frames=photo, model=model)
+        made.append(VaeDecode(tile_size=size).run(pocket.ctx, latents=latents, model=model))
+    assert change(*made) < 0.02
+    assert change(made[1], photo) < 12
+
+
+def test_windows_leave_no_edge_in_a_still_clip(redraw, toon, photo):
+    inputs = {"start": toon, "tile": toon, "lines": photo}
+    still = {name: frames(np.repeat(pixels(clip), 16, 0)) for name, clip in inputs.items()}
+    windows = {"window": 8, "stride": 4, "num_inference_steps": 4}
+    made = redraw(**still, **windows, motion=True)
+    changes = frame_changes(pixels(made))
+    edges = np.arange(1, 16) % 4 == 0
+    assert changes[edges].mean() < 1.3 * changes[~edges].mean()
+    assert change(made, still["start"]) < 25
