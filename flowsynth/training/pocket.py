@@ -1,7 +1,7 @@
 """Command line: ``python -m flowsynth.training.pocket STAGE`` trains the pocket family.
 
-Stages, in order: ``vae``, ``denoiser``, ``motion``, ``export``, ``evaluate``; ``all`` runs them one after
-another. Each trains from its last checkpoint in the work folder, so that a stopped run
+Stages, in order: ``vae``, ``denoiser``, ``motion``, ``lora``, ``export``, ``evaluate``; ``all`` runs them one
+after another. Each trains from its last checkpoint in the work folder, so that a stopped run
 goes on where it was.
 """
 
@@ -19,7 +19,9 @@ from .captions import subject_of, vocabulary
 from .denoiser import DenoiserConfig, DenoiserStage
 from .export import export_family
 from .latents import ShapeData, StyleData, normalise
+from .looks import LOOKS
 from .loop import LoopConfig, Trainer
+from .lora import LoraConfig, LoraStage
 from .motion import MotionConfig, MotionStage
 from .pictures import PictureConfig, load_pictures
 from .styled import StyledPicture, load_styled
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGES = ("vae", "denoiser", "motion", "export", "evaluate")
+STAGES = ("vae", "denoiser", "motion", "lora", "export", "evaluate")
 
 
 class Training:
@@ -113,19 +115,36 @@ class Training:
             if side <= min(picture.shape[:2])
         ]
 
-    def motion_trainer(self) -> Trainer:
-        """Stage 3 at its last checkpoint, on the denoiser's averaged weights."""
+    def _finished_denoiser(self) -> DenoiserStage:
+        """The denoiser with its averaged weights; each stage on top of it changes its own copy."""
         denoiser = self.denoiser_trainer()
         denoiser.load_average()
-        fields, loop = self._split("motion")
         assert isinstance(denoiser.stage, DenoiserStage)
-        vae = self.finished_vae
+        return denoiser.stage
+
+    def motion_trainer(self) -> Trainer:
+        """Stage 3 at its last checkpoint, on the finished denoiser."""
+        fields, loop = self._split("motion")
+        vae, denoiser = self.finished_vae, self._finished_denoiser()
         torch.manual_seed(loop.seed)
-        stage = MotionStage(MotionConfig(**fields), vae, denoiser.stage)
+        stage = MotionStage(MotionConfig(**fields), vae, denoiser)
         return Trainer(stage, loop, self.work / "motion")
+
+    def lora_trainer(self, look: str) -> Trainer:
+        """Stage 4 for one look at its last checkpoint, on the finished denoiser."""
+        fields, loop = self._split("lora")
+        vae, denoiser = self.finished_vae, self._finished_denoiser()
+        torch.manual_seed(loop.seed)
+        stage = LoraStage(LoraConfig(**fields), look, vae, denoiser)
+        return Trainer(stage, loop, self.work / f"lora_{look}")
 
     def export(self, target: Path, card: Path) -> int:
         """Writes the family to a folder; returns its size in bytes."""
+        for look in LOOKS:
+            lora = self.lora_trainer(look)
+            lora.load_average()
+            assert isinstance(lora.stage, LoraStage)
+            lora.stage.export(target / f"lora_{look}")
         trainer = self.motion_trainer()
         trainer.load_average()
         stage = trainer.stage
@@ -140,6 +159,9 @@ class Training:
             from .evaluate import evaluate
 
             evaluate(target, self.pictures[1], self.work / "evaluation")
+        elif stage == "lora":
+            for look in LOOKS:
+                self.lora_trainer(look).run(seconds=self.seconds)
         else:
             trainers: dict[str, Callable[[], Trainer]] = {
                 "vae": self.vae_trainer,

@@ -63,6 +63,7 @@ def write_configs(folder: Path, pictures: Path) -> None:
             "loop": {**LOOP, "steps": 4},
         },
         "motion": {"clips": 1, "frames": 3, "side": 32, "loop": {**LOOP, "steps": 3}},
+        "lora": {"rank": 2, "batch": 3, "crop": 8, "loop": {**LOOP, "steps": 2}},
     }
     for name, values in configs.items():
         OmegaConf.save(OmegaConf.create(values), folder / f"{name}.yaml")

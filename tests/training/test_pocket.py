@@ -57,6 +57,17 @@ def test_a_stop_request_ends_a_run_at_a_whole_step(training, monkeypatch):
     assert training.vae_trainer().step == 1
 
 
+def _with_lora(pipe, folder, scale):
+    pipe.load_lora_weights(folder, adapter_name="look", local_files_only=True)
+    pipe.set_adapters("look", scale)
+    seed = torch.Generator().manual_seed(0)
+    made = pipe(
+        "a red circle", height=32, width=32, num_inference_steps=2, output_type="np", generator=seed
+    ).images[0]
+    pipe.unload_lora_weights()
+    return made
+
+
 def test_all_stages_end_in_a_folder_that_diffusers_loads(training, tmp_path):
     from diffusers import ControlNetModel, MotionAdapter, StableDiffusionPipeline
 
@@ -70,12 +81,18 @@ def test_all_stages_end_in_a_folder_that_diffusers_loads(training, tmp_path):
     assert {p.stat().st_mode & 0o777 for p in target.rglob("*") if p.is_file()} == {0o644}
     pipe = StableDiffusionPipeline.from_pretrained(target, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
-    made = pipe("a red circle", height=32, width=32, num_inference_steps=2, output_type="np").images
+    seed = torch.Generator().manual_seed(0)
+    made = pipe(
+        "a red circle", height=32, width=32, num_inference_steps=2, output_type="np", generator=seed
+    ).images
     assert made.shape == (1, 32, 32, 3)
     assert np.isfinite(made).all()
     for name in ("lines", "tile"):
         ControlNetModel.from_pretrained(target / f"controlnet_{name}", local_files_only=True)
     MotionAdapter.from_pretrained(target / "motion_adapter", local_files_only=True)
+    made_with_lora = [_with_lora(pipe, target / "lora_sepia", scale) for scale in (0.0, 1.0)]
+    np.testing.assert_allclose(made_with_lora[0], made[0], atol=1e-5)
+    assert np.abs(made_with_lora[1] - made[0]).max() > 1e-4
     figures = json.loads((training.work / "evaluation" / "figures.json").read_text())
     assert set(figures["vae_db"]) == {"p0.png", "mean"}
     assert (training.work / "vae" / "checkpoint.safetensors").exists()

@@ -1,0 +1,149 @@
+"""Stage 4: one LoRA a look, on the frozen denoiser (Hu et al., arXiv 2106.09685)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from .captions import style_caption
+from .control import control_residuals
+from .latents import encode
+from .looks import LOOKS
+from .networks import alphas_sigmas
+from .styled import VERSIONS
+from .text import tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from diffusers import AutoencoderKL
+    from torch import Tensor
+
+    from .denoiser import DenoiserStage
+
+_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "proj_in", "proj_out", "conv_out"]
+
+
+class LoraConfig(BaseModel):
+    """Sizes and noise of the LoRA stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = 8
+    batch: int = 24
+    crop: int = 16  # latents
+    low_noise_share: float = 0.4
+    low_noise_step: int = 600
+    tile_dropout: float = 0.2
+    lines_dropout: float = 0.2
+    caption_dropout: float = 0.1
+
+
+class LoraStage:
+    """Moves every style's picture to one look, whatever the caption says."""
+
+    def __init__(
+        self,
+        config: LoraConfig,
+        look: str,
+        vae: AutoencoderKL,
+        denoiser: DenoiserStage,
+    ) -> None:
+        from peft import LoraConfig as PeftConfig
+
+        self.config, self.look, self.vae, self.denoiser = config, LOOKS[look], vae, denoiser
+        for module in denoiser.modules().values():
+            module.requires_grad_(False)
+        self.unet = denoiser.unet
+        self.unet.add_adapter(
+            PeftConfig(r=config.rank, lora_alpha=config.rank, target_modules=_LAYERS), adapter_name=look
+        )
+        for module in self.unet.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                # torch 2.13 crashes in some convolutions' backward pass when only the input wants a
+                # gradient. Those that are no LoRA's get one and are not given to the optimiser.
+                module.requires_grad_(True)
+        self.name = look
+        self.alphas, self.sigmas = alphas_sigmas()
+
+    def modules(self) -> Mapping[str, torch.nn.Module]:
+        """Returns the trained modules by name."""
+        layers = {
+            name.replace(".", "/"): module
+            for name, module in self.unet.named_modules()
+            if name.endswith((f".lora_A.{self.name}", f".lora_B.{self.name}"))
+        }
+        return {"lora": torch.nn.ModuleDict(layers)}
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Returns the mean squared error of v over one batch."""
+        config = self.config
+        self.unet.zero_grad()
+        pixels, lines, captions = self._batch(rng)
+        wanted_pixels = self.look(pixels, lines[:, :1])
+        target = encode(self.vae, to_levels(wanted_pixels))
+        times = self._times(rng)
+        alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
+        noise = torch.randn_like(target)
+        noisy, wanted = alpha * target + sigma * noise, alpha * noise - sigma * target
+        text = self._text(captions, rng)
+        off = rng.random((2, config.batch)) < np.array([[config.tile_dropout], [config.lines_dropout]])
+        scales = list(torch.from_numpy(~off).float())
+        nets = (self.denoiser.tile, self.denoiser.lines)
+        with torch.no_grad():
+            inputs = (noisy, times, text)
+            control = control_residuals(nets, (pixels, lines), scales, inputs) or (None, None)
+        made = self.unet(
+            noisy,
+            times,
+            text,
+            down_block_additional_residuals=control[0],
+            mid_block_additional_residual=control[1],
+        ).sample.float()
+        return (made - wanted).square().mean(), {}
+
+    def _times(self, rng: np.random.Generator) -> Tensor:
+        config = self.config
+        times = rng.integers(0, 1000, config.batch)
+        low = rng.random(config.batch) < config.low_noise_share
+        return torch.from_numpy(np.where(low, rng.integers(0, config.low_noise_step, config.batch), times))
+
+    @torch.no_grad()
+    def _text(self, captions: list[str], rng: np.random.Generator) -> Tensor:
+        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
+        tokens = tokenize(self.denoiser.tokenizer, kept)
+        states: Tensor = self.denoiser.text_encoder(tokens).last_hidden_state
+        return states
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[str]]:
+        """Returns crops of any version (B, 3, H, W), their lines as RGB, and captions."""
+        styles, side = self.denoiser.styles, 4 * self.config.crop
+        pixels, lines, captions = [], [], []
+        for _ in range(self.config.batch):
+            index, style = int(rng.integers(len(styles.styled))), int(rng.integers(len(VERSIONS)))
+            made = styles.styled[index]
+            top, left = (int(rng.integers(length - side + 1)) for length in made.lines.shape)
+            window = np.s_[top : top + side, left : left + side]
+            pixels.append(made.versions[style][window])
+            lines.append(np.repeat(made.lines[window][..., None], 3, axis=2))
+            captions.append(style_caption(VERSIONS[style], styles.subjects[index], rng))
+        shown, drawn = (torch.from_numpy(np.stack(p)).permute(0, 3, 1, 2) / 255 for p in (pixels, lines))
+        return shown, drawn, captions
+
+    def export(self, folder: Path) -> None:
+        """Writes the adapter as diffusers' ``load_lora_weights`` reads it, in float16."""
+        from diffusers import StableDiffusionPipeline
+        from peft.utils import get_peft_model_state_dict
+
+        state: dict[str, Any] = get_peft_model_state_dict(self.unet, adapter_name=self.name)
+        half = {key: value.detach().to(torch.float16).contiguous() for key, value in state.items()}
+        StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=half, safe_serialization=True)
+
+
+def to_levels(pixels: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Float (B, 3, H, W) in [0, 1] to uint8 (B, H, W, 3)."""
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
