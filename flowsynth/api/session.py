@@ -89,6 +89,7 @@ class Session:
             model_fingerprint=self.model_fingerprint,
             place=lambda graph: place(graph, self.device),
             context=lambda node: self.context(node, "cpu"),
+            fetch=not self.cache.read_only,
         )
         return make_plan(graph, environment, outputs)
 

@@ -104,6 +104,18 @@ class Operator(BaseModel):
         del ctx
         return {}
 
+    def resolve(self, ctx: RunContext, *, fetch: bool) -> Operator:
+        """The operator that takes this one's place: itself, unless what it needs can't be had.
+
+        Asked before anything else of a plan. What it notes is told to the user.
+
+        Args:
+            ctx: says the cache, and whether the network may be touched.
+            fetch: a run follows, so what is missing may be downloaded; else assume that it could be.
+        """
+        del ctx, fetch
+        return self
+
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
         """The parameters as they enter the key: all fields but those that `files` names."""
         params = self.model_dump(mode="json")

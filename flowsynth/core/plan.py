@@ -10,7 +10,7 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,6 +53,7 @@ class Environment:
         model_fingerprint: name, spec and parts of a model (none for all) -> their fingerprint.
         place: node -> device for a whole graph.
         context: a context for operators that find files by name.
+        fetch: a run follows: what operators need and lack may be downloaded.
     """
 
     index: Index
@@ -61,6 +62,7 @@ class Environment:
     model_fingerprint: Callable[[str, Mapping[str, Any], tuple[str, ...]], str]
     place: Callable[[Graph], Mapping[str, str]]
     context: Callable[[str], RunContext]
+    fetch: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -77,6 +79,7 @@ class Step:
         models: model port -> names of models (several for a fan-in port).
         consumers: steps that read this one.
         wanted: output ports that the run must deliver.
+        notes: what resolving its operator has to tell.
     """
 
     index: int
@@ -93,6 +96,7 @@ class Step:
     outputs: Mapping[str, Ref] | None = None
     seconds: float | None = None
     status: PlanStatus = "unknown"
+    notes: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Name and status only: steps hold each other."""
@@ -181,7 +185,7 @@ def _collector_paused() -> Iterator[None]:
 
 def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) -> Plan:
     wanted = graph.wanted(outputs)
-    steps = _steps(graph, wanted, env.place(graph))
+    steps = _steps(graph, wanted, env)
     row = "graph:" + digest_parts([graph.name, *steps])
     last = _last_keys(env.index.lookup(row))
     known = env.index.lookup_many(list(last.values())) if last else {}
@@ -194,12 +198,13 @@ def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) ->
     return Plan(graph, steps, wanted, row, last)
 
 
-def _steps(graph: Graph, wanted: Sequence[Edge], places: Mapping[str, str]) -> dict[str, Step]:
+def _steps(graph: Graph, wanted: Sequence[Edge], env: Environment) -> dict[str, Step]:
     steps: dict[str, Step] = {}
+    places = env.place(graph)
     for name in _order(graph, [edge.node for edge in wanted]):
-        node = graph.nodes[name]
+        node, notes = _resolved(graph.nodes[name], env)
         ports = ports_of(type(node.operator))
-        steps[name] = step = Step(len(steps), node, ports, node.operator.stream(), places[name])
+        steps[name] = step = Step(len(steps), node, ports, node.operator.stream(), places[name], notes=notes)
         for port in ports.inputs.values():
             sources = node.inputs.get(port.name, ())
             feeds = [(steps[s.node], s.port) for s in sources if isinstance(s, Edge)]
@@ -214,6 +219,18 @@ def _steps(graph: Graph, wanted: Sequence[Edge], places: Mapping[str, str]) -> d
     for edge in wanted:
         steps[edge.node].wanted.add(edge.port)
     return steps
+
+
+def _resolved(node: Node, env: Environment) -> tuple[Node, list[str]]:
+    """The node with the operator that takes its operator's place, and what is to be told of that."""
+    if type(node.operator).resolve is Operator.resolve:
+        return node, []
+    context = env.context(node.name)
+    try:
+        operator = node.operator.resolve(context, fetch=env.fetch)
+    except InputError as error:
+        raise InputError(f"nodes.{node.name}: {error}") from error
+    return (node if operator is node.operator else replace(node, operator=operator)), context.notes
 
 
 def _order(graph: Graph, roots: Iterable[str]) -> list[str]:

@@ -64,7 +64,7 @@ class Engine:
         runs: dict[str, StepRun] = {}
         self._confirm()
         for step in self.plan.steps.values():
-            runs[step.name] = run = StepRun(step, runs)
+            runs[step.name] = run = StepRun(step, runs, notes=list(step.notes))
             if step.status == "hit":
                 run.outputs, run.settled = step.outputs, True
         if type(self.observer) is not SilentObserver:

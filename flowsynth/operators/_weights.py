@@ -26,7 +26,8 @@ _KEPT = 3
 class WeightedOperator(Operator):
     """Base of operators whose `weights` are part of their key by content: a file's, or a name's checksum.
 
-    A subclass says with `_weights` which are used under its params.
+    A subclass says with `_weights` which are used under its params, and with `_without_weights` what takes
+    its place where they can't be had.
     """
 
     @property
@@ -34,14 +35,32 @@ class WeightedOperator(Operator):
         """A name of the catalogue, a file, or None where no trained network is used."""
         return None
 
+    @property
+    def _without_weights(self) -> Operator | None:
+        """The operator that does without them, if the user allows one."""
+        return None
+
+    def resolve(self, ctx: RunContext, *, fetch: bool) -> Operator:
+        """Itself, or what the user put in its place for the case that its weights can't be had."""
+        other, name = self._without_weights, self._weights
+        if other is None or name is None or _obtainable(ctx, name, fetch=fetch):
+            return self
+        ctx.note(
+            f"weights {name} are not here and can't be fetched: {self.op} falls back to another method;"
+            f" 'flowsynth weights fetch {name}' where there is a network gets them"
+        )
+        return other
+
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The checkpoint, if it is a file."""
         del ctx
         return weight_files(self._weights)
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The params, and the checksum of weights that a name stands for."""
-        return with_checksum(super().key_params(files), self._weights)
+        """The params, and the checksum of weights that a name stands for; what was only a way out is none."""
+        params = super().key_params(files)
+        params.pop("fallback", None)
+        return with_checksum(params, self._weights)
 
 
 def weight_files(weights: str | None) -> Mapping[str, Path]:
@@ -71,6 +90,26 @@ def with_checksum(params: dict[str, Json], weights: str | None) -> dict[str, Jso
     if weights in catalogue():
         return {**params, "weights": catalogue()[str(weights)].tensors_sha256}
     return params
+
+
+def _obtainable(ctx: RunContext, name: str, *, fetch: bool) -> bool:
+    """Whether weights are here or can be fetched; planning without a run assumes the latter."""
+    from flowsynth.cache.location import default_cache_dir
+    from flowsynth.fetch.errors import ChecksumError, FetchError
+    from flowsynth.weights.store import fetch_weights, weights_path
+
+    folder = ctx.cache_dir or default_cache_dir()
+    if name not in catalogue() or weights_path(catalogue()[name], folder).is_file():
+        return True  # whether they are sound is seen when they are loaded
+    if ctx.offline or not fetch:
+        return not ctx.offline
+    try:
+        fetch_weights(name, folder)
+    except ChecksumError:
+        raise
+    except FetchError:
+        return False
+    return True
 
 
 def load_network(

@@ -94,6 +94,9 @@ class Interpolate(WeightedOperator):
     weights: str | None = Field(
         None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"
     )
+    fallback: Literal["blend"] | None = Field(
+        None, description="method to take if the weights can't be had; else the run ends with a message"
+    )
     precision: Precision = Field("auto", description=PRECISION_TEXT)
 
     patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
@@ -140,6 +143,10 @@ class Interpolate(WeightedOperator):
     @property
     def _weights(self) -> str | None:
         return (self.weights or _RIFE) if self.method == "rife" else None
+
+    @property
+    def _without_weights(self) -> Interpolate | None:
+        return self.fallback and self.model_copy(update={"method": self.fallback, "fallback": None, "weights": None})
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate after the change."""

@@ -88,6 +88,9 @@ class Upscale(WeightedOperator):
         None,
         description="of method network: a name out of 'flowsynth weights list', or a checkpoint file",
     )
+    fallback: Literal["lanczos", "bicubic"] | None = Field(
+        None, description="method to take if the weights can't be had; else the run ends with a message"
+    )
     tile: int | None = Field(
         None,
         ge=0,
@@ -125,6 +128,10 @@ class Upscale(WeightedOperator):
     @property
     def _weights(self) -> str | None:
         return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
+
+    @property
+    def _without_weights(self) -> Upscale | None:
+        return self.fallback and self.model_copy(update={"method": self.fallback, "fallback": None, "weights": None})
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""
