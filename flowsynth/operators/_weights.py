@@ -26,8 +26,8 @@ _KEPT = 3
 class WeightedOperator(Operator):
     """Base of operators whose `weights` are part of their key by content: a file's, or a name's checksum.
 
-    A subclass says with `_weights` which are used under its params, and with `_without_weights` what takes
-    its place where they can't be had.
+    A subclass says with `_weights` which are used under its params. It may have a param `fallback`: the
+    `method` to take where they can't be had.
     """
 
     @property
@@ -37,8 +37,9 @@ class WeightedOperator(Operator):
 
     @property
     def _without_weights(self) -> Operator | None:
-        """The operator that does without them, if the user allows one."""
-        return None
+        """The operator that does without them: the method that a param `fallback` names."""
+        method = getattr(self, "fallback", None)
+        return method and self.model_copy(update={"method": method, "fallback": None, "weights": None})
 
     def resolve(self, ctx: RunContext, *, fetch: bool) -> Operator:
         """Itself, or what the user put in its place for the case that its weights can't be had."""

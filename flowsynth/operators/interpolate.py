@@ -144,10 +144,6 @@ class Interpolate(WeightedOperator):
     def _weights(self) -> str | None:
         return (self.weights or _RIFE) if self.method == "rife" else None
 
-    @property
-    def _without_weights(self) -> Interpolate | None:
-        return self.fallback and self.model_copy(update={"method": self.fallback, "fallback": None, "weights": None})
-
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate after the change."""
         from flowsynth.functional.rate import output_length

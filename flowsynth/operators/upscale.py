@@ -129,10 +129,6 @@ class Upscale(WeightedOperator):
     def _weights(self) -> str | None:
         return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
 
-    @property
-    def _without_weights(self) -> Upscale | None:
-        return self.fallback and self.model_copy(update={"method": self.fallback, "fallback": None, "weights": None})
-
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""
         from flowsynth.functional.resize import bicubic, lanczos
