@@ -1,6 +1,6 @@
-"""Quality and CPU time of interpolation and super-resolution by the published weights, on real footage.
+"""Quality and CPU time of the networks with published weights, on real footage.
 
-python benchmarks/networks.py > benchmarks/results/networks.md    (some four minutes on one thread)
+python benchmarks/networks.py > benchmarks/results/networks.md    (some five minutes on one thread)
 
 Clips and weights are fetched at first use. PSNR in dB, higher is better; LPIPS with AlexNet, lower is better.
 """
@@ -8,8 +8,12 @@ Clips and weights are fetched at first use. PSNR in dB, higher is better; LPIPS 
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,12 +27,14 @@ from flowsynth.core.context import RunContext
 from flowsynth.functional.resize import bicubic
 from flowsynth.media.fetch import fetch
 from flowsynth.media.reader import VideoReader
+from flowsynth.nets.drawings import DrawingGenerator
 from flowsynth.nets.ifnet import IFNet
 from flowsynth.nets.lpips import Lpips, lpips_from_state
 from flowsynth.nets.rrdbnet import RRDBNet
 from flowsynth.nets.srvgg import SRVGG
 from flowsynth.operators._super import enlarge
 from flowsynth.operators._weights import load_network
+from flowsynth.operators.annotate import Annotate
 from flowsynth.operators.interpolate import Interpolate
 from flowsynth.operators.upscale import Upscale
 from flowsynth.values import Frames
@@ -235,6 +241,35 @@ def speed() -> None:
     row("rife-v4", "640x256", slow, ours, ours / slow, "", "")
 
 
+def detectors(folder: Path) -> None:
+    head(
+        "Detectors: CPU seconds a frame of 512x512 (astronaut), one thread", "detector", "weights", "seconds"
+    )
+    frame = Frames(torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None], fps=None)
+    own = {"lineart": _random_drawings(folder), "depth": _random_depth(folder)}
+    for name in get_args(Annotate.model_fields["detector"].annotation):
+        operator = Annotate(detector=name, weights=own.get(name))
+        used = "random, of the published size" if name in own else operator._weights or ""
+        row(name, used, fastest(lambda: operator.run(CONTEXT, frames=frame), 3))  # noqa: B023  called at once
+
+
+def _random_drawings(folder: Path) -> str:
+    """Informative Drawings as published, but untrained: no package holds its weights."""
+    torch.save(DrawingGenerator().state_dict(), folder / "drawings.pth")
+    return str(folder / "drawings.pth")
+
+
+def _random_depth(folder: Path) -> str:
+    """Depth Anything's small network, but untrained."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
+
+    DepthAnythingForDepthEstimation(DepthAnythingConfig()).save_pretrained(folder)
+    size = {"height": 518, "width": 518}
+    config = {"size": size, "keep_aspect_ratio": True, "ensure_multiple_of": 14, "resample": 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     with torch.inference_mode():
@@ -245,6 +280,8 @@ def main() -> None:
         enlarged(lpips)
         fidelities(lpips)
         speed()
+        with TemporaryDirectory() as folder:
+            detectors(Path(folder))
 
 
 if __name__ == "__main__":

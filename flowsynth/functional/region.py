@@ -13,6 +13,10 @@ from torch.nn import functional as F
 __all__ = ["Region", "crop_region", "frame_region", "to_picture"]
 
 
+#: So much more than a whole number of pixels a sample need not be averaged.
+_SLACK = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A square.
@@ -47,11 +51,14 @@ def crop_region(picture: Tensor, region: Region, side: int, outside: Literal["ze
     Returns:
         (1, C, side, side).
     """
-    finer = max(1, math.ceil(region.side / side))
+    reduced = max(1, int(region.side / side))
+    if reduced > 1:
+        picture = F.avg_pool2d(picture, reduced, ceil_mode=True)
+    finer = max(1, math.ceil(region.side / (side * reduced) - _SLACK))
     line = (torch.arange(side * finer, device=picture.device) + 0.5) / (side * finer)
     y, x = torch.meshgrid(line, line, indexing="ij")
     points = to_picture(torch.stack((x, y), -1), region)
-    scale = points.new_tensor([picture.shape[-1], picture.shape[-2]])
+    scale = reduced * points.new_tensor([picture.shape[-1], picture.shape[-2]])
     grid = (2 * points / scale - 1)[None]
     sampled = F.grid_sample(picture, grid, mode="bilinear", padding_mode=outside, align_corners=False)
     return F.avg_pool2d(sampled, finer) if finer > 1 else sampled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flowsynth.core.context import RunContext
 from flowsynth.operators._weights import load_network
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from flowsynth.functional.detection import Detection
     from flowsynth.functional.region import Region
+    from flowsynth.nets.litert import LiteModel
 
 #: The detectors' grids, as (cells along a side, anchors in a cell), and their pictures' sides.
 _FACE_GRID, _FACE_SIDE = ((48, 1),), 192
@@ -73,34 +74,20 @@ def find_bodies(models: nn.ModuleDict, frame: Tensor, least: float, most: int) -
         least: confidence below which a person does not count.
         most: people at most, the surest.
     """
-    found, model = [], models["pose_landmark_full"]
-    for region in _detect(models["pose_detection"], frame, _POSE_GRID, _POSE_SIDE, least, most, _body_region):
-        rough, _, score = _body(model, frame, region)
-        if score < _SURE:
-            continue
-        # Again around the body's own points, as a tracker would: shoulders and elbows then jump half as far
-        # when the picture moves by a few pixels.
-        points, sure, score = _body(model, frame, _around(*rough[33:35].tolist()))
-        if score >= _SURE:
-            found.append((points[:33], sure[:33]))
-    return found
-
-
-def _body(model: Any, frame: Tensor, region: Region) -> tuple[Tensor, Tensor, float]:
-    """Return BlazePose's points in pixels, how visible each is, and how sure it is that there is a body.
-
-    Points 33 and 34 are the middle of the hips and one above the head, as a detection's first two are.
-    """
     import torch
 
     from flowsynth.functional.detection import refine
     from flowsynth.functional.region import crop_region, to_picture
 
+    found, model = [], cast("LiteModel", models["pose_landmark_full"])
     side = model.size[0]
-    rows, score, _, heat, _ = model(crop_region(frame, region, side, "border"))
-    rows = rows.view(-1, 5)
-    points = refine(rows[:, :2] / side, torch.sigmoid(heat[0]).permute(2, 0, 1))
-    return to_picture(points, region), torch.sigmoid(rows[:, 3]), float(score.flatten()[0])
+    for region in _detect(models["pose_detection"], frame, _POSE_GRID, _POSE_SIDE, least, most, _body_region):
+        rows, score, _, heat, _ = model(crop_region(frame, region, side, "border"))
+        if float(score.flatten()[0]) >= _SURE:
+            rows = rows.view(-1, 5)
+            points = refine(rows[:, :2] / side, torch.sigmoid(heat[0]).permute(2, 0, 1))
+            found.append((to_picture(points[:33], region), torch.sigmoid(rows[:33, 3])))
+    return found
 
 
 def _detect(
@@ -133,19 +120,12 @@ def _face_region(detection: Detection, whole: Region) -> Region:
 
 
 def _body_region(detection: Detection, whole: Region) -> Region:
-    """Return a square around a detected body."""
-    from flowsynth.functional.region import to_picture
+    """Return a square around a body: its first point is the middle of the hips, its second above the head."""
+    from flowsynth.functional.region import Region, to_picture
 
-    return _around(*to_picture(detection.points[:2], whole).tolist())
-
-
-def _around(hips: list[float], head: list[float]) -> Region:
-    """Return a square around a body that stands upright in it."""
-    from flowsynth.functional.region import Region
-
-    across, down = head[0] - hips[0], head[1] - hips[1]
-    side = _POSE_MARGIN * 2 * math.hypot(across, down)
-    return Region(hips[0], hips[1], side, math.atan2(down, across) + math.pi / 2)
+    (x0, y0), (x1, y1) = to_picture(detection.points[:2], whole).tolist()
+    side = _POSE_MARGIN * 2 * math.hypot(x1 - x0, y1 - y0)
+    return Region(x0, y0, side, math.atan2(y1 - y0, x1 - x0) + math.pi / 2)
 
 
 def draw_faces(frame: Tensor, faces: list[Tensor]) -> Tensor:

@@ -53,7 +53,8 @@ class Annotate(WeightedOperator):
     The others are trained networks. These fetch their weights at first use, or take what `weights` names:
 
     - ``hed``: edges as people draw them, white on black, thick and soft (Xie and Tu, "Holistically-nested
-      edge detection", arXiv 1504.06375). Takes frames whole: about a kilobyte of memory a pixel.
+      edge detection", arXiv 1504.06375). Takes frames whole: about a kilobyte of memory a pixel. Its weights
+      are converted once by h5py (``pip install 'flowsynth-engine[h5]'``).
     - ``softedge``: the same in few `levels`, n of them: min(floor(n x), n - 1) / (n - 1). Less of the picture
       shows through; 3 is what ControlNet's SoftEdge "safe" does.
 

@@ -73,7 +73,7 @@ def test_weights_are_part_of_the_key_by_content(checkpoint: str, tmp_path: Path)
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     (fault,) = Annotate(detector="luma", weights="hed-bsds500").check({})
-    assert "params.weights: with detector luma; expected detector hed" in str(fault)
+    assert "params.weights: with detector luma; expected detector depth, hed, lineart" in str(fault)
     with pytest.raises(InputError, match=r"params\.weights: .*did you mean 'hed-bsds500'"):
         Annotate(detector="hed", weights="hed-bsds").files(RunContext())
     save_file({"conv.weight": torch.ones(1)}, tmp_path / "a.safetensors")
