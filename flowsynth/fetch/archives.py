@@ -24,12 +24,14 @@ class Archive:
         version: Its exact version.
         file: Name of the file.
         sha256: Checksum of the file.
+        url: Where it lies; empty where only an index knows.
     """
 
     package: str
     version: str
     file: str
     sha256: str
+    url: str = ""
 
     @property
     def requirement(self) -> str:
@@ -47,7 +49,8 @@ def download(archive: Archive, folder: Path, who: str, progress: Progress | None
     """Download an archive into a folder and check it.
 
     Wheels by pip where there is one, which knows the user's mirrors, proxies and certificates; else by hand,
-    which goes on where a broken download ended. Source archives always by hand: pip would run their setup.py.
+    which goes on where a broken download ended: from the archive's own address, else by name from the user's
+    index or PyPI's. Source archives always by hand: pip would run their setup.py.
 
     Args:
         archive: Which.

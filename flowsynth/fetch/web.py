@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
+import re
+import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +19,9 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _PYPI = "https://pypi.org/simple"
-#: The index as JSON (PEP 691), which mirrors serve too.
-_INDEX = "application/vnd.pypi.simple.v1+json"
+#: The index as JSON (PEP 691), or as a page (PEP 503) where a mirror has no other.
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
+_LINK = re.compile(r'<a\s[^>]*href="([^"#]+)[^>]*>\s*([^<\s]+)')
 _SCHEME = "https://"
 _CHUNK = 1 << 20
 _PARTIAL = 206  # what a server answers that gives the rest of a file
@@ -26,33 +31,55 @@ _NO_REST = 416  # what it answers where there is no rest
 def download_by_hand(archive: Archive, folder: Path, who: str, progress: Progress | None) -> None:
     """Download an archive into a folder; what a broken download left beside the folder is gone on with.
 
+    Its own address is tried first, then the index that pip is configured for, then PyPI's.
+
     Raises:
         OfflineError: No answer.
         FetchError: The package has no such file.
     """
-    import urllib.error
-
     part = folder.parent / f".{archive.sha256[:16]}.part"
-    try:
-        address = _address(archive, who)
-        _save(address, part, progress)
-        part.replace(folder / archive.file)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    faults: list[FetchError] = []
+    for place in (archive.url, *_indexes()):
+        if not place:
+            continue
+        try:
+            _save(place if place == archive.url else _address(archive, place, who), part, progress)
+            part.replace(folder / archive.file)
+            return
+        except (OSError, ValueError, KeyError, TypeError, FetchError) as error:
+            faults.append(_named(error, archive, place, part, who))
+    told = next((fault for fault in reversed(faults) if isinstance(fault, OfflineError)), faults[-1])
+    raise told
+
+
+def _indexes() -> list[str]:
+    """The index that pip is told to use, if any, and PyPI's."""
+    return list(dict.fromkeys((os.environ.get("PIP_INDEX_URL", "").rstrip("/"), _PYPI)))
+
+
+def _named(error: Exception, archive: Archive, place: str, part: Path, who: str) -> FetchError:
+    """The fault of one place, as one message."""
+    if isinstance(error, FetchError):
+        return error
+    if isinstance(error, OSError):  # urllib's errors, timeouts and broken connections
         if getattr(error, "code", None) == _NO_REST:
             part.unlink(missing_ok=True)
-        found = f"no answer ({error})"
-        raise OfflineError(who, f"{archive.requirement} from {_PYPI}", found) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(who, f"PyPI's description of {archive.requirement}", str(error)) from error
+        return OfflineError(who, f"{archive.requirement} from {place}", f"no answer ({error})")
+    return FetchError(who, f"a description of {archive.requirement} from {place}", str(error))
 
 
-def _address(archive: Archive, who: str) -> str:
-    with _open(f"{_PYPI}/{archive.package}/", {"Accept": _INDEX}) as answer:
-        files = json.load(answer)["files"]
-    for file in files:
-        if file["filename"] == archive.file:
-            return str(file["url"])
-    raise FetchError(who, f"{archive.file} in {archive.requirement}", "no such file there")
+def _address(archive: Archive, index: str, who: str) -> str:
+    """The file's address as an index gives it, in JSON (PEP 691) or as a page (PEP 503)."""
+    page = f"{index}/{archive.package}/"
+    with _open(page, {"Accept": _ACCEPT}) as answer:
+        text = answer.read().decode()
+    if text.lstrip().startswith("{"):
+        found = {str(file["filename"]): str(file["url"]) for file in json.loads(text)["files"]}
+    else:
+        found = {name: html.unescape(address) for address, name in _LINK.findall(text)}
+    if archive.file not in found:
+        raise FetchError(who, f"{archive.file} in {archive.requirement}", "no such file there")
+    return urllib.parse.urljoin(page, found[archive.file])
 
 
 def _save(address: str, part: Path, progress: Progress | None) -> None:

@@ -140,8 +140,11 @@ def _entry(name: str, values: Mapping[str, Any]) -> Weights:
 
 def _source(values: Mapping[str, Any]) -> Source:
     if "package" in values:
-        texts = (str(values[key]) for key in ("package", "version", "archive", "archive_sha256"))
-        return ArchiveSource(Archive(*texts), str(values["folder"]))
+        package, version, file, sha256 = (
+            str(values[key]) for key in ("package", "version", "archive", "archive_sha256")
+        )
+        archive = Archive(package, version, file, sha256, str(values.get("archive_url", "")))
+        return ArchiveSource(archive, str(values["folder"]))
     if "hub" in values:
         return HubSource(str(values["hub"]), str(values["revision"]), str(values.get("folder", "")))
     return FolderSource(str(values["path"]))

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -28,6 +29,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/simple/thing/" and "json" in self.headers["Accept"]:
             address = f"http://127.0.0.1:{self.server.server_port}/{NAME}"
             return self._send(200, json.dumps({"files": [{"filename": NAME, "url": address}]}).encode())
+        if self.path == "/mirror/thing/":
+            return self._send(200, f'<a href="../../{NAME}#sha256=0" data-x="1">{NAME}</a>'.encode())
+        if self.path != f"/{NAME}":
+            return self._send(404, b"")
         self.server.asked.append(self.headers["Range"])
         start = int(self.headers["Range"][6:-1]) if self.headers["Range"] and self.server.ranges else 0
         body = CONTENT[start:]
@@ -48,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     with Server(("127.0.0.1", 0), Handler) as made:
         made.asked = []
         monkeypatch.setattr(web, "_PYPI", f"http://127.0.0.1:{made.server_port}/simple")
@@ -93,6 +99,30 @@ def test_no_server_is_being_offline(server: Server, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(web, "_PYPI", "http://127.0.0.1:1/simple")
     with pytest.raises(OfflineError, match=r"thing==1\.0 from .*no answer"):
         web.download_by_hand(archive(), tmp_path, "x", None)
+
+
+@pytest.mark.parametrize("path", [NAME, "gone.whl"])
+def test_an_address_of_its_own_comes_before_the_index(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    server.breaks = 0
+    if path == NAME:
+        monkeypatch.setattr(web, "_PYPI", "http://127.0.0.1:1/simple")
+    made = replace(archive(), url=f"http://127.0.0.1:{server.server_port}/{path}")
+    (tmp_path / "d").mkdir()
+    web.download_by_hand(made, tmp_path / "d", "x", None)
+    assert (tmp_path / "d" / NAME).read_bytes() == CONTENT
+
+
+def test_the_configured_index_comes_before_pypi(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.breaks = 0
+    monkeypatch.setattr(web, "_PYPI", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/mirror/")
+    (tmp_path / "d").mkdir()
+    web.download_by_hand(archive(), tmp_path / "d", "x", None)
+    assert (tmp_path / "d" / NAME).read_bytes() == CONTENT
 
 
 def test_tags_say_for_which_platform_a_wheel_is() -> None:
