@@ -32,6 +32,7 @@ _RUNS_BY = {
     **dict.fromkeys(("segmentation", "face", "pose"), "ai-edge-litert"),
 }
 _NAMED_TEXT = "a local path, or a place on the hub beside its commit as revision"
+_INSTALL = "pip install 'flowsynth-engine[litert]'"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -142,6 +143,9 @@ class Annotate(WeightedOperator):
             faults.append(Fault("params.weights", f"with {detector}", expected, self.weights))
         if self.weights is None and self.detector in NAMED:
             faults.append(Fault("params.weights", f"missing for {detector}", _NAMED_TEXT))
+        library = _RUNS_BY.get(self.detector)
+        if library and library_version(library) == "absent":
+            faults.append(Fault("params.detector", f"needs {library}", _INSTALL, self.detector))
         if self.revision is not None and self.weights is None:
             faults.append(Fault("params.revision", "without weights", "both", self.revision))
         return faults

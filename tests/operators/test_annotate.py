@@ -47,3 +47,14 @@ def test_mistakes_are_named() -> None:
         Annotate(high=100)
     with pytest.raises(ValidationError, match="Input should be 'canny', 'luma', 'tile', 'blur', 'hed'"):
         Annotate(detector="cany")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("detector", ["segmentation", "face", "pose"])
+def test_without_litert_the_graph_is_refused(detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowsynth.operators.annotate.library_version", lambda name: "absent")
+    (fault,) = Annotate(detector=detector).check({})
+    assert str(fault) == (
+        "params.detector: needs ai-edge-litert; expected pip install 'flowsynth-engine[litert]';"
+        f" given {detector}"
+    )
+    assert Annotate(detector="hed").check({}) == []
