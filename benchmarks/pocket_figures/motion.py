@@ -33,8 +33,8 @@ def measure(lab: Lab) -> Section:
     seen = [judge_clip(clip) for clip in clips]
     right = [direction(verdicts) == way for verdicts, way in zip(seen, ways, strict=True)]
     section.add(f"{len(drawn)} clips of 16 frames: direction right", np.mean(right), 0.9)
-    section.add("frames with colour, shape, size right", _identity(drawn, seen))
-    _drift(lab, section, prompts[: lab.count(12, 2)], seen)
+    section.add("frames with colour, shape, size right", identity(drawn, seen))
+    _drift(lab, section, prompts[: lab.count(8, 2)], seen)
     save_sheet([frame for clip in clips[:12] for frame in clip[::2]], lab.out / "motion.png", 8)
     _long(lab, section)
     return section
@@ -46,7 +46,7 @@ def _prompt(drawing: Drawing, way: str) -> str:
     return f"a {' '.join(word for word in words if word)} on a {drawing.background} background"
 
 
-def _identity(drawn: Sequence[Drawing], seen: Sequence[Sequence[Verdict]]) -> float:
+def identity(drawn: Sequence[Drawing], seen: Sequence[Sequence[Verdict]]) -> float:
     """The share of frames whose largest shape has colour, name and size of the drawing's."""
     right = []
     for drawing, verdicts in zip(drawn, seen, strict=True):
@@ -77,9 +77,9 @@ def _long(lab: Lab, section: Section) -> None:
     clips = lab.clips(prompts, frames, num_inference_steps=STEPS, guidance_scale=GUIDANCE, window=WINDOW)
     seen = [judge_clip(clip) for clip in clips]
     save_sheet([frame for clip in clips for frame in clip[::6]], lab.out / "long.png", 16)
-    section.add(f"{frames} frames by sliding windows: colour, shape, size right", _identity(drawn, seen), 0.9)
+    section.add(f"{frames} frames by sliding windows: colour, shape, size right", identity(drawn, seen), 0.9)
     section.add(
-        "change of frame at windows' edges over that inside", _edges(clips), 1.25, most=True, form=".2f"
+        "change of frame at windows' edges over that inside", edges(clips), 1.25, most=True, form=".2f"
     )
     changes = {
         f"clip {i}": (list(range(1, frames)), list(frame_changes(clip))) for i, clip in enumerate(clips)
@@ -92,7 +92,7 @@ def _long(lab: Lab, section: Section) -> None:
     )
 
 
-def _edges(clips: Sequence[Clip]) -> float:
+def edges(clips: Sequence[Clip]) -> float:
     """Mean change into the first frame of a window (every 8th) over the mean of all others."""
     changes = np.concatenate([frame_changes(clip) for clip in clips])
     edge = np.concatenate([np.arange(1, len(clip)) % (WINDOW // 2) == 0 for clip in clips])

@@ -80,7 +80,7 @@ def _share(named: Sequence[Shape], made: Sequence[np.ndarray]) -> float:
 
 def _negative_colour(lab: Lab, section: Section) -> None:
     """The prompt leaves something open; the negative prompt names what came most often."""
-    count = lab.count(24, 8)
+    count = lab.count(16, 8)
     for what, prompt in (("colour", "a large circle on a white background"), ("name", "a large red shape")):
         texts = [prompt] * count
         plain = lab.pictures(texts)
@@ -102,7 +102,7 @@ def _removed(section: Section, what: str, before: float, after: float) -> None:
 
 
 def _guidance(lab: Lab, section: Section) -> None:
-    drawn = drawings(lab.count(24, 6), 4)
+    drawn = drawings(lab.count(16, 6), 4)
     texts = captions(drawn)
     scales = (1.0, 3.0, 10.0) if lab.quick else SCALES
     made = {scale: lab.pictures(texts, guidance=scale) for scale in scales}

@@ -27,6 +27,7 @@ from flowsynth.values import Frames
 DRAWS_SHAPES = False  # prompts of the shape world from pure noise
 LINES_DECIDE = False  # lines alone place a shape
 NAMED_MOTION = False  # `moving left|right|up|down`
+STEADIES = False  # the motion adapter makes frames agree whose noise doesn't
 
 SIDE = 96
 PICTURES = Path(str(files("flowsynth") / "assets" / "pictures"))
