@@ -11,6 +11,7 @@ from flowsynth.core.fingerprint.scan import Statement
 from flowsynth.core.fingerprint.scopes import Chain, Target
 
 _OWN_NAMES = frozenset({"globals", "exec", "eval"})
+_LOOKED_AT = _OWN_NAMES | {"sys"}
 _modules: dict[str, Module] = {}  # by content hash, for the life of the process
 
 
@@ -121,7 +122,12 @@ class Walk:
         self._statements.add((where, index))
         if statement.kind in {"function", "class"} and via not in statement.binds:
             self._todo.extend(Step(where, (name,), False) for name in statement.binds)
+        module = self._open[where]
+        # Most names that a module does not bind are Python's own, and lead nowhere.
+        bound = module.binders if module and not (module.stars or module.wild) else None
         for chain in statement.chains:
+            if bound is not None and chain[0] not in bound and chain[0] not in _LOOKED_AT:
+                continue
             if chain[0] in _OWN_NAMES or chain[:2] == ("sys", "modules"):
                 self._todo.append(Step(where, ()))
             self._todo.append(Step(where, chain, False))

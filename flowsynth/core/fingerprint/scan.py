@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +20,12 @@ _KINDS: dict[type[ast.stmt], StatementKind] = {
     ast.ClassDef: "class",
     ast.Import: "import",
     ast.ImportFrom: "import",
+}
+#: Nodes that are their name and nothing else: operators.
+_BARE = {
+    cls: cls.__name__
+    for base in (ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+    for cls in base.__subclasses__()
 }
 _BODIES = frozenset({"body", "orelse", "finalbody"})
 
@@ -86,6 +92,8 @@ class _Scan:
                     scope.names.add(node.id)
             elif kind is ast.Constant:
                 tokens.append(_constant(node.value))
+            elif kind in _BARE:
+                tokens.append(_BARE[kind])
             elif node is None:
                 tokens.append("-")
             elif kind is str:
@@ -93,7 +101,7 @@ class _Scan:
             else:
                 handler = _HANDLERS.get(kind)
                 if handler is None:
-                    self.visit(node, scope, {})
+                    self.visit(node, scope)
                 else:
                     handler(self, node, scope)
 
@@ -103,28 +111,33 @@ class _Scan:
         self.scopes.append(inner)
         return inner
 
-    def visit(self, node: ast.AST, scope: Scope, inner: dict[str, Scope]) -> None:
+    def visit(self, node: ast.AST, scope: Scope, inner: dict[str, Scope] | None = None) -> None:
         """Emit a node and push its children; `inner` gives the fields that live in another scope."""
         cls = type(node)
         tokens = self.tokens
         tokens.append(cls.__name__)
         children: list[tuple[Any, Scope]] = []
         for field in fields_of(cls):
-            value = getattr(node, field, None)
-            where = inner.get(field, scope) if inner else scope
-            if isinstance(value, list):
+            value: Any = getattr(node, field, None)
+            kind = type(value)
+            where = scope if inner is None else inner.get(field, scope)
+            if kind is list:
                 items = clean_body(value) if field in _BODIES else value
                 tokens.append(str(len(items)))
-                children.extend([(item, where) for item in items])
-            elif isinstance(value, ast.AST):
+                for item in items:  # a comprehension is a call of its own: a tenth of the walk
+                    children.append((item, where))  # noqa: PERF401
+            elif value is None:
+                tokens.append("-")
+            elif kind is str or kind is int:
+                tokens.append(str(value))
+            else:
                 tokens.append("+")
                 children.append((value, where))
-            else:
-                tokens.append("-" if value is None else str(value))
-        params: Sequence[Any] = getattr(node, "type_params", ())
-        children.extend([(param, scope) for param in params])
+        params = getattr(node, "type_params", None)
+        if params:
+            children += [(param, scope) for param in params]
         children.reverse()
-        self.stack.extend(children)
+        self.stack += children
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
         """A function: its body has a scope, while decorators, defaults and annotations are read around it."""
@@ -172,19 +185,19 @@ class _Scan:
                 scope.bind_import(top, Target(0, top))
             if scope.kind == "class":  # read through the class or self, which a walk over names cannot see
                 self.targets.update((t, ()) for t in scope.imports[_bound(node, alias)])
-        self.visit(node, scope, {})
+        self.visit(node, scope)
 
     def global_(self, node: ast.Global | ast.Nonlocal, scope: Scope) -> None:
         """`global` and `nonlocal`."""
         (scope.globals if isinstance(node, ast.Global) else scope.nonlocals).update(node.names)
-        self.visit(node, scope, {})
+        self.visit(node, scope)
 
     def binder(self, node: Any, scope: Scope) -> None:
         """Nodes that bind a name they hold as text: `except ... as`, and patterns."""
         name = node.rest if isinstance(node, ast.MatchMapping) else node.name
         if name is not None:
             scope.names.add(name)
-        self.visit(node, scope, {})
+        self.visit(node, scope)
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> None:
         """`:=` binds in the scope around all comprehensions."""
@@ -201,7 +214,7 @@ class _Scan:
                 merged[-1] = ast.Constant(f"{last.value!s}{part.value!s}")
             else:
                 merged.append(part)
-        self.visit(ast.JoinedStr(merged), scope, {})
+        self.visit(ast.JoinedStr(merged), scope)
 
     def attribute(self, node: ast.Attribute, scope: Scope) -> None:
         """A dotted name, kept whole; a store into one changes its root."""
@@ -224,7 +237,7 @@ class _Scan:
         """An item; a store into one changes its root."""
         if type(node.ctx) is not ast.Load:
             self.note_mutation(node, scope)
-        self.visit(node, scope, {})
+        self.visit(node, scope)
 
     def call(self, node: ast.Call, scope: Scope) -> None:
         """A call: may change what it is called on or given; `import_module("x")` is an import."""
@@ -240,7 +253,7 @@ class _Scan:
         if not scope.deferred:
             given = [*node.args, *(k.value for k in node.keywords)]
             scope.poked.update(arg.id for arg in given if isinstance(arg, ast.Name))
-        self.visit(node, scope, {})
+        self.visit(node, scope)
 
     def note_mutation(self, node: ast.expr, scope: Scope) -> None:
         """Something below a name is stored or deleted."""
