@@ -26,6 +26,26 @@ def case(
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("frames", "size"),
+    [
+        pytest.param(96, (96, 54), id="96 frames of 96x54"),
+        pytest.param(1200, (96, 54), marks=[pytest.mark.slow, pytest.mark.timeout(3000)]),
+    ],
+)
+def test_memory_of_fastblend_does_not_grow(frames: int, size: tuple[int, int], tmp_path: Path) -> None:
+    found = {}
+    for count in (frames // 10 if frames > 100 else frames // 3, frames):
+        clip = write_clip(tmp_path / f"{count}.mkv", count, size)
+        found[count] = finish(clip, tmp_path / f"cache{count}", "threads", "fastblend", 2500)
+        shutil.rmtree(tmp_path / f"cache{count}")
+        assert found[count]["frames"] == 2 * count
+        assert found[count]["computed"]["smooth"] == chunks(count)
+    short, long = found.values()
+    assert long["rss"] <= 1.15 * short["rss"], (short["rss"], long["rss"])
+    assert long["alive"] < 12
+
+
 def chunks(frames: int) -> int:
     return math.ceil(frames / 16)
 
