@@ -104,7 +104,8 @@ class DenoiserStage:
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Returns the mean squared error of v over one batch, and that of the predicted latents."""
-        drawn = int(rng.binomial(self.config.batch, self.config.shapes_share))
+        # At least one photo, so that neither world's part of a batch is ever empty.
+        drawn = min(int(rng.binomial(self.config.batch, self.config.shapes_share)), self.config.batch - 1)
         scales = self._scales(drawn, rng)
         batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
         times = self._times(batch, drawn, rng)
