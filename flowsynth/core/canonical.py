@@ -27,6 +27,7 @@ def _text_maker() -> Callable[[object], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return _ENCODER.encode
+    # What refers to itself is found by the depth that Python allows: quicker than by looking out for it.
     parts = make(
         None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False
     )  # fmt: skip
@@ -57,9 +58,15 @@ def canonical_json(value: object) -> str:
     """
     if type(value) is int:
         return str(value)
+    try:
+        text = _text(value)  # first: what refers to itself has no end to walk to
+    except RecursionError:
+        raise ValueError("value refers to itself or is nested too deeply, so JSON cannot hold it") from None
+    except (TypeError, ValueError):
+        text = ""
     if not _is_plain(value):
         require_json(value)
-    return _text(value)
+    return text
 
 
 def _is_plain(value: object) -> bool:
@@ -88,8 +95,13 @@ def require_json(value: object, where: str = "value") -> None:
         ValueError: names the path of the first NaN or infinity.
     """
     stack: list[tuple[object, str]] = [(value, where)]
+    seen: set[int] = set()  # containers: one that holds itself is looked into once
     while stack:
         item, path = stack.pop()
+        if isinstance(item, (list, tuple, dict)):
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
         if item is None or isinstance(item, (bool, int, str)):
             continue
         if isinstance(item, float):
