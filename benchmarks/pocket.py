@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import flowsynth as fs
 from benchmarks.pocket_figures import report
 from benchmarks.pocket_figures.lab import Lab
+from flowsynth.core.errors import FlowsynthError
 from flowsynth.models.locate import local_root
 
 PARTS = ("shapes", "control", "motion", "style", "lora", "strength")
@@ -88,4 +89,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FlowsynthError as error:  # no such family, no network for the clips...
+        sys.exit(str(error))
