@@ -75,7 +75,8 @@ class TemporalSmooth(Operator):
     Inputs:
         frames: T, C, H, W of any length, size and dtype.
         guide: for fastblend and flow, steady frames that show the same motion: the source of a stylised clip.
-            As many as `frames`, of the same height and width. Without it the frames guide themselves.
+            As many as `frames`, of the same height and width. Without it the frames guide themselves, for
+            fastblend brought to one brightness and contrast.
 
     Output:
         Frames like the input; uint8 is rounded once, at the end.
@@ -177,14 +178,17 @@ class TemporalSmooth(Operator):
         import torch
 
         from flowsynth.functional.cuts import shots
+        from flowsynth.functional.deflicker import standardised
 
+        # Patches of a clip that guides itself must not be told apart by the flicker to be taken out.
+        steady = standardised(data) if guide is data and self.method == "fastblend" else guide
         parts = []
         for shot in shots(guide, 0 if self.method == "median" else self.cut):
             first, last = max(start, shot.start), min(stop, shot.stop)
             if first < last:
                 part = _Part(
                     data[shot.start : shot.stop],
-                    guide[shot.start : shot.stop],
+                    steady[shot.start : shot.stop],
                     (first - shot.start, last - shot.start),
                     self._phases(ctx, shot, len(data)),
                 )

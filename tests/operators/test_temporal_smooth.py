@@ -120,6 +120,18 @@ def test_a_frames_own_detail_stays_while_its_brightness_steadies() -> None:
     assert fine[1] > 0.95 * fine[0]
 
 
+def test_a_clip_that_guides_itself_loses_its_flicker_too() -> None:
+    clean = moving_clip(6, height=40, width=56, dtype="float32")
+    gains = torch.tensor([1.0, 0.85, 1.0, 0.9, 0.8, 1.0]).view(6, 1, 1, 1)
+    clip = clean.with_data(clean.tensor * gains)
+    out = TemporalSmooth(method="fastblend", radius=5, iterations=2).run(RunContext(), frames=clip)
+
+    def level(x: Frames) -> torch.Tensor:
+        return x.tensor.mean((1, 2, 3)) / clean.tensor.mean((1, 2, 3))
+
+    assert level(out).diff().abs().mean() < 0.15 * level(clip).diff().abs().mean()
+
+
 def test_a_guide_of_another_size_is_refused() -> None:
     smooth = TemporalSmooth(method="fastblend")
     with pytest.raises(RequestError, match=r"4 frames of 31x23 and 4 frames of 30x23"):
