@@ -27,8 +27,8 @@ def parser() -> argparse.ArgumentParser:
     """The options of `compare`."""
     made = command_parser(
         "compare",
-        "Measure two videos and write both side by side. B is brought to A's size and rate. A is the "
-        "reference: motion is estimated on it.",
+        "Measure two videos and write both side by side. B is brought to A's size (its centre, where the "
+        "aspects differ) and rate; the shorter one says how long. A is the reference: motion is found on it.",
         "print the figures as JSON",
     )
     made.add_argument("a", metavar="A", help="a video: the reference")
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-o", "--out", metavar="FOLDER", default="outputs/compare", help="where the side-by-side video goes"
     )
+    made.add_argument("--start", metavar="MOMENT", default="0", help="of A, where B begins: seconds or 36f")
     made.add_argument("--lpips", action="store_true", help="the perceptual distance too (fetches weights)")
     made.add_argument("--no-video", action="store_true", help="print the figures only")
     made.add_argument("--cache-dir", metavar="FOLDER", help="the cache's folder")
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Measure, print, and write the video."""
-    graph, frames = comparison(args.a, args.b, lpips=args.lpips)
+    graph, frames = comparison(args.a, args.b, start=args.start, lpips=args.lpips)
     outputs = ["figures_a.values", "figures_b.values"] + ([] if args.no_video else ["side_by_side"])
     folder = None if args.no_video else Path(args.out)
     run = graph.run(cache_dir=args.cache_dir, outputs=outputs, output_dir=folder)
@@ -58,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def comparison(a: str, b: str, *, lpips: bool = False) -> tuple[Graph, int]:
+def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tuple[Graph, int]:
     """The graph that compares two videos, and how many frames it looks at: those of the shorter.
 
     Raises:
@@ -69,11 +70,12 @@ def comparison(a: str, b: str, *, lpips: bool = False) -> tuple[Graph, int]:
     from flowsynth.media.reader import VideoReader
     from flowsynth.operators.encode_video import EncodeVideo
     from flowsynth.operators.measure import Measure
+    from flowsynth.operators.overlay import Overlay
     from flowsynth.operators.read_video import ReadVideo
     from flowsynth.operators.side_by_side import SideBySide
 
-    first = ReadVideo(path=a)
-    with VideoReader(first.files(RunContext())["path"]) as reader:
+    first = ReadVideo(path=a) if start == "0" else ReadVideo(path=a, start=start)
+    with VideoReader(first.files(RunContext())["path"], start=first.start) as reader:
         width, height, length, fps = reader.width, reader.height, len(reader), str(reader.fps)
     second = ReadVideo(path=b, fps=fps, width=width, height=height)
     length = min(length, second.probe(RunContext()).length)
@@ -82,7 +84,11 @@ def comparison(a: str, b: str, *, lpips: bool = False) -> tuple[Graph, int]:
     right = graph.add("b", second.model_copy(update={"max_frames": length}))
     graph.add("figures_a", Measure(), frames=left, reference=left)
     graph.add("figures_b", Measure(lpips=lpips), frames=right, reference=left)
-    both = graph.add("both", SideBySide(), frames=[left, right])
+    named = [
+        graph.add(f"named_{name}", Overlay(text=name.upper(), position="top_left"), frames=frames)
+        for name, frames in (("a", left), ("b", right))
+    ]
+    both = graph.add("both", SideBySide(), frames=named)
     graph.add("side_by_side", EncodeVideo(), frames=both)
     return graph, length
 

@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    Font = FreeTypeFont | ImageFont
 
 __all__ = ["line_charts"]
 
-_WIDTH, _HEIGHT, _MARGIN = 720, 140, 28
-_INK, _LINE, _RULE = (40, 40, 40), (20, 90, 170), (210, 210, 210)
+#: Pixels of the picture; drawn at twice the size and reduced, for smooth lines.
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _ABOVE, _BELOW, _FONT = 720, 150, 76, 20, 30, 14, 13
+_FINE = 2
+_INK, _LINE, _MEAN, _RULE = (40, 40, 40), (20, 90, 170), (150, 180, 215), (205, 205, 205)
 
 
 def line_charts(series: Mapping[str, Sequence[float]]) -> Image:
-    """Draw each series as a chart with its name, its mean, and its range at the left.
+    """Draw each series as a chart with its name and mean, from zero (or below) to its largest value.
+
+    All share one axis of frames and end at its end: what is measured from frame to frame is drawn at the
+    later one.
 
     Args:
         series: name -> values along time, at least two each.
@@ -24,23 +32,46 @@ def line_charts(series: Mapping[str, Sequence[float]]) -> Image:
     Returns:
         An RGB picture 720 pixels wide; a blank strip if there is nothing to draw.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
-    picture = Image.new("RGB", (_WIDTH, max(1, len(series)) * _HEIGHT), "white")
-    draw = ImageDraw.Draw(picture)
+    frames = max(map(len, series.values()), default=0)
+    size = _WIDTH, max(1, len(series)) * _HEIGHT + (_ABOVE if series else 0)
+    picture = Image.new("RGB", (size[0] * _FINE, size[1] * _FINE), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT * _FINE)
     for row, (name, values) in enumerate(series.items()):
-        _chart(draw, name, values, row * _HEIGHT)
-    return picture
+        _chart(draw, font, name, values, row * _HEIGHT, frames)
+    if series:
+        _axis(draw, font, len(series) * _HEIGHT, frames)
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _chart(draw: ImageDraw, name: str, values: Sequence[float], top: int) -> None:
-    low, high = min(values), max(values)
-    left, right = _MARGIN * 3, _WIDTH - _MARGIN
-    upper, lower = top + _MARGIN, top + _HEIGHT - _MARGIN // 2
-    step, reach = (right - left) / (len(values) - 1), (high - low) or 1.0
-    for y, value in ((upper, high), (lower, low)):
-        draw.line((left, y, right, y), fill=_RULE)
-        draw.text((6, y - 6), f"{value:.4g}", fill=_INK)
-    points = [(left + i * step, lower - (v - low) / reach * (lower - upper)) for i, v in enumerate(values)]
-    draw.line(points, fill=_LINE, width=2)
-    draw.text((left, top + 8), f"{name}   mean {sum(values) / len(values):.4g}", fill=_INK)
+def _chart(draw: ImageDraw, font: Font, name: str, values: Sequence[float], top: int, frames: int) -> None:
+    low, high, mean = min(0.0, *values), max(0.0, *values), sum(values) / len(values)
+    upper, lower = top + _ABOVE, top + _HEIGHT - _BELOW
+
+    def at(value: float) -> float:
+        return _FINE * (lower - (value - low) / ((high - low) or 1.0) * (lower - upper))
+
+    ends = _place(0, frames), _place(frames - 1, frames)
+    for value, colour in ((low, _RULE), (high, _RULE), (mean, _MEAN)):
+        draw.line((ends[0], at(value), ends[1], at(value)), fill=colour, width=_FINE)
+    for value in {low, high}:
+        draw.text((_FINE * (_LEFT - 8), at(value)), f"{value:.4g}", fill=_INK, font=font, anchor="rm")
+    first = frames - len(values)
+    points = [(_place(first + i, frames), at(value)) for i, value in enumerate(values)]
+    draw.line(points, fill=_LINE, width=2 * _FINE, joint="curve")
+    place = ends[0], _FINE * (top + _ABOVE // 2)
+    draw.text(place, f"{name.replace('_', ' ')}, mean {mean:.4g}", fill=_INK, font=font, anchor="lm")
+
+
+def _axis(draw: ImageDraw, font: Font, top: int, frames: int) -> None:
+    """Number the first, the middle and the last frame."""
+    for index in sorted({0, (frames - 1) // 2, frames - 1}):
+        anchor = "lm" if index == 0 else "rm" if index == frames - 1 else "mm"
+        text = f"frame {index}" if index == 0 else f"{index}"
+        draw.text((_place(index, frames), _FINE * (top + 8)), text, fill=_INK, font=font, anchor=anchor)
+
+
+def _place(index: int, frames: int) -> float:
+    """Where a frame lies from left to right."""
+    return _FINE * (_LEFT + (_WIDTH - _LEFT - _RIGHT) * index / max(frames - 1, 1))

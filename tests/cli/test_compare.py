@@ -5,6 +5,7 @@ import pytest
 import flowsynth as fs
 from flowsynth.operators.encode_video import EncodeVideo
 from flowsynth.operators.temporal_smooth import TemporalSmooth
+from tests.odd_sources import pan, write
 from tests.operators.test_in_a_graph import MovingClip
 
 
@@ -51,3 +52,50 @@ def test_a_missing_file_is_one_message(cli, videos):
     assert code == 2
     assert "nothing.mp4" in err
     assert len(err.splitlines()) == 1
+
+
+def test_other_sizes_rates_and_lengths_are_brought_together(cli, home):
+    """B shows A from its tenth frame on, twice as large and at twice the rate."""
+    from flowsynth.operators.interpolate import Interpolate
+    from flowsynth.operators.trim import Trim
+    from flowsynth.operators.upscale import Upscale
+
+    graph = fs.Graph("two")
+    clip = graph.add("clip", MovingClip())
+    graph.add("a", EncodeVideo(codec="ffv1"), frames=clip)
+    later = graph.add("later", Trim(start=10, stop=30), frames=clip)
+    large = graph.add("large", Upscale(method="bicubic"), frames=later)
+    quick = graph.add("quick", Interpolate(cut=0), frames=large)
+    graph.add("b", EncodeVideo(codec="ffv1"), frames=quick)
+    run = graph.run(outputs=["a", "b"], output_dir=home / "out")
+    paths = [str(home / "out" / run.record.outputs[name]) for name in ("a", "b")]
+    psnr = {}
+    for start in ("0", "10f"):
+        code, out, _ = cli("compare", *paths, "--start", start, "--json", "--no-video")
+        assert code == 0
+        figures = json.loads(out)
+        assert figures["frames"] == 20
+        psnr[start] = figures["b"]["psnr"]
+    assert psnr["10f"] > psnr["0"] + 5
+
+
+def test_the_two_are_named_in_the_video(cli, home):
+    from flowsynth.media.reader import VideoReader
+
+    clip = str(write(home / "clip.mkv", pan(2, (160, 120))))
+    code, out, _ = cli("compare", clip, clip, "-o", "both")
+    assert code == 0
+    frame = VideoReader(out.splitlines()[-1]).read(0, 1)[0].astype(int)
+    apart = abs(frame[:, :160] - frame[:, 164:]).max(axis=2)
+    assert (apart[:20, :20] > 100).sum() > 5  # the letters
+    assert (apart[:, 24:] > 100).sum() == 0
+
+
+@pytest.mark.parametrize("content", [b"no video", b""])
+def test_a_file_that_is_no_video_is_one_message(cli, home, videos, content):
+    (home / "text.mp4").write_bytes(content)
+    for pair in ((videos[0], "text.mp4"), ("text.mp4", videos[0])):
+        code, _, err = cli("compare", *pair)
+        assert code == 2
+        assert len(err.splitlines()) == 1
+        assert "text.mp4: expected a video file" in err
