@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from flowsynth.core.context import RunContext
+from flowsynth.media.rational import parse_fps
 from flowsynth.operators._frames import as_rgb
 from flowsynth.values import Frames
 
@@ -17,6 +20,18 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 FrameType = Literal["uint8", "float32", "float16"]
+
+
+def _checked_rate(value: float | str | None) -> float | str | None:
+    if value is not None:
+        parse_fps(value)
+    return value
+
+
+#: Frames a second as people write them: 12, 29.97 or "30000/1001".
+FrameRate = Annotated[float | str | None, AfterValidator(_checked_rate)]
+#: Pixels across or down; more is a slip of the keyboard.
+Side = Annotated[int | None, Field(ge=1, le=32_768)]
 
 _CLIP = "clip:"
 #: Frames converted at a time: a frame of 1080p is 25 MB as float32.

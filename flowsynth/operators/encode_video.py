@@ -18,7 +18,7 @@ from flowsynth.core.streams import Fold, StreamKind, chunk_spans
 from flowsynth.media.codecs import SEGMENT, SEGMENT_SUFFIX, Codec, EncodeSettings, require_pixel_format
 from flowsynth.media.errors import EncodeSettingsError
 from flowsynth.media.rational import parse_fps, parse_instant
-from flowsynth.operators._media import find_file, to_arrays
+from flowsynth.operators._media import FrameRate, find_file, to_arrays
 from flowsynth.values import Frames, Video
 
 Container = Literal["auto", "mp4", "mov", "mkv", "webm", "avi", "gif", "webp"]
@@ -71,7 +71,7 @@ class EncodeVideo(Operator):
         "", description="FFmpeg's name, such as yuv444p or yuv420p10le; the codec's own if empty"
     )
     container: Container = Field("auto", description="kind of file; the codec's usual one for auto")
-    fps: float | str | None = Field(None, description="frames a second; the frames' own rate unless given")
+    fps: FrameRate = Field(None, description="frames a second; the frames' own rate unless given")
     faststart: bool = Field(True, description="index at the front of an MP4, so that it plays while it loads")
     audio: str | None = Field(
         None, description="file (or clip:NAME) whose sound is carried over as it is stored"
@@ -79,13 +79,6 @@ class EncodeVideo(Operator):
     audio_start: float | str = Field(
         0.0, description="moment of that file at which the video starts, seconds"
     )
-
-    @field_validator("fps")
-    @classmethod
-    def _rate(cls, value: float | str | None) -> float | str | None:
-        if value is not None:
-            parse_fps(value)
-        return value
 
     @field_validator("audio_start")
     @classmethod

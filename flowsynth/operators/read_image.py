@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
-from flowsynth.operators._media import FrameType, to_tensor
+from flowsynth.operators._media import FrameRate, FrameType, Side, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -55,19 +55,12 @@ class ReadImage(Operator):
     path: str = Field(
         description='a picture, a folder of pictures, a pattern such as "shots/*.png", or picture:astronaut'
     )
-    fps: float | str | None = Field(None, description="frames a second, where the pictures are a clip")
+    fps: FrameRate = Field(None, description="frames a second, where the pictures are a clip")
     max_frames: int | None = Field(None, ge=1, description="at most so many pictures")
-    width: int | None = Field(None, ge=1, le=32_768, description="of a frame, pixels")
-    height: int | None = Field(None, ge=1, le=32_768, description="of a frame, pixels")
+    width: Side = Field(None, description="of a frame, pixels")
+    height: Side = Field(None, description="of a frame, pixels")
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field("uint8", description="of the frames; floats keep 16-bit pictures whole")
-
-    @field_validator("fps")
-    @classmethod
-    def _rate(cls, value: float | str | None) -> float | str | None:
-        if value is not None:
-            parse_fps(value)
-        return value
 
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""

@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
-from flowsynth.media.rational import Resample, parse_fps, parse_instant
-from flowsynth.operators._media import FrameType, find_file, to_tensor
+from flowsynth.media.rational import Resample, parse_instant
+from flowsynth.operators._media import FrameRate, FrameType, Side, find_file, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class ReadVideo(Operator):
     start: float | str = Field(0.0, description='first moment: seconds, a source frame "36f", or "1:02.5"')
     end: float | str | None = Field(None, description="moment to stop before, in the same forms")
     max_frames: int | None = Field(None, ge=1, description="at most so many output frames")
-    fps: float | str | None = Field(
+    fps: FrameRate = Field(
         None, description='frames a second, such as 12 or "30000/1001"; the source\'s own unless given'
     )
-    width: int | None = Field(None, ge=1, le=32_768, description="of a frame, pixels")
-    height: int | None = Field(None, ge=1, le=32_768, description="of a frame, pixels")
+    width: Side = Field(None, description="of a frame, pixels")
+    height: Side = Field(None, description="of a frame, pixels")
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field(
         "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
@@ -80,13 +80,6 @@ class ReadVideo(Operator):
         if not mark or not name.startswith("clip:"):
             return data
         return {**data, "path": name, "start": data.get("start") or moment}
-
-    @field_validator("fps")
-    @classmethod
-    def _rate(cls, value: float | str | None) -> float | str | None:
-        if value is not None:
-            parse_fps(value)
-        return value
 
     @field_validator("start", "end")
     @classmethod

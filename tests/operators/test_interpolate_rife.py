@@ -17,7 +17,7 @@ from flowsynth.operators.interpolate import Interpolate
 from flowsynth.values import Frames
 from tests.nets.tiny import tiny_ifnet
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip
+from tests.operators.conftest import moving_clip, published
 from tests.operators.test_in_a_graph import MovingClip
 
 
@@ -153,16 +153,7 @@ def test_planning_needs_no_torch_and_no_weights() -> None:
 
 @pytest.fixture(scope="module")
 def weights_cache() -> Path:
-    """The user's cache with the published weights in it; skips, saying so, where they can't be had."""
-    from flowsynth.cache.location import default_cache_dir
-    from flowsynth.weights.store import fetch_weights
-
-    folder = default_cache_dir()
-    try:
-        fetch_weights("rife-v4", folder)
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    return folder
+    return published("rife-v4")
 
 
 @pytest.mark.weights

@@ -7,9 +7,8 @@ from PIL import Image
 import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
-from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators.measure import Measure
-from tests.operators.conftest import moving_clip
+from tests.operators.conftest import moving_clip, published
 from tests.operators.test_in_a_graph import MovingClip
 
 
@@ -60,14 +59,7 @@ def test_clips_that_differ_are_refused() -> None:
 
 @pytest.mark.weights
 def test_lpips_tells_a_likeness_from_noise() -> None:
-    from flowsynth.cache.location import default_cache_dir
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch_weights("lpips-alex", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    ctx = RunContext(cache_dir=default_cache_dir())
+    ctx = RunContext(cache_dir=published("lpips-alex"))
     clip = moving_clip(2, height=64, width=80, dtype="float32")
     close = clip.with_data((clip.tensor + 0.01).clamp(0, 1))
     far = clip.with_data(torch.rand(clip.tensor.shape, generator=torch.Generator().manual_seed(1)))

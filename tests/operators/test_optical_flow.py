@@ -11,7 +11,7 @@ from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators.optical_flow import OpticalFlow
 from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.operators.warp import Warp
-from tests.operators.conftest import moving_clip
+from tests.operators.conftest import moving_clip, published
 from tests.operators.test_in_a_graph import MovingClip
 
 
@@ -67,15 +67,7 @@ def test_a_flow_of_another_size_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def weights_cache() -> Path:
-    from flowsynth.cache.location import default_cache_dir
-    from flowsynth.fetch.errors import OfflineError
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch_weights("basicvsr-reds4", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    return default_cache_dir()
+    return published("basicvsr-reds4")
 
 
 @pytest.mark.weights

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
 from flowsynth.core.streams import Map, Resample
-from flowsynth.fetch.errors import OfflineError
 from flowsynth.functional.resize import lanczos
 from flowsynth.nets.basicvsr import BasicVSR
 from flowsynth.operators import _clip_super
@@ -19,7 +17,7 @@ from flowsynth.operators._clip_super import Block, blocks, enlarge_clip, relativ
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import randomised
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip
+from tests.operators.conftest import moving_clip, published
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +92,7 @@ def test_the_kind_follows_the_method() -> None:
 
 @pytest.fixture(scope="module")
 def weights_cache() -> Path:
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch_weights("basicvsr-reds4", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    return default_cache_dir()
+    return published("basicvsr-reds4")
 
 
 @pytest.mark.weights

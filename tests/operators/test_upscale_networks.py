@@ -15,7 +15,7 @@ from flowsynth.operators import _super
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import tiny_rrdbnet, tiny_srvgg
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip
+from tests.operators.conftest import moving_clip, published
 
 NETWORKS = {"compact": tiny_srvgg, "rrdb": tiny_rrdbnet, "rrdb x2": lambda: tiny_rrdbnet(2, 2)}
 
@@ -120,18 +120,12 @@ def test_planning_needs_no_torch_and_no_weights() -> None:
 def test_the_published_compact_network_keeps_the_picture_and_sharpens_it() -> None:
     from skimage.data import astronaut
 
-    from flowsynth.cache.location import default_cache_dir
     from flowsynth.values import Frames
-    from flowsynth.weights.store import fetch_weights
 
-    try:
-        fetch_weights("realesr-animevideo", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    ctx = RunContext(cache_dir=published("realesr-animevideo"))
     picture = torch.from_numpy(astronaut()).permute(2, 0, 1)[None, :, 64:320, 128:384]
     small = Frames(picture, fps=None)
     small = Upscale(method="bicubic", factor=0.5).run(RunContext(), frames=small)
-    ctx = RunContext(cache_dir=default_cache_dir())
     sharp, soft = (
         Upscale(method=m).run(ctx, frames=small).tensor.float()
         for m in ("realesr-animevideo", "bicubic")  # type: ignore[arg-type]
