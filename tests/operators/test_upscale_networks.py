@@ -160,3 +160,23 @@ def test_a_tile_follows_from_the_memory_that_a_stage_may_take(
     assert (whole - tiled).abs().max() < 1e-4
     assert all(pixels * numbers * 4 <= 400_000 for pixels, numbers in sizes)
     assert len({pixels for pixels, _ in sizes}) > 1
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_at_twice_the_size_the_compact_network_looks_closer_than_bicubic() -> None:
+    from skimage.data import astronaut
+
+    from flowsynth.operators.measure import Measure
+    from flowsynth.values import Frames
+
+    published("lpips-alex")
+    ctx = RunContext(cache_dir=published("realesr-animevideo"))
+    picture = Frames(torch.from_numpy(astronaut()).permute(2, 0, 1)[None], fps=None)
+    small = Upscale(method="bicubic", factor=0.5).run(ctx, frames=picture)
+    ours, bicubics = (
+        Measure(lpips=True).run(ctx, frames=Upscale(method=m).run(ctx, frames=small), reference=picture)
+        for m in ("realesr-animevideo", "bicubic")  # type: ignore[arg-type]
+    )
+    assert ours.values["lpips"] < 0.75 * bicubics.values["lpips"]
+    assert ours.values["psnr"] > bicubics.values["psnr"]
