@@ -8,7 +8,7 @@ from flowsynth.models.families.schedulers import SCHEDULERS, make_scheduler
 from flowsynth.models.families.sd_timesteps import decompose, set_timesteps
 from flowsynth.models.families.sd_x0 import edited_output, require_plain, signal_share
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
 BASE = {"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
 TWO_A_STEP = {"heun", "heun_karras", "dpm2", "dpm2_karras", "dpm2_a", "dpm2_a_karras"}
