@@ -13,8 +13,8 @@ from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text
 from flowsynth.core.errors import RequestError
-from flowsynth.weights.catalogue import Weights, catalogue, find_weights
-from flowsynth.weights.store import fetch_weights, is_sound, weights_path
+from flowsynth.weights.catalogue import Weights, catalogue, find_weights, weights_path
+from flowsynth.weights.store import fetch_weights, is_sound
 
 if TYPE_CHECKING:
     from flowsynth.fetch.archives import Progress

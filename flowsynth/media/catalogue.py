@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from flowsynth.core.errors import did_you_mean, listing
+from flowsynth.core.yaml_text import read_yaml
 from flowsynth.fetch.archives import Archive
 from flowsynth.fetch.errors import FetchError
 
@@ -55,15 +56,13 @@ class Asset:
 @cache
 def catalogue() -> dict[str, Asset]:
     """Returns the shipped assets by name."""
-    import yaml
-
     # In the wheel, conf/ lies inside the package; in a checkout, beside it.
     inside, beside = _PACKAGE / "_shipped" / "conf" / "assets.yaml", _PACKAGE.parent / "conf" / "assets.yaml"
-    text = (inside if inside.is_file() else beside).read_text(encoding="utf-8")
+    entries = read_yaml(inside if inside.is_file() else beside)
     names = {field.name for field in fields(Asset)} - {"name", "size"}
     return {
         name: Asset(name=name, size=int(entry["size"]), **{key: str(entry[key]) for key in names})
-        for name, entry in yaml.safe_load(text).items()
+        for name, entry in entries.items()
     }
 
 

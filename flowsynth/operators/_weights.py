@@ -11,7 +11,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.operator import Operator
-from flowsynth.weights.catalogue import catalogue
+from flowsynth.weights.catalogue import catalogue, weights_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,23 +94,31 @@ def with_checksum(params: dict[str, Json], weights: str | None) -> dict[str, Jso
 
 
 def _obtainable(ctx: RunContext, name: str, *, fetch: bool) -> bool:
-    """Whether weights are here or can be fetched; planning without a run assumes the latter."""
-    from flowsynth.cache.location import default_cache_dir
-    from flowsynth.fetch.errors import ChecksumError, FetchError
-    from flowsynth.weights.store import fetch_weights, weights_path
+    """Whether weights are here or can be fetched; planning without a run assumes the latter.
 
-    folder = ctx.cache_dir or default_cache_dir()
-    if name not in catalogue() or weights_path(catalogue()[name], folder).is_file():
+    Asked before every run, so nothing heavy is imported unless something has to be fetched.
+    """
+    if name not in catalogue() or weights_path(catalogue()[name], _folder(ctx)).is_file():
         return True  # whether they are sound is seen when they are loaded
     if ctx.offline or not fetch:
         return not ctx.offline
+    from flowsynth.fetch.errors import ChecksumError, FetchError
+    from flowsynth.weights.store import fetch_weights
+
     try:
-        fetch_weights(name, folder)
+        fetch_weights(name, _folder(ctx))
     except ChecksumError:
         raise
     except FetchError:
         return False
     return True
+
+
+def _folder(ctx: RunContext) -> Path:
+    """The cache's folder."""
+    from flowsynth.cache.location import default_cache_dir
+
+    return ctx.cache_dir or default_cache_dir()
 
 
 def load_network(
@@ -136,11 +144,11 @@ def load_network(
 def _weights_path(ctx: RunContext, weights: str) -> Path:
     if weights not in catalogue():
         return weight_files(weights)["weights"]
-    from flowsynth.cache.location import default_cache_dir
     from flowsynth.weights.store import fetch_weights
 
-    folder = ctx.cache_dir or default_cache_dir()
-    return fetch_weights(weights, folder, offline=ctx.offline, progress=lambda *_: ctx.check_cancelled())
+    return fetch_weights(
+        weights, _folder(ctx), offline=ctx.offline, progress=lambda *_: ctx.check_cancelled()
+    )
 
 
 @lru_cache(maxsize=_KEPT)

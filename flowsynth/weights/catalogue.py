@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowsynth.core.errors import InputError, did_you_mean, listing
+from flowsynth.core.yaml_text import read_yaml
 from flowsynth.fetch.archives import Archive
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -110,10 +111,7 @@ def catalogue() -> dict[str, Weights]:
 
 def read_catalogue(path: Path) -> dict[str, Weights]:
     """Returns the entries of a catalogue file by name."""
-    import yaml
-
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {name: _entry(name, values) for name, values in entries.items()}
+    return {name: _entry(name, values) for name, values in read_yaml(path).items()}
 
 
 def find_weights(name: str) -> Weights:
@@ -127,6 +125,11 @@ def find_weights(name: str) -> Weights:
         hint = did_you_mean(name, known)
         raise InputError(f"weights:{name}: no such name; expected one of {listing(known)}{hint}")
     return known[name]
+
+
+def weights_path(entry: Weights, cache_dir: Path) -> Path:
+    """Where an entry is kept; another version of it gets another name."""
+    return cache_dir / "weights" / f"{entry.name}-{entry.tensors_sha256[:12]}.safetensors"
 
 
 def _entry(name: str, values: Mapping[str, Any]) -> Weights:

@@ -9,15 +9,10 @@ from pathlib import Path
 from flowsynth.fetch.archives import Progress
 from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.fetch.once import make_once
-from flowsynth.weights.catalogue import Weights, find_weights
+from flowsynth.weights.catalogue import Weights, find_weights, weights_path
 from flowsynth.weights.formats import read_files
 from flowsynth.weights.sources import obtain
 from flowsynth.weights.tensors import load_tensors, save_tensors, tensors_sha256
-
-
-def weights_path(entry: Weights, cache_dir: Path) -> Path:
-    """Where an entry is kept; another version of it gets another name."""
-    return cache_dir / "weights" / f"{entry.name}-{entry.tensors_sha256[:12]}.safetensors"
 
 
 def fetch_weights(

@@ -11,8 +11,7 @@ from flowsynth.core.errors import FlowsynthError
 from flowsynth.operators.interpolate import Interpolate
 from flowsynth.operators.upscale import Upscale
 from flowsynth.values import Frames
-from flowsynth.weights.catalogue import catalogue
-from flowsynth.weights.store import weights_path
+from flowsynth.weights.catalogue import catalogue, weights_path
 
 
 class Clip(fs.Operator):
