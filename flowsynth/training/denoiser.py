@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from .attributes import pretrain
 from .control import control_residuals
 from .latents import Batch, ShapeData, StyleData
 from .networks import NetworkConfig, alphas_sigmas, build_controlnet, build_unet
-from .text import build_text_encoder, build_tokenizer, tokenize
+from .text import build_text_encoder, build_tokenizer, caption_states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +42,7 @@ class DenoiserConfig(BaseModel):
     lines_dropout: float = 0.25
     high_noise_share: float = 0.65  # drawings whose noise hides what they show
     high_noise_step: int = 400
+    blank_share: float = 0.15  # rows that start from noise alone, as sampling does
     shape_free_share: float = 0.65  # drawings without any control
     shape_control_dropout: float = 0.35  # of each control, among the other drawings
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
@@ -105,29 +106,61 @@ class DenoiserStage:
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Returns the mean squared error of v over one batch, and that of the predicted latents."""
         # At least one photo, so that neither world's part of a batch is ever empty.
-        drawn = min(int(rng.binomial(self.config.batch, self.config.shapes_share)), self.config.batch - 1)
+        config = self.config
+        drawn = min(int(rng.binomial(config.batch, config.shapes_share)), config.batch - 1)
         scales = self._scales(drawn, rng)
         batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
         times = self._times(batch, drawn, rng)
+        # The schedule's last step still holds 7 % of the picture: enough for a network to read from it
+        # where things are, and to leave the text unread. Sampling starts without.
+        blank = torch.from_numpy(rng.random(len(times)) < config.blank_share)
+        times = torch.where(blank, len(self.alphas) - 1, times)
+        start = torch.where(blank[:, None, None, None], 0, batch.start)
         alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
-        noisy = alpha * batch.start + sigma * torch.randn_like(batch.start)
+        noisy = alpha * start + sigma * torch.randn_like(start)
         # Where the start isn't the target, this is the v that leads from here to the target.
         wanted = (alpha * noisy - batch.target) / sigma
-        text = self._text(batch.captions, rng)
-        nets, pictures = (self.tile, self.lines), (batch.tile, batch.lines)
-        control = control_residuals(nets, pictures, list(scales), (noisy, times, text)) or (None, None)
-        made = self.unet(
-            noisy,
-            times,
-            text,
-            down_block_additional_residuals=control[0],
-            mid_block_additional_residual=control[1],
-        ).sample.float()
+        text = self.states(batch.captions, config.caption_dropout, rng)
+        made = self.predict((noisy, times, text), (batch.tile, batch.lines), scales)
         errors = (made - wanted).square().mean((1, 2, 3))
-        photos = self.config.batch - drawn
-        figures = {"drawings": float(errors.detach()[photos:].sum()) / max(1, drawn)}
-        low = (sigma.flatten() ** 2 * errors.detach())[:photos]
-        return errors.mean(), figures | {"latents": float(low.sum()) / max(1, photos)}
+        return errors.mean(), self._figures(errors.detach(), sigma.flatten(), drawn, blank)
+
+    @staticmethod
+    def _figures(errors: Tensor, sigma: Tensor, drawn: int, blank: Tensor) -> dict[str, float]:
+        """Returns means over the drawings, over those that start blank, and over the photos' latents."""
+        photos = len(errors) - drawn
+        text = errors[photos:][blank[photos:]]
+        figures = {"drawings": float(errors[photos:].sum()) / max(1, drawn)}
+        if len(text):
+            figures["blank"] = float(text.mean())
+        return figures | {"latents": float((sigma**2 * errors)[:photos].mean())}
+
+    def states(self, captions: Sequence[str], dropout: float, rng: np.random.Generator) -> Tensor:
+        """Returns the captions' text states (B, 77, D); a share of the captions is left empty."""
+        return caption_states(self.text_encoder, self.tokenizer, captions, dropout, rng)
+
+    def control(
+        self, inputs: tuple[Tensor, Tensor, Tensor], pictures: tuple[Tensor, Tensor], scales: Tensor
+    ) -> dict[str, Any]:
+        """Returns what both ControlNets add to the UNet, as its keyword arguments.
+
+        Args:
+            inputs: Noisy latents, timesteps and text states, one row a picture.
+            pictures: Tile and lines (B, 3, H, W) in [0, 1].
+            scales: Both controls' scales a row (2, B).
+        """
+        residuals = control_residuals((self.tile, self.lines), pictures, list(scales), inputs)
+        if residuals is None:
+            return {}
+        names = ("down_block_additional_residuals", "mid_block_additional_residual")
+        return dict(zip(names, residuals, strict=True))
+
+    def predict(
+        self, inputs: tuple[Tensor, Tensor, Tensor], pictures: tuple[Tensor, Tensor], scales: Tensor
+    ) -> Tensor:
+        """Returns v (B, C, h, w) under the controls; arguments as those of `control`."""
+        made: Tensor = self.unet(*inputs, **self.control(inputs, pictures, scales)).sample
+        return made.float()
 
     def _batch(self, drawn: int, controlled: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         config = self.config
@@ -157,11 +190,6 @@ class DenoiserStage:
         # Little noise leaves no room to move: v would be large.
         lowest = np.where(moved, config.bridge_min_step, 0)
         return torch.from_numpy(np.maximum(times, lowest))
-
-    def _text(self, captions: list[str], rng: np.random.Generator) -> Tensor:
-        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
-        states: Tensor = self.text_encoder(tokenize(self.tokenizer, kept)).last_hidden_state
-        return states
 
     def _scales(self, drawn: int, rng: np.random.Generator) -> Tensor:
         """Draws each row's tile and line scales (2, rows): off, on, or in between."""

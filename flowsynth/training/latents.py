@@ -16,10 +16,9 @@ from flowsynth.functional.edges import canny
 
 from .captions import style_caption
 from .shapes import random_drawing
-from .styled import VERSIONS, StyledPicture
+from .styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from diffusers import AutoencoderKL
@@ -135,7 +134,13 @@ class StyleData:
         """
         rows = [self._row(side, rng, bridge) for _ in range(count)]
         target, start, tile, lines, captions = zip(*rows, strict=True)
-        return Batch(torch.stack(target), torch.stack(start), _pixels(tile), _pixels(lines), list(captions))
+        return Batch(
+            torch.stack(target),
+            torch.stack(start),
+            to_pixels(np.stack(tile)),
+            to_pixels(np.stack(lines)),
+            list(captions),
+        )
 
     def pairs(self, count: int, side: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Returns random crops of any version as (pixels in [0, 1], latents)."""
@@ -145,7 +150,7 @@ class StyleData:
             rows, columns = _window(self.latents[index], side, rng)
             latents.append(self.latents[index][style, :, rows, columns].float())
             pixels.append(self.styled[index].versions[style, _times4(rows), _times4(columns)])
-        return _pixels(pixels), torch.stack(latents)
+        return to_pixels(np.stack(pixels)), torch.stack(latents)
 
     def _row(
         self, side: int, rng: np.random.Generator, bridge: float
@@ -191,10 +196,6 @@ def _soften(crop: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(large, np.uint8)
 
 
-def _pixels(rows: Sequence[Picture]) -> Tensor:
-    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255
-
-
 class ShapeData:
     """A pool of drawings with latents and lines, captioned anew each time."""
 
@@ -217,15 +218,14 @@ class ShapeData:
     @cached_property
     def lines(self) -> Tensor:
         """uint8 (N, 1, 4 side, 4 side), 0 or 1."""
-        pixels = torch.from_numpy(self.pictures).permute(0, 3, 1, 2)
-        chunks = range(0, len(pixels), 64)
-        return torch.cat([canny(pixels[i : i + 64].float() / 255) for i in chunks]).to(torch.uint8)
+        chunks = range(0, len(self.pictures), 64)
+        return torch.cat([canny(to_pixels(self.pictures[i : i + 64])) for i in chunks]).to(torch.uint8)
 
     def batch(self, vague: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         """Returns random drawings, one for each entry of ``vague``: whether its caption leaves words out."""
         chosen = rng.integers(len(self.drawings), size=len(vague))
         target = self.latents[chosen].float()
-        tile = torch.from_numpy(self.pictures[chosen]).permute(0, 3, 1, 2).float() / 255
+        tile = to_pixels(self.pictures[chosen])
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
         captions = [self.drawings[i].caption(rng, bool(v)) for i, v in zip(chosen, vague, strict=True)]
         return Batch(target, target, tile, lines, captions)

@@ -170,10 +170,13 @@ class Trainer:
             "seconds": round(seconds, 1),
             **{k: round(v, 6) for k, v in figures.items()},
         }
-        new = not path.exists()
+        columns = path.read_text().partition("\n")[0].split(",") if path.exists() else list(row)
         with path.open("a", newline="") as handle:
-            writer = csv.DictWriter(handle, fieldnames=list(row))
-            if new:
+            # Figures may come and go with the configuration; the table keeps its columns.
+            writer = csv.DictWriter(
+                handle, columns, restval="nan", extrasaction="ignore", lineterminator="\n"
+            )
+            if not handle.tell():
                 writer.writeheader()
             writer.writerow(row)
         (self.folder / "latest.json").write_text(json.dumps(row))

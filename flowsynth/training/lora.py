@@ -9,12 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from .captions import style_caption
-from .control import control_residuals
 from .latents import encode
 from .looks import LOOKS
-from .networks import alphas_sigmas
-from .styled import VERSIONS
-from .text import tokenize
+from .networks import alphas_sigmas, give_gradients, random_times
+from .styled import VERSIONS, to_levels, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,11 +60,7 @@ class LoraStage:
         self.unet.add_adapter(
             PeftConfig(r=config.rank, lora_alpha=config.rank, target_modules=_LAYERS), adapter_name=look
         )
-        for module in self.unet.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                # torch 2.13 crashes in some convolutions' backward pass when only the input wants a
-                # gradient. Those that are no LoRA's get one and are not given to the optimiser.
-                module.requires_grad_(True)
+        give_gradients(self.unet)
         self.name = look
         self.alphas, self.sigmas = alphas_sigmas()
 
@@ -86,38 +80,16 @@ class LoraStage:
         pixels, lines, captions = self._batch(rng)
         wanted_pixels = self.look(pixels, lines[:, :1])
         target = encode(self.vae, to_levels(wanted_pixels))
-        times = self._times(rng)
+        times = random_times(config.batch, config.low_noise_share, config.low_noise_step, rng)
         alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
         noise = torch.randn_like(target)
         noisy, wanted = alpha * target + sigma * noise, alpha * noise - sigma * target
-        text = self._text(captions, rng)
-        off = rng.random((2, config.batch)) < np.array([[config.tile_dropout], [config.lines_dropout]])
-        scales = list(torch.from_numpy(~off).float())
-        nets = (self.denoiser.tile, self.denoiser.lines)
         with torch.no_grad():
-            inputs = (noisy, times, text)
-            control = control_residuals(nets, (pixels, lines), scales, inputs) or (None, None)
-        made = self.unet(
-            noisy,
-            times,
-            text,
-            down_block_additional_residuals=control[0],
-            mid_block_additional_residual=control[1],
-        ).sample.float()
+            text = self.denoiser.states(captions, config.caption_dropout, rng)
+        off = rng.random((2, config.batch)) < np.array([[config.tile_dropout], [config.lines_dropout]])
+        scales = torch.from_numpy(~off).float()
+        made = self.denoiser.predict((noisy, times, text), (pixels, lines), scales)
         return (made - wanted).square().mean(), {}
-
-    def _times(self, rng: np.random.Generator) -> Tensor:
-        config = self.config
-        times = rng.integers(0, 1000, config.batch)
-        low = rng.random(config.batch) < config.low_noise_share
-        return torch.from_numpy(np.where(low, rng.integers(0, config.low_noise_step, config.batch), times))
-
-    @torch.no_grad()
-    def _text(self, captions: list[str], rng: np.random.Generator) -> Tensor:
-        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
-        tokens = tokenize(self.denoiser.tokenizer, kept)
-        states: Tensor = self.denoiser.text_encoder(tokens).last_hidden_state
-        return states
 
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[str]]:
         """Returns crops of any version (B, 3, H, W), their lines as RGB, and captions."""
@@ -131,8 +103,7 @@ class LoraStage:
             pixels.append(made.versions[style][window])
             lines.append(np.repeat(made.lines[window][..., None], 3, axis=2))
             captions.append(style_caption(VERSIONS[style], styles.subjects[index], rng))
-        shown, drawn = (torch.from_numpy(np.stack(p)).permute(0, 3, 1, 2) / 255 for p in (pixels, lines))
-        return shown, drawn, captions
+        return to_pixels(np.stack(pixels)), to_pixels(np.stack(lines)), captions
 
     def export(self, folder: Path) -> None:
         """Writes the adapter as diffusers' ``load_lora_weights`` reads it, in float16."""
@@ -142,8 +113,3 @@ class LoraStage:
         state: dict[str, Any] = get_peft_model_state_dict(self.unet, adapter_name=self.name)
         half = {key: value.detach().to(torch.float16).contiguous() for key, value in state.items()}
         StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=half, safe_serialization=True)
-
-
-def to_levels(pixels: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Float (B, 3, H, W) in [0, 1] to uint8 (B, H, W, 3)."""
-    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,12 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from flowsynth.functional.edges import canny
 
 from .captions import style_caption
-from .control import control_residuals
 from .latents import encode
-from .networks import alphas_sigmas, build_motion_adapter
+from .networks import alphas_sigmas, build_motion_adapter, give_gradients, random_times
 from .shapes import moving_drawing, render_clip
-from .styled import VERSIONS
-from .text import tokenize
+from .styled import VERSIONS, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,11 +61,7 @@ class MotionStage:
             module.requires_grad_(False)
         self.unet = UNetMotionModel.from_unet2d(denoiser.unet, self.adapter)
         self.unet.requires_grad_(False)
-        for module in self.unet.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                # torch 2.13 crashes in some convolutions' backward pass when only the input wants a
-                # gradient. These weights get one and are not given to the optimiser.
-                module.requires_grad_(True)
+        give_gradients(self.unet)
         self.unet.set_attn_processor(AttnProcessor())
         self.motion = torch.nn.ModuleDict(
             {
@@ -89,45 +83,27 @@ class MotionStage:
         self.unet.zero_grad()
         versions, lines, captions = zip(*(self._clip(rng) for _ in range(config.clips)), strict=True)
         latents = torch.stack([encode(self.vae, clip) for clip in versions])  # BTCHW
-        times = self._times(rng)
+        times = random_times(config.clips, config.low_noise_share, config.low_noise_step, rng)
         shape = (-1, 1, 1, 1, 1)
         alpha, sigma = self.alphas[times].view(shape), self.sigmas[times].view(shape)
         noise = torch.randn_like(latents)
         noisy = alpha * latents + sigma * noise
         wanted = alpha * noise - sigma * latents
-        text = self._text(captions, rng)
-        pictures = (_pixels(np.stack(versions)), _pixels(np.stack(lines)[..., None]).expand(-1, 3, -1, -1))
-        down, middle = self._control(noisy, times, text, pictures, rng)
-        made = self.unet(
-            noisy.transpose(1, 2),
-            times,
-            text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-        ).sample.float()
+        with torch.no_grad():
+            text = self.denoiser.states(captions, config.caption_dropout, rng)
+        text = text.repeat_interleave(config.frames, 0)  # one row a frame
+        edges = to_pixels(np.concatenate(lines)[..., None]).expand(-1, 3, -1, -1)
+        control = self._control((noisy, times, text), (to_pixels(np.concatenate(versions)), edges), rng)
+        made = self.unet(noisy.transpose(1, 2), times, text, **control).sample.float()
         error = (made.transpose(1, 2) - wanted).square().mean()
         return error, {}
-
-    def _text(self, captions: tuple[str, ...], rng: np.random.Generator) -> Tensor:
-        """Returns text states, one row a frame."""
-        kept = ["" if rng.random() < self.config.caption_dropout else caption for caption in captions]
-        with torch.no_grad():
-            tokens = tokenize(self.denoiser.tokenizer, kept)
-            states: Tensor = self.denoiser.text_encoder(tokens).last_hidden_state
-        return states.repeat_interleave(self.config.frames, 0)
-
-    def _times(self, rng: np.random.Generator) -> Tensor:
-        config = self.config
-        times = rng.integers(0, 1000, config.clips)
-        low = rng.random(config.clips) < config.low_noise_share
-        return torch.from_numpy(np.where(low, rng.integers(0, config.low_noise_step, config.clips), times))
 
     def _clip(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
         """Returns frames (T, H, W, 3), their lines (T, H, W) and a caption."""
         if rng.random() < self.config.shapes_share:
             drawing = moving_drawing(rng)
             frames = render_clip(drawing, self.config.side, self.config.frames, rng)
-            edges = canny(_pixels(frames[None]))[:, 0]
+            edges = canny(to_pixels(frames))[:, 0]
             return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)
         return self._pan(rng)
 
@@ -146,31 +122,23 @@ class MotionStage:
     @torch.no_grad()
     def _control(
         self,
-        noisy: Tensor,
-        times: Tensor,
-        text: Tensor,
+        inputs: tuple[Tensor, Tensor, Tensor],
         pictures: tuple[Tensor, Tensor],
         rng: np.random.Generator,
-    ) -> tuple[list[Tensor] | None, Tensor | None]:
+    ) -> dict[str, Any]:
         """Runs the ControlNets on every frame of the clips that each of them is on for."""
-        config = self.config
+        config, (noisy, times, text) = self.config, inputs
         off = rng.random((2, config.clips)) < config.control_dropout
         off |= rng.random(config.clips) < config.free_share
         scales = torch.from_numpy(~off).float().repeat_interleave(config.frames, 1)
-        inputs = (noisy.flatten(0, 1), times.repeat_interleave(config.frames), text)
-        nets = (self.denoiser.tile, self.denoiser.lines)
-        return control_residuals(nets, pictures, list(scales), inputs) or (None, None)
+        frames = (noisy.flatten(0, 1), times.repeat_interleave(config.frames), text)
+        return self.denoiser.control(frames, pictures, scales)
 
     def export(self) -> MotionAdapter:
         """Returns the trained modules as a ``MotionAdapter``."""
         stored = {key: value for key, value in self.unet.state_dict().items() if "motion_modules" in key}
         self.adapter.load_state_dict(stored)
         return self.adapter
-
-
-def _pixels(clips: Picture) -> Tensor:
-    """uint8 (B, T, H, W, C) to float (B * T, C, H, W) in [0, 1]."""
-    return torch.from_numpy(clips).flatten(0, 1).permute(0, 3, 1, 2).float() / 255
 
 
 def camera_path(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
@@ -98,6 +99,23 @@ def build_motion_adapter(config: NetworkConfig) -> MotionAdapter:
         if "proj_out" in name:
             torch.nn.init.zeros_(parameter)
     return adapter
+
+
+def give_gradients(module: torch.nn.Module) -> None:
+    """Lets the weights of every convolution have a gradient, also where they are not trained.
+
+    torch 2.13 crashes in some convolutions' backward pass when only the input wants a gradient.
+    """
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.requires_grad_(True)
+
+
+def random_times(count: int, low_share: float, low_step: int, rng: np.random.Generator) -> torch.Tensor:
+    """Returns timesteps (count,): a share below ``low_step``, the rest anywhere."""
+    times = rng.integers(0, SCHEDULER["num_train_timesteps"], count)
+    low = rng.random(count) < low_share
+    return torch.from_numpy(np.where(low, rng.integers(0, low_step, count), times))
 
 
 def alphas_sigmas() -> tuple[torch.Tensor, torch.Tensor]:

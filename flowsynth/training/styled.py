@@ -82,17 +82,17 @@ def _render_all(pictures: dict[str, Picture], short_sides: tuple[int, ...]) -> I
 
 def render_versions(photo: Picture) -> StyledPicture:
     """Renders one photo (uint8 HWC) in all styles and finds its lines."""
-    source = to_tensor(photo)
-    rendered = [photo, *(from_tensor(style(source)) for style in STYLES.values())]
+    source = to_pixels(photo[None])
+    rendered = [photo, *(to_levels(style(source))[0] for style in STYLES.values())]
     edges = canny(source)[0, 0]
     return StyledPicture(np.stack(rendered), (edges * 255).to(torch.uint8).numpy())
 
 
-def to_tensor(picture: Picture) -> Tensor:
-    """uint8 HWC to float (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+def to_pixels(pictures: Picture) -> Tensor:
+    """uint8 (B, H, W, C) to float (B, C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-def from_tensor(frames: Tensor) -> Picture:
-    """Float (1, 3, H, W) in [0, 1] to uint8 HWC."""
-    return (frames[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+def to_levels(pixels: Tensor) -> Picture:
+    """Float (B, C, H, W) in [0, 1] to uint8 (B, H, W, C)."""
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -11,6 +11,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from torch import Tensor
 
 _END = "</w>"
@@ -90,6 +91,15 @@ def build_text_encoder(tokenizer: Any, width: int, layers: int, heads: int) -> A
     # Plain attention: in bfloat16 the fused backward pass is slower on a CPU.
     config._attn_implementation = "eager"
     return CLIPTextModel(config)
+
+
+def caption_states(
+    encoder: Any, tokenizer: Any, captions: Sequence[str], dropout: float, rng: np.random.Generator
+) -> Tensor:
+    """Returns text states (B, 77, D); a share of the captions is left empty, for guidance."""
+    kept = ["" if rng.random() < dropout else caption for caption in captions]
+    states: Tensor = encoder(tokenize(tokenizer, kept)).last_hidden_state
+    return states
 
 
 def tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:

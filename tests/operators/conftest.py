@@ -1,4 +1,4 @@
-"""Clips for the tests of operators on frames."""
+"""Clips and contexts for the tests of operators."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,10 +7,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flowsynth.core.context import RunContext
+from flowsynth.models import ModelManager
 from flowsynth.values import Frames
 from tests.functional.conftest import pictures
 
 __all__ = ["dtype", "moving_clip", "pictures"]
+
+
+@pytest.fixture(scope="module")
+def manager() -> ModelManager:
+    return ModelManager("cpu", 10**9)
+
+
+@pytest.fixture
+def ctx(manager: ModelManager) -> RunContext:
+    return RunContext(models=manager)
 
 
 def moving_clip(

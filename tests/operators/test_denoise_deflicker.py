@@ -13,7 +13,7 @@ from PIL import Image
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
-from flowsynth.models import Model, ModelManager, parse_model
+from flowsynth.models import Model, parse_model
 from flowsynth.operators.denoise import Denoise
 from flowsynth.operators.empty_latents import EmptyLatents
 from flowsynth.operators.measure import Measure
@@ -24,16 +24,6 @@ from flowsynth.values import Frames, Latents
 from tests.tiny import tiny_sd
 
 PICTURE = files("flowsynth") / "assets" / "pictures" / "astronaut.jpg"
-
-
-@pytest.fixture(scope="module")
-def manager() -> ModelManager:
-    return ModelManager("cpu", 10**9)
-
-
-@pytest.fixture
-def ctx(manager: ModelManager) -> RunContext:
-    return RunContext(models=manager)
 
 
 def pocket() -> Model:

@@ -16,7 +16,7 @@ from diffusers import (
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError, RequestError, RunError
-from flowsynth.models import Model, ModelManager, parse_model
+from flowsynth.models import Model, parse_model
 from flowsynth.operators.denoise import Denoise
 from flowsynth.operators.empty_latents import EmptyLatents
 from flowsynth.operators.text_encode import TextEncode
@@ -26,16 +26,6 @@ from flowsynth.values import Conditioning, Frames, Latents
 from tests.tiny import tiny_sd
 
 SIZE = {"height": 32, "width": 32}
-
-
-@pytest.fixture(scope="module")
-def manager() -> ModelManager:
-    return ModelManager("cpu", 10**9)
-
-
-@pytest.fixture
-def ctx(manager: ModelManager) -> RunContext:
-    return RunContext(models=manager)
 
 
 def model(**extra: Any) -> Model:

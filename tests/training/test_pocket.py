@@ -1,5 +1,6 @@
 """Every stage runs on generated pictures, resumes exactly, and exports what diffusers loads."""
 
+import csv
 import json
 
 import numpy as np
@@ -55,6 +56,31 @@ def test_a_stop_request_ends_a_run_at_a_whole_step(training, monkeypatch):
     trainer.run()
     assert trainer.step == 1
     assert training.vae_trainer().step == 1
+
+
+def test_the_loss_table_keeps_its_columns_when_figures_change(training):
+    trainer = training.vae_trainer()
+    trainer._log({"loss": 1.0, "drawings": 2.0}, 1.0)
+    trainer._log({"latents": 4.0, "loss": 3.0}, 2.0)
+    with (trainer.folder / "losses.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["loss"] for row in rows] == ["1.0", "3.0"]
+    assert [row["drawings"] for row in rows] == ["2.0", "nan"]
+    assert "latents" not in rows[0]
+
+
+def test_blank_rows_start_from_noise_alone_at_the_last_step(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    stage.config = stage.config.model_copy(update={"blank_share": 1.0})
+    seen = []
+    stage.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[:2]))
+    torch.manual_seed(0)
+    stage.loss(np.random.default_rng(0))
+    [(noisy, times)] = seen
+    torch.manual_seed(0)
+    torch.testing.assert_close(noisy, stage.sigmas[-1] * torch.randn(noisy.shape))
+    assert times.tolist() == [999] * len(noisy)
 
 
 def _with_lora(pipe, folder, scale):
