@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from .attributes import pretrain
 from .control import control_residuals
 from .latents import Batch, ShapeData, StyleData
-from .networks import NetworkConfig, alphas_sigmas, build_controlnet, build_unet
+from .networks import NetworkConfig, alphas_sigmas, blank_starts, build_controlnet, build_unet
 from .text import build_text_encoder, build_tokenizer, caption_states
 
 if TYPE_CHECKING:
@@ -110,12 +110,8 @@ class DenoiserStage:
         drawn = min(int(rng.binomial(config.batch, config.shapes_share)), config.batch - 1)
         scales = self._scales(drawn, rng)
         batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
-        times = self._times(batch, drawn, rng)
-        # The schedule's last step still holds 7 % of the picture: enough for a network to read from it
-        # where things are, and to leave the text unread. Sampling starts without.
-        blank = torch.from_numpy(rng.random(len(times)) < config.blank_share)
-        times = torch.where(blank, len(self.alphas) - 1, times)
-        start = torch.where(blank[:, None, None, None], 0, batch.start)
+        drawn_times = self._times(batch, drawn, rng)
+        start, times, blank = blank_starts(batch.start, drawn_times, config.blank_share, rng)
         alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
         noisy = alpha * start + sigma * torch.randn_like(start)
         # Where the start isn't the target, this is the v that leads from here to the target.

@@ -15,7 +15,7 @@ from flowsynth.functional.edges import canny
 
 from .captions import style_caption
 from .latents import encode
-from .networks import alphas_sigmas, build_motion_adapter, give_gradients, random_times
+from .networks import alphas_sigmas, blank_starts, build_motion_adapter, give_gradients, random_times
 from .shapes import moving_drawing, render_clip
 from .styled import VERSIONS, to_pixels
 
@@ -42,6 +42,7 @@ class MotionConfig(BaseModel):
     shapes_share: float = 0.6  # clips of a moving shape
     low_noise_share: float = 0.3
     low_noise_step: int = 450
+    blank_share: float = 0.25  # clips that start from noise alone, where the text says which way
     free_share: float = 0.5  # clips without any control
     control_dropout: float = 0.3  # of each control, among the other clips
     caption_dropout: float = 0.1
@@ -84,11 +85,11 @@ class MotionStage:
         versions, lines, captions = zip(*(self._clip(rng) for _ in range(config.clips)), strict=True)
         latents = torch.stack([encode(self.vae, clip) for clip in versions])  # BTCHW
         times = random_times(config.clips, config.low_noise_share, config.low_noise_step, rng)
+        start, times, _ = blank_starts(latents, times, config.blank_share, rng)
         shape = (-1, 1, 1, 1, 1)
         alpha, sigma = self.alphas[times].view(shape), self.sigmas[times].view(shape)
-        noise = torch.randn_like(latents)
-        noisy = alpha * latents + sigma * noise
-        wanted = alpha * noise - sigma * latents
+        noisy = alpha * start + sigma * torch.randn_like(latents)
+        wanted = (alpha * noisy - latents) / sigma
         with torch.no_grad():
             text = self.denoiser.states(captions, config.caption_dropout, rng)
         text = text.repeat_interleave(config.frames, 0)  # one row a frame
