@@ -46,10 +46,11 @@ def parser() -> argparse.ArgumentParser:
 def execute(args: argparse.Namespace) -> int:
     """Measure, print, and write the video."""
     graph, frames = comparison(args.a, args.b, start=args.start, lpips=args.lpips)
-    outputs = ["figures_a.values", "figures_b.values"] + ([] if args.no_video else ["side_by_side"])
+    outputs = ["figures.values"] + ([] if args.no_video else ["side_by_side"])
     folder = None if args.no_video else Path(args.out)
     run = graph.run(cache_dir=args.cache_dir, outputs=outputs, output_dir=folder)
-    values = {"a": run["figures_a.values"], "b": run["figures_b.values"], "frames": frames}
+    figures = run["figures.values"]
+    values = {"a": figures.pop("reference"), "b": figures, "frames": frames}
     if args.json:
         print(json.dumps(values, indent=2))
         return 0
@@ -82,8 +83,7 @@ def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tupl
     graph = fs.Graph("compare")
     left = graph.add("a", first.model_copy(update={"max_frames": length}))
     right = graph.add("b", second.model_copy(update={"max_frames": length}))
-    graph.add("figures_a", Measure(), frames=left, reference=left)
-    graph.add("figures_b", Measure(lpips=lpips), frames=right, reference=left)
+    graph.add("figures", Measure(lpips=lpips), frames=right, reference=left)
     named = [
         graph.add(f"named_{name}", Overlay(text=name.upper(), position="top_left"), frames=frames)
         for name, frames in (("a", left), ("b", right))
@@ -96,11 +96,9 @@ def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tupl
 def _table(a: str, b: str, values: dict[str, Any]) -> list[str]:
     rows = [f"{'':<14} {'A':>12} {'B':>12}   A = {a}, B = {b}, {values['frames']} frames"]
     for name, (meaning, digits) in _FIGURES.items():
+        if name == "lpips" and name not in values["b"]:
+            continue  # it was not asked for
         cells = [_cell(values[side], name, digits) for side in ("a", "b")]
-        if name in ("psnr", "ssim", "lpips"):
-            cells[0] = ""  # A against itself says nothing
-            if name not in values["b"]:
-                continue
         rows.append(f"{name:<14} {cells[0]:>12} {cells[1]:>12}   {meaning}")
     return rows
 

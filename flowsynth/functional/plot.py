@@ -18,9 +18,12 @@ __all__ = ["line_charts"]
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _ABOVE, _BELOW, _FONT = 720, 150, 76, 20, 30, 14, 13
 _FINE = 2
 _INK, _LINE, _MEAN, _RULE = (40, 40, 40), (20, 90, 170), (150, 180, 215), (205, 205, 205)
+_OTHER = (150, 150, 150)
 
 
-def line_charts(series: Mapping[str, Sequence[float]]) -> Image:
+def line_charts(
+    series: Mapping[str, Sequence[float]], beneath: Mapping[str, Sequence[float]] | None = None
+) -> Image:
     """Draw each series as a chart with its name and mean, from zero (or below) to its largest value.
 
     All share one axis of frames and end at its end: what is measured from frame to frame is drawn at the
@@ -28,6 +31,7 @@ def line_charts(series: Mapping[str, Sequence[float]]) -> Image:
 
     Args:
         series: name -> values along time, at least two each.
+        beneath: for some of the names, values of something to compare with, drawn in grey.
 
     Returns:
         An RGB picture 720 pixels wide; a blank strip if there is nothing to draw.
@@ -39,14 +43,18 @@ def line_charts(series: Mapping[str, Sequence[float]]) -> Image:
     picture = Image.new("RGB", (size[0] * _FINE, size[1] * _FINE), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT * _FINE)
     for row, (name, values) in enumerate(series.items()):
-        _chart(draw, font, name, values, row * _HEIGHT, frames)
+        _chart(draw, font, name, [values, (beneath or {}).get(name, ())], row * _HEIGHT, frames)
     if series:
         _axis(draw, font, len(series) * _HEIGHT, frames)
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _chart(draw: ImageDraw, font: Font, name: str, values: Sequence[float], top: int, frames: int) -> None:
-    low, high, mean = min(0.0, *values), max(0.0, *values), sum(values) / len(values)
+def _chart(
+    draw: ImageDraw, font: Font, name: str, lines: Sequence[Sequence[float]], top: int, frames: int
+) -> None:
+    values, beneath = lines
+    low, high = min(0.0, *values, *beneath), max(0.0, *values, *beneath)
+    mean = sum(values) / len(values)
     upper, lower = top + _ABOVE, top + _HEIGHT - _BELOW
 
     def at(value: float) -> float:
@@ -57,9 +65,10 @@ def _chart(draw: ImageDraw, font: Font, name: str, values: Sequence[float], top:
         draw.line((ends[0], at(value), ends[1], at(value)), fill=colour, width=_FINE)
     for value in {low, high}:
         draw.text((_FINE * (_LEFT - 8), at(value)), f"{value:.4g}", fill=_INK, font=font, anchor="rm")
-    first = frames - len(values)
-    points = [(_place(first + i, frames), at(value)) for i, value in enumerate(values)]
-    draw.line(points, fill=_LINE, width=2 * _FINE, joint="curve")
+    for course, colour in ((beneath, _OTHER), (values, _LINE)):
+        first = frames - len(course)
+        points = [(_place(first + i, frames), at(value)) for i, value in enumerate(course)]
+        draw.line(points, fill=colour, width=2 * _FINE, joint="curve")
     place = ends[0], _FINE * (top + _ABOVE // 2)
     draw.text(place, f"{name.replace('_', ' ')}, mean {mean:.4g}", fill=_INK, font=font, anchor="lm")
 

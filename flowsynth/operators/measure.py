@@ -21,9 +21,13 @@ from flowsynth.values import FileSet, Frames, Tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Figures of single frames, and figures of a frame and the next.
-_FRAME = ("mean_squared_error", "ssim", "lpips", "sharpness")
+#: Figures of two clips' frames, of a frame and the next, and of a single frame.
+_BETWEEN = ("mean_squared_error", "ssim", "lpips")
 _PAIR = ("flicker", "warping_error")
+_OWN = (*_PAIR, "sharpness")
+#: What the reference's own figures are called in a series.
+_OF_REFERENCE = "reference_"
+_SERIES = (*_BETWEEN, *_OWN, *(_OF_REFERENCE + name for name in _OWN))
 _LPIPS = "lpips-alex"
 
 
@@ -48,6 +52,8 @@ class Measure(Operator):
       (Wang et al. 2004, Gaussian window, sigma 1.5), and where `lpips` is set ``lpips``, the perceptual
       distance by AlexNet (Zhang et al. 2018, version 0.1), whose weights are fetched at first use.
 
+    Those of the reference itself are under ``reference``: flicker, warping error and sharpness.
+
     Motion and occlusion are estimated without a network (Lucas and Kanade's method on local contrast), on the
     reference if there is one: it shows the same motion without the faults to be measured.
 
@@ -57,7 +63,7 @@ class Measure(Operator):
 
     Outputs:
         values: the figures by name, and ``frames``, their number.
-        plot: ``measure.png``, the figures over time.
+        plot: ``measure.png``, the figures over time, the reference's own in grey.
 
     Errors:
         RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels).
@@ -65,7 +71,7 @@ class Measure(Operator):
     """
 
     op: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
     lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
@@ -118,7 +124,7 @@ class Measure(Operator):
                 across = _of_pair(_end(parts[number - 1], 1, ctx.device), _end(part, 0, ctx.device))
                 for name, value in across.items():
                     series.setdefault(name, []).append(float(value))
-            for name in (*_FRAME, *_PAIR):
+            for name in _SERIES:
                 tensor = part.tensors.get(name, torch.empty(0))
                 series.setdefault(name, []).extend(float(x) for x in tensor)
         return Measured(_means(series), FileSet({"measure.png": _plot(series)}))
@@ -145,7 +151,7 @@ def _prepared(clip: Frames, index: int, device: str) -> Tensor:
 def _of_frame(now: Sequence[Tensor]) -> dict[str, Tensor]:
     from flowsynth.functional import metrics
 
-    figures = {"sharpness": metrics.sharpness(now[0])}
+    figures = {f"{prefix}sharpness": metrics.sharpness(frame) for prefix, frame in _named(now)}
     if len(now) > 1:
         figures["mean_squared_error"] = metrics.mean_squared_error(*now)
         figures["ssim"] = metrics.ssim(*now)
@@ -162,10 +168,16 @@ def _of_pair(before: Sequence[Tensor], now: Sequence[Tensor]) -> dict[str, Tenso
     a, b = before[-1], now[-1]
     forward, backward = classical_flow(torch.cat((a, b)), torch.cat((b, a))).split_with_sizes([1, 1])
     hidden = occlusion(forward, backward)
-    return {
-        "flicker": metrics.flicker(before[0], now[0], forward, hidden),
-        "warping_error": metrics.warping_error(before[0], now[0], forward, hidden),
-    }
+    figures = {}
+    for (prefix, first), (_, second) in zip(_named(before), _named(now), strict=True):
+        figures[f"{prefix}flicker"] = metrics.flicker(first, second, forward, hidden)
+        figures[f"{prefix}warping_error"] = metrics.warping_error(first, second, forward, hidden)
+    return figures
+
+
+def _named(clips: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
+    """A frame of the clip, and if there is one that of the reference, with what their figures begin with."""
+    return list(zip(("", _OF_REFERENCE), clips, strict=False))
 
 
 def _lpips(ctx: RunContext, frame: Tensor, reference: Tensor) -> Tensor:
@@ -207,12 +219,16 @@ def _means(series: dict[str, list[float]]) -> dict[str, Any]:
         values |= {"psnr": decibels if math.isfinite(decibels) else None, "ssim": means["ssim"]}
     if "lpips" in means:
         values["lpips"] = means["lpips"]
-    return values | {name: means[name] for name in (*_PAIR, "sharpness") if name in means}
+    values |= {name: means[name] for name in _OWN if name in means}
+    reference = {name: means[_OF_REFERENCE + name] for name in _OWN if _OF_REFERENCE + name in means}
+    return values | ({"reference": reference} if reference else {})
 
 
 def _plot(series: dict[str, list[float]]) -> bytes:
     from flowsynth.functional.plot import line_charts
 
     file = io.BytesIO()
-    line_charts({name: values for name, values in series.items() if len(values) > 1}).save(file, format="PNG")
+    long = {name: values for name, values in series.items() if len(values) > 1}
+    beneath = {name: long.pop(_OF_REFERENCE + name, []) for name in _OWN}
+    line_charts(long, beneath).save(file, format="PNG")
     return file.getvalue()

@@ -28,3 +28,12 @@ def test_zeros_negative_values_and_nothing() -> None:
     below = np.nonzero(blue(line_charts({"below": [1.0, -1.0]})))[0]
     assert (below.min(), below.max()) == pytest.approx((30, 136), abs=4)
     assert not blue(line_charts({})).any()
+
+
+def test_what_is_beneath_shares_the_scale_and_is_grey() -> None:
+    alone = blue(line_charts({"a": [1.0, 1.0]}))
+    under = line_charts({"a": [1.0, 1.0]}, {"a": [2.0, 2.0], "other": [9.0, 9.0]})
+    assert np.nonzero(alone)[0].max() < 40
+    assert np.nonzero(blue(under))[0].min() > 70  # half of the larger one
+    grey = np.asarray(under).max(axis=2) < 160
+    assert grey[26:36].any(axis=0).sum() > 600

@@ -42,7 +42,18 @@ def test_segments_measure_what_the_whole_does() -> None:
         for a, b in ((0, 3), (3, 4), (4, 7))
     ]
     values, _ = operator.combine(ctx, parts)
+    assert values.pop("reference") == pytest.approx(whole.pop("reference"))
     assert values == pytest.approx(whole)
+
+
+def test_the_reference_is_measured_as_well() -> None:
+    clip = moving_clip(4, height=24, width=32)
+    faded = clip.with_data(clip.tensor // 2)
+    alone, _ = Measure().run(RunContext(), frames=clip)
+    values, _ = Measure().run(RunContext(), frames=faded, reference=clip)
+    own = values["reference"]
+    assert own == pytest.approx({name: alone[name] for name in ("flicker", "warping_error", "sharpness")})
+    assert values["sharpness"] == pytest.approx(own["sharpness"] / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("length", [1, 2])
