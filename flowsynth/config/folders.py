@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowsynth.core.shipped import shipped_folder
+
 #: The primary config. A name of its own, so that no `conf/config.yaml` of a user's can replace it.
 MAIN = "flowsynth_main"
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,7 @@ class Folders:
 
 def shipped_folders() -> Folders:
     """What this distribution ships: inside the wheel, or at the top of a checkout."""
-    inside = _PACKAGE / "_shipped"
-    root = inside if inside.is_dir() else _PACKAGE.parent
-    return Folders(root / "conf", root / "graphs")
+    return Folders(shipped_folder("conf"), shipped_folder("graphs"))
 
 
 def search_path(cwd: Path | None = None) -> list[Folders]:

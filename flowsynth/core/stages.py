@@ -78,94 +78,77 @@ class _Scope:
 
 def flatten(nodes: Mapping[str, Any]) -> tuple[list[FlatNode], list[Fault]]:
     """All nodes of nested stages as one list, edges resolved, and what is wrong with their shape."""
-    faults: list[Fault] = []
-    flat: list[FlatNode] = []
-    root = _Scope(None, "")
-    pending: list[tuple[FlatNode, _Scope, Any]] = []
-    _walk(nodes, root, "nodes", flat, pending, faults)
-    for node, scope, inputs in pending:
+    root, found = _Scope(None, ""), _Found()
+    _walk(nodes, root, "nodes", found)
+    for node, scope, inputs in found.pending:
         node.inputs = {
             str(port): [flat_text for text in texts for flat_text in scope.resolve(text)]
-            for port, texts in _edge_texts(inputs, node.path, faults).items()
+            for port, texts in _edge_texts(inputs, node.path, found.faults).items()
         }
-    _offer(root, flat)
-    return flat, faults
+    _offer(root, found.flat)
+    return found.flat, found.faults
 
 
-def _walk(
-    nodes: Mapping[str, Any],
-    scope: _Scope,
-    path: str,
-    flat: list[FlatNode],
-    pending: list[tuple[FlatNode, _Scope, Any]],
-    faults: list[Fault],
-) -> None:
+@dataclass(slots=True)
+class _Found:
+    """What a walk has met: nodes, their edges still to be resolved in their scope, and faults."""
+
+    flat: list[FlatNode] = field(default_factory=list)
+    pending: list[tuple[FlatNode, _Scope, Any]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, *said: str) -> None:
+        """Note a fault: path, message, expected, given."""
+        self.faults.append(Fault(*said))
+
+
+def _walk(nodes: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> None:
     for name, node in nodes.items():
         at = f"{path}.{name}"
         if not isinstance(node, Mapping):
-            faults.append(Fault(at, "not a node", "a mapping with op, inputs, params", type(node).__name__))
+            found.fault(at, "not a node", "a mapping with op, inputs, params", type(node).__name__)
             continue
         keys = STAGE_KEYS if "nodes" in node else NODE_KEYS
-        faults += [
+        found.faults += [
             Fault(f"{at}.{key}", "unknown key", listing(keys), repr(key), nearest(str(key), keys))
             for key in node
             if key not in keys
         ]
         if "nodes" in node:
-            _stage(str(name), node, scope, at, flat, pending, faults)
+            _stage(str(name), node, scope, at, found)
         elif not isinstance(node.get("op"), str):
-            faults.append(
-                Fault(f"{at}.op", "missing operator", "the name of an operator", repr(node.get("op")))
-            )
+            found.fault(f"{at}.op", "missing operator", "the name of an operator", repr(node.get("op")))
         else:
-            _node(str(name), node, scope, at, flat, pending, faults)
+            _node(str(name), node, scope, at, found)
 
 
-def _node(
-    name: str,
-    node: Mapping[str, Any],
-    scope: _Scope,
-    path: str,
-    flat: list[FlatNode],
-    pending: list[tuple[FlatNode, _Scope, Any]],
-    faults: list[Fault],
-) -> None:
+def _node(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> None:
     params = node.get("params") or {}
     if not isinstance(params, Mapping):
-        faults.append(Fault(f"{path}.params", "not a mapping", "param: value", type(params).__name__))
+        found.fault(f"{path}.params", "not a mapping", "param: value", type(params).__name__)
         params = {}
     flat_name = scope.prefix + name
     scope.nodes[name] = flat_name
     device, cache = str(node.get("device") or "auto"), str(node.get("cache") or "auto")
     made = FlatNode(flat_name, path, node["op"], params=dict(params), device=device, cache=cache)
-    flat.append(made)
-    pending.append((made, scope, node.get("inputs")))
+    found.flat.append(made)
+    found.pending.append((made, scope, node.get("inputs")))
 
 
-def _stage(
-    name: str,
-    node: Mapping[str, Any],
-    scope: _Scope,
-    path: str,
-    flat: list[FlatNode],
-    pending: list[tuple[FlatNode, _Scope, Any]],
-    faults: list[Fault],
-) -> None:
+def _stage(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> None:
     inner = _Scope(scope, f"{scope.prefix}{name}/", output=str(node.get("output") or ""))
     scope.stages[name] = inner
     if not isinstance(node["nodes"], Mapping) or not node["nodes"]:
-        faults.append(
-            Fault(f"{path}.nodes", "not a mapping of named nodes", "name: {op: ...}", repr(node["nodes"]))
-        )
+        found.fault(f"{path}.nodes", "not a mapping of named nodes", "name: {op: ...}", repr(node["nodes"]))
         return
-    inner.given = _edge_texts(node.get("inputs"), path, faults)
-    start = len(flat)
-    _walk(node["nodes"], inner, f"{path}.nodes", flat, pending, faults)
+    inner.given = _edge_texts(node.get("inputs"), path, found.faults)
+    start = len(found.flat)
+    _walk(node["nodes"], inner, f"{path}.nodes", found)
     inner.output = inner.output or str(list(node["nodes"])[-1])
     if not inner.inside(""):
         expected = listing([*inner.nodes, *inner.stages])
-        faults.append(Fault(f"{path}.output", "no such node in the stage", expected, repr(inner.output)))
-    for made in flat[start:]:
+        found.fault(f"{path}.output", "no such node in the stage", expected, repr(inner.output))
+    for made in found.flat[start:]:
         made.device = made.device if made.device != "auto" else str(node.get("device") or "auto")
         made.cache = made.cache if made.cache != "auto" else str(node.get("cache") or "auto")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 
 from flowsynth.core.errors import did_you_mean, listing
+from flowsynth.core.shipped import shipped_folder
 from flowsynth.core.yaml_text import read_yaml
 from flowsynth.fetch.archives import Archive
 from flowsynth.fetch.errors import FetchError
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,7 @@ class Asset:
 @cache
 def catalogue() -> dict[str, Asset]:
     """Returns the shipped assets by name."""
-    # In the wheel, conf/ lies inside the package; in a checkout, beside it.
-    inside, beside = _PACKAGE / "_shipped" / "conf" / "assets.yaml", _PACKAGE.parent / "conf" / "assets.yaml"
-    entries = read_yaml(inside if inside.is_file() else beside)
+    entries = read_yaml(shipped_folder("conf") / "assets.yaml")
     names = {field.name for field in fields(Asset)} - {"name", "size"}
     return {
         name: Asset(name=name, size=int(entry["size"]), **{key: str(entry[key]) for key in names})

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowsynth.core.errors import InputError, did_you_mean, listing
+from flowsynth.core.shipped import shipped_folder
 from flowsynth.core.yaml_text import read_yaml
 from flowsynth.fetch.archives import Archive
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 Format = Literal["safetensors", "torch", "ncnn", "h5", "numpy-pickle", "tflite"]
 
@@ -101,12 +100,7 @@ class Weights:
 @cache
 def catalogue() -> dict[str, Weights]:
     """Returns the shipped entries by name."""
-    # In the wheel, conf/ lies inside the package; in a checkout, beside it.
-    inside, beside = (
-        _PACKAGE / "_shipped" / "conf" / "weights.yaml",
-        _PACKAGE.parent / "conf" / "weights.yaml",
-    )
-    return read_catalogue(inside if inside.is_file() else beside)
+    return read_catalogue(shipped_folder("conf") / "weights.yaml")
 
 
 def read_catalogue(path: Path) -> dict[str, Weights]:
