@@ -168,6 +168,8 @@ def main() -> None:
         "|---|---|---|---|---|---|",
         *lines,
         "",
+        "On CUDA Triton kernels do the same: [what is proven of them](patch_match_kernels.md).",
+        "",
         f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}",
         "",
     ]

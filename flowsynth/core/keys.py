@@ -18,6 +18,9 @@ from flowsynth.core.refs import Ref
 #: Stands for the core and the cache in every key; raised when their meaning changes.
 TAG = "flowsynth/1"
 
+#: Libraries that compute on one type of device: on others, having them or not changes nothing.
+_ONLY_ON = {"triton": "cuda"}
+
 
 @cache
 def library_version(name: str) -> str:
@@ -35,7 +38,8 @@ def numerics(cls: type[Operator], device_type: str) -> str:
     Device type and architecture, and major.minor of the libraries that the operator declares. The index of a
     device is no part of it.
     """
-    libraries = {name: library_version(name) for name in cls.libraries}
+    names = [name for name in cls.libraries if _ONLY_ON.get(name, device_type) == device_type]
+    libraries = {name: library_version(name) for name in names}
     arch = platform.machine().lower() if device_type == "cpu" else device_arch(device_type)
     return canonical_json([device_type, arch, libraries] if libraries else [])
 

@@ -72,7 +72,7 @@ class Interpolate(WeightedOperator):
 
     op: ClassVar[str] = "interpolate"
     version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
 
     method: Literal["blend", "rife", "fastblend"] = Field("blend", description="how frames between are made")
     factor: int | float | str | None = Field(

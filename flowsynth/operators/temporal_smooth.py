@@ -84,7 +84,7 @@ class TemporalSmooth(Operator):
 
     op: ClassVar[str] = "temporal_smooth"
     version: ClassVar[int] = 1
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
 
     method: Literal["gaussian", "median", "exponential", "histogram", "fastblend", "flow"] = Field(
         "gaussian", description="how neighbours are combined"

@@ -106,7 +106,7 @@ else:
     print({name: step.status for name, step in g.plan(cache_dir=sys.argv[1]).steps.items()})
     if sys.argv[3] == "hits":
         print(g.run(cache_dir=sys.argv[1])["b"])
-    heavy = {"torch", "diffusers", "transformers", "av", "hydra", "PIL", "numpy"} & set(sys.modules)
+    heavy = {"torch", "diffusers", "transformers", "av", "hydra", "PIL", "numpy", "triton"} & set(sys.modules)
     print(sorted(heavy))
 """
 

@@ -77,7 +77,7 @@ def test_a_reader_that_goes_away_is_no_error(shell):
     assert err == ""
 
 
-HEAVY = ("torch", "diffusers", "transformers", "hydra", "rich", "networkx", "av")
+HEAVY = ("torch", "diffusers", "transformers", "hydra", "rich", "networkx", "av", "triton")
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["ops"], ["ops", "upscale"], ["schema"], ["cache", "stats"]])

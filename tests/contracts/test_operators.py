@@ -90,7 +90,7 @@ for name in sorted(shipped_names()):
     cls = operator_class(name)
     prints[name] = source_fingerprint(cls, uses=cls.uses)
 assert len(set(prints.values())) == len(prints)
-heavy = {"torch", "diffusers", "transformers", "av", "numpy", "PIL"} & set(sys.modules)
+heavy = {"torch", "triton", "diffusers", "transformers", "av", "numpy", "PIL"} & set(sys.modules)
 assert not heavy, heavy
 print(sorted(prints.items()))
 """
