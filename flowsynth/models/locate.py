@@ -83,10 +83,25 @@ def _snapshot(source: Source, patterns: tuple[str, ...], offline: bool) -> Path:
             )
         )
     except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"hub model {source.hub!r} at revision {source.revision} is not in the local cache"
-            f" ({constants.HF_HUB_CACHE}) and could not be fetched ({type(error).__name__}: {first});"
-            f" where the hub can be reached, run: hf download {source.hub} --revision {source.revision}"
-            " --include '*.json' '*.txt' '*.safetensors'; or give a local folder as source"
-        ) from None
+        wanted = f"hub model {source.hub!r} at revision {source.revision}"
+        arguments = f"{source.hub} --revision {source.revision} --include '*.json' '*.txt' '*.safetensors'"
+        raise not_fetched(wanted, arguments, "a local folder as source", error) from None
+
+
+def not_fetched(wanted: str, arguments: str, instead: str, error: Exception) -> InputError:
+    """Returns the message for something of the hub that is not here and could not be fetched.
+
+    Args:
+        wanted: What it is, with the commit.
+        arguments: Of ``hf download``, which fetches it.
+        instead: What to give in its place.
+        error: Why it could not be fetched.
+    """
+    from huggingface_hub import constants
+
+    first = str(error).strip().partition("\n")[0]
+    return InputError(
+        f"{wanted} is not in the hub's cache ({constants.HF_HUB_CACHE}) and could not be fetched"
+        f" ({type(error).__name__}: {first}); where the hub can be reached, run: hf download {arguments};"
+        f" or give {instead}"
+    )

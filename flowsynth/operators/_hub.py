@@ -20,6 +20,8 @@ def hub_file(weights: str, revision: str, *, offline: bool) -> Path:
     """
     from huggingface_hub import constants, hf_hub_download
 
+    from flowsynth.models.locate import not_fetched
+
     organisation, _, rest = weights.partition("/")
     name, _, file = rest.partition("/")
     if not (organisation and name and file):
@@ -32,13 +34,9 @@ def hub_file(weights: str, revision: str, *, offline: bool) -> Path:
             )
         )
     except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"params.weights: {file} of {repository!r} at revision {revision} is not in the hub's cache"
-            f" ({constants.HF_HUB_CACHE}) and could not be fetched ({type(error).__name__}: {first}); where"
-            f" the hub can be reached, run: hf download {repository} {file} --revision {revision}; or give a"
-            " local file"
-        ) from None
+        wanted = f"params.weights: {file} of {repository!r} at revision {revision}"
+        arguments = f"{repository} {file} --revision {revision}"
+        raise not_fetched(wanted, arguments, "a local file", error) from None
 
 
 def model_folder(weights: str, revision: str | None, *, offline: bool) -> Path:
