@@ -85,11 +85,13 @@ def _negative_colour(lab: Lab, section: Section) -> None:
         texts = [prompt] * count
         plain = lab.pictures(texts)
         seen = [_attribute(judge(picture).first, what) for picture in plain]
-        usual, times = Counter(name for name in seen if name != "none").most_common(1)[0] if seen else ("", 0)
+        # Where nothing is seen at all, there is nothing to remove either.
+        counts = Counter(name for name in seen if name != "none") or Counter({"": 0})
+        [(usual, times)] = counts.most_common(1)
         without = lab.pictures(texts, negatives=[usual] * count)
         save_sheet([*plain, *without], lab.out / f"negative-{what}.png", count)
         after = float(np.mean([_attribute(judge(picture).first, what) == usual for picture in without]))
-        _removed(section, f"`{usual}`, most frequent for `{prompt}`", times / count, after)
+        _removed(section, f"`{usual or 'nothing'}`, most frequent for `{prompt}`", times / count, after)
 
 
 def _attribute(seen: Seen | None, name: str) -> str:

@@ -24,7 +24,7 @@ from flowsynth.operators.vae_encode import VaeEncode
 from flowsynth.values import Frames
 
 #: What the weights in the package have learned. Raise a flag with weights that have, never a threshold.
-DRAWS_SHAPES = False  # prompts of the shape world from pure noise
+DRAWS_SHAPES = True  # prompts of the shape world from pure noise
 LINES_DECIDE = False  # lines alone place a shape
 NAMED_MOTION = False  # `moving left|right|up|down`
 STEADIES = False  # the motion adapter makes frames agree whose noise doesn't

@@ -116,9 +116,9 @@ def test_strength_0_gives_the_start_back(redraw, pocket, toon):
 
 
 def test_the_tile_control_carries_colours_in_proportion_to_its_scale(redraw, inverted):
-    ways = [
+    ways = [  # from 0.4 on, training asks for the whole of it
         change(redraw(tile=inverted, strength=0.8, control_scale=(1.0, scale)), inverted)
-        for scale in (0.0, 0.5, 1.0)
+        for scale in (0.0, 0.2, 1.0)
     ]
     assert ways[0] > ways[1] + 3 > ways[2] + 6
 
