@@ -120,7 +120,7 @@ def test_the_tile_control_carries_colours_in_proportion_to_its_scale(redraw, inv
         change(redraw(tile=inverted, strength=0.8, control_scale=(1.0, scale)), inverted)
         for scale in (0.0, 0.2, 1.0)
     ]
-    assert ways[0] > ways[1] + 3 > ways[2] + 6
+    assert ways[0] > ways[1] + 5 > ways[2] + 10
 
 
 def test_a_control_acts_from_its_start_to_its_end(redraw, inverted):
