@@ -2,11 +2,10 @@
 
 Run::
 
-    python benchmarks/first_run.py [--out benchmarks/results/first_run.md] [--picture FILE.jpg]
+    python benchmarks/first_run.py [--out benchmarks/results/first_run.md]
 
 Each step is the command line in a process of its own, in an empty folder with an empty cache. The second run
-is compared with ``python -c "import hydra, networkx, pydantic"``, medians of five. The picture shows source,
-colour guide and result at three moments of another clip.
+is compared with ``python -c "import hydra, networkx, pydantic"``, medians of five.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from typing import Any
 
 from report import machine, publish
 
-#: Big Buck Bunny, (c) Blender Foundation, CC BY 3.0.
-SHOWN = "clip:bigbuckbunny"
 IMPORTS = "import hydra, networkx, pydantic"
 
 
@@ -55,34 +52,10 @@ def facts(path: Path) -> str:
         return f"{stream.width}x{stream.height}, {count} frames at {float(stream.average_rate or 0):g} fps"
 
 
-def picture(folder: Path, target: Path) -> None:
-    """Source, guide and result at three moments of a clip whose licence lets its frames be shown."""
-    import numpy as np
-    from PIL import Image
-
-    import flowsynth as fs
-
-    outputs = ["clip", "guide", "finish/interpolate"]
-    graph = fs.compose("toon", [f"input.video={SHOWN}"])
-    done = graph.run(cache_dir=folder / "cache", outputs=outputs)
-    rows = []
-    for name in outputs:
-        frames = done[name]
-        picks = [int(share * (frames.num_frames - 1)) for share in (0.15, 0.5, 0.85)]
-        row = [frames.frame(k).permute(1, 2, 0).numpy() for k in picks]
-        rows.append([Image.fromarray(np.ascontiguousarray(part)).resize((448, 252), 1) for part in row])
-    sheet = Image.new("RGB", (448 * 3 + 16, 252 * 3 + 16), "white")
-    for y, row_ in enumerate(rows):
-        for x, part_ in enumerate(row_):
-            sheet.paste(part_, (x * 456, y * 260))
-    sheet.save(target, quality=88, optimize=True)
-
-
 def main() -> None:
-    """Measure, print, and write the report and the picture if asked."""
+    """Measure, print, and write the report if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -93,8 +66,6 @@ def main() -> None:
         bare = [command(folder, "-c", IMPORTS)[0] for _ in range(5)]
         changed, after = run(folder, "changed", "graph.nodes.denoise.params.guidance_scale=2.5")
         computed = [n for n, node in after["nodes"].items() if node["status"] == "computed"]
-        if args.picture:
-            picture(folder, args.picture)
     second, imports = statistics.median(s for s, _ in again), statistics.median(bare)
     slowest = sorted(record["nodes"].items(), key=lambda item: -item[1]["seconds"])[:6]
     lines = [

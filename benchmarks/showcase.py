@@ -28,9 +28,9 @@ HEIGHT = 192  # of a picture in the sheets, pixels
 
 
 def toon(overrides: list[str]) -> dict[str, Frames]:
-    """Run the default graph on the clip and return source, guide, decoded and finished frames."""
+    """Run the default graph on the clip and return source, guide and finished frames."""
     graph = fs.compose("toon", [f"input.video={CLIP}", *overrides])
-    outputs = ["clip", "guide", "decode", "finish/interpolate"]
+    outputs = ["clip", "guide", "finish/interpolate"]
     run = graph.run(outputs=outputs, executor="threads")
     return {name: run[name] for name in outputs}
 

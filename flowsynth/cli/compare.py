@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
     outputs = ["figures.values"] + ([] if args.no_video else ["side_by_side"])
     folder = None if args.no_video else Path(args.out)
     run = graph.run(cache_dir=args.cache_dir, outputs=outputs, output_dir=folder)
-    figures = run["figures.values"]
+    figures = dict(run["figures.values"])  # a copy: the run keeps its own
     values = {"a": figures.pop("reference"), "b": figures, "frames": frames}
     if args.json:
         print(json.dumps(values, indent=2))

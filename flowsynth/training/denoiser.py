@@ -105,8 +105,8 @@ class DenoiserStage:
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Returns the mean squared error of v over one batch, and that of the predicted latents."""
-        # At least one photo, so that neither world's part of a batch is ever empty.
         config = self.config
+        # At least one photo, so that neither world's part of a batch is ever empty.
         drawn = min(int(rng.binomial(config.batch, config.shapes_share)), config.batch - 1)
         scales = self._scales(drawn, rng)
         batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
