@@ -189,7 +189,7 @@ def _node_record(run: StepRun) -> NodeRecord:
     outputs = run.outputs or {}
     hits = run.hits if run.expanded else int(run.outputs is not None)
     ended: NodeStatus = "computed" if run.computed else "hit"
-    status: NodeStatus = "failed" if run.failed else "skipped" if run.outputs is None else ended
+    status: NodeStatus = "failed" if run.failed else "skipped" if run.outputs is None or run.cut else ended
     return NodeRecord(
         op=type(step.operator).op,
         status=status,

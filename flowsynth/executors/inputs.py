@@ -178,7 +178,7 @@ class Gatherer:
             return self._moved(task.values[out], run.step.device)
         value = self._load(ref.type, ref.hash)
         if value is None:
-            self._gone(run, [task] if task is not None else [])
+            self._gone(run, task)
         return value
 
     def _frames(
@@ -194,7 +194,7 @@ class Gatherer:
         for chunk, first, last in pieces:
             value = self._mapped(ref.type, chunk.object)
             if value is None:
-                self._gone(run, [task] if task is not None else list(run.overlapping(low, high)))
+                self._gone(run, task)
             parts.append(self._moved(value.slice(first, last), HOST) if value is not None else None)
         return parts
 
@@ -214,9 +214,14 @@ class Gatherer:
             return None
         return cls.decode(stored.encoded)
 
-    def _gone(self, run: StepRun, tasks: Sequence[Task]) -> None:
-        if run.expanded:
-            self.tasks += [t for t in tasks if t not in self.tasks]
+    def _gone(self, run: StepRun, task: Task | None) -> None:
+        """Note what has to be made again: the task that made it, or the step if the plan took it for a hit.
+
+        Which of the two it is was seen when the value was looked up; another worker may have expanded the
+        step since.
+        """
+        if task is not None:
+            self.tasks += [task] if task not in self.tasks else []
         elif run not in self.runs:
             self.runs.append(run)
 

@@ -1,4 +1,4 @@
-"""One scheduler for whole values and for chunks: heaps of ready tasks, a lock, and workers that pull."""
+"""One scheduler for whole values and for chunks: a lock, ready tasks, and workers that pull."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TypeAlias
 
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.executors.expand import Expander, is_streamed
 from flowsynth.executors.order import assign_positions
+from flowsynth.executors.ready import ReadyTasks
 from flowsynth.executors.tasks import Role, State, StepRun, Task
 
 #: How long a task whose lease another process holds is left alone before it is looked up again, in seconds.
 PARK_SECONDS = 0.02
 #: Chunks of each stream that may be ahead of the slowest one.
 AHEAD = 2
-#: Ready tasks by position.
-Heap: TypeAlias = list[tuple[int, int, Task]]
 
 
 class Scheduler:
@@ -44,13 +42,11 @@ class Scheduler:
         self.runs = {run.name: run for run in runs}
         self.expander = expander
         self.on_over = on_over
-        self.resident = resident
         self.changed = threading.Condition()
         self.stopped = False
         self.alive = 0
         self.peak_alive = 0
-        self._ready: dict[str, Heap] = {}  # by lane
-        self._modelled: dict[tuple[str, tuple[str, ...]], Heap] = {}  # by lane and models
+        self._ready = ReadyTasks(resident)
         self._parked: list[tuple[float, float, int, Task]] = []
         self._order: list[Task] = []
         self._low = 0
@@ -90,17 +86,9 @@ class Scheduler:
             if self.finished:
                 return None
             self._unpark()
-            best: Heap | None = None
-            for heap in self._heaps(lanes):
-                while heap and heap[0][2].state is not State.READY:
-                    heapq.heappop(heap)
-                if heap and (best is None or heap[0][:2] < best[0][:2]):
-                    best = heap
-            if best is None or (best[0][0] > self._low + self._window and not self._stuck(best[0][0])):
+            task = self._ready.take(lanes, self._low + self._window, self._stuck)
+            if task is None:
                 return None
-            if len(self._modelled) > 1:
-                best = self._warm(best, lanes)
-            task = heapq.heappop(best)[2]
             task.state = State.RUNNING
             self._running += 1
             return task
@@ -159,53 +147,17 @@ class Scheduler:
         with self.changed:
             task.state = State.WAITING
             self._running -= 1
-            needed = list(missing)
             over: list[StepRun] = []
-            for run in revive:
-                needed += self._revive(run, task, over)
-            for other in needed:
-                other.users += 1
-                task.extra.append(other)
-                if other.values is not None:  # made again meanwhile, for somebody else
-                    continue
-                if other.state is State.DONE:
-                    other.state, other.forced = State.WAITING, True
-                    if other.waiting == 0:
-                        self._push(other)
-                other.forced = True
-                task.wait_for(other)
+            revived = [other for run in revive for other in self._revive(run, task, over)]
+            # What another worker has made again meanwhile is read at the next try.
+            for other in [*missing, *(t for t in revived if t.state is not State.DONE)]:
+                self._again(other, task)
             if task.waiting == 0:
                 self._push(task)
             self.changed.notify_all()
         self._settle(over)
 
     # --- inside the lock --------------------------------------------------------------------------------
-
-    def _heaps(self, lanes: Collection[str] | None) -> list[Heap]:
-        if lanes is None:
-            return [*self._ready.values(), *self._modelled.values()]
-        heaps = [self._ready[lane] for lane in lanes if lane in self._ready]
-        if self._modelled:
-            heaps += [heap for (lane, _), heap in self._modelled.items() if lane in lanes]
-        return heaps
-
-    def _warm(self, best: Heap, lanes: Collection[str] | None) -> Heap:
-        """The heap to take from: the best one, unless it needs a load and another, within reach, does not."""
-        if not best[0][2].run.step.models or self._is_warm(best[0][2]):
-            return best
-        reach = self._low + self._window
-        found = [
-            heap
-            for (lane, _), heap in self._modelled.items()
-            if heap and heap is not best and (lanes is None or lane in lanes) and heap[0][0] <= reach
-        ]
-        return next(
-            (heap for heap in sorted(found, key=lambda h: h[0][:2]) if self._is_warm(heap[0][2])), best
-        )
-
-    def _is_warm(self, task: Task) -> bool:
-        step = task.run.step
-        return self.resident(step.device, [name for names in step.models.values() for name in names])
 
     def _stuck(self, position: int) -> bool:
         """Whether only a task beyond the window can go on, the lowest of which is at a position.
@@ -214,21 +166,13 @@ class Scheduler:
         """
         if self._running or self._parked:
             return False
-        ready = (entry for heap in self._heaps(None) for entry in heap if entry[2].state is State.READY)
-        return all(entry[0] >= position for entry in ready)
+        return all(ready.position >= position for ready in self._ready)
 
     def _push(self, task: Task) -> None:
         if task.state is State.FAILED:
             return
         task.state = State.READY
-        self._count += 1
-        models = task.run.step.models
-        if models:
-            names = tuple(name for group in models.values() for name in group)
-            heap = self._modelled.setdefault((task.lane, names), [])
-        else:
-            heap = self._ready.setdefault(task.lane, [])
-        heapq.heappush(heap, (task.position, self._count, task))
+        self._ready.push(task)
 
     def _unpark(self) -> None:
         now = time.monotonic()
@@ -300,13 +244,32 @@ class Scheduler:
                 task.position, task.floating = needer.position, True
                 if task.waiting == 0:
                     self._push(task)
-        if needer.span is None or not run.chunked:
-            return list(run.tasks) if run.chunked else run.tasks[-1:]
+        return self._read_by(needer, run)
+
+    def _read_by(self, needer: Task, run: StepRun) -> list[Task]:
+        """The tasks of a step whose values a task reads."""
+        if not run.chunked:
+            return run.tasks[-1:]
+        step = needer.run.step
+        ports = [port for port, _, feeds in step.sources if any(other is run.step for other, _ in feeds)]
+        if needer.span is None or not all(is_streamed(step, port) for port in ports):
+            return list(run.tasks)
         edges = [edge for edge in self.expander.stream_edges(needer.run) if edge.upstream is run]
         ranges = [needer.span.reads[edge.name] for edge in edges if edge.name in needer.span.reads]
-        if not ranges:  # it is read whole
-            return list(run.tasks)
         return list(dict.fromkeys(task for reads in ranges for task in run.overlapping(*reads)))
+
+    def _again(self, other: Task, needer: Task) -> None:
+        """Have a finished task make its values again for another, unless they are in memory by now."""
+        other.users += 1
+        needer.extra.append(other)
+        if other.values is not None:
+            return
+        if other.state is State.DONE:
+            other.state = State.WAITING
+            if other.waiting == 0:
+                self._push(other)
+        other.forced = True
+        needer.wait_for(other)
 
     def _unexpanded(self, run: StepRun) -> list[StepRun]:
         """Steps above a planned hit that run again too and whose tasks are not made yet, upstream first."""
@@ -357,7 +320,7 @@ class Scheduler:
             below = [self.runs[step.name] for step in run.step.consumers] if run.failed or run.cut else []
             above = [self.runs[step.name] for _, _, feeds in run.step.sources for step, _ in feeds]
             for other in below:
-                if not other.over:
+                if other.active:
                     other.skipped = other.cut = True
                     queue.append(other)
             for task in run.tasks:
@@ -366,7 +329,7 @@ class Scheduler:
             if not run.tasks and run is not failed:
                 over.append(run)
             for other in above:
-                if not other.over and self._useless(other):
+                if other.active and self._useless(other):
                     other.skipped = True
                     queue.append(other)
         return over

@@ -90,6 +90,11 @@ class Task:
         """The run of another step."""
         return self.run.peers[step.name]
 
+    @property
+    def broken(self) -> Task | None:
+        """One of the tasks that it reads that failed, though it made something once that was lost."""
+        return next((other for other in (*self.deps, *self.extra) if other.state is State.FAILED), None)
+
     def depend(self, other: Task) -> None:
         """Wait for another task, and keep its values until this one is over."""
         self.deps.append(other)
@@ -98,8 +103,8 @@ class Task:
         self.wait_for(other)
 
     def wait_for(self, other: Task) -> None:
-        """Not be ready before another task is done."""
-        if other.state is not State.DONE:
+        """Not be ready before another task is over."""
+        if other.state not in (State.DONE, State.FAILED):
             self.waiting += 1
             other.waiters.append(self)
 
@@ -162,6 +167,11 @@ class StepRun:
     def over(self) -> bool:
         """Whether nothing of it is left to do."""
         return self.outputs is not None or bool(self.failed) or self.skipped
+
+    @property
+    def active(self) -> bool:
+        """Whether tasks of it have to end yet: also those of a planned hit that has to run again."""
+        return not (self.failed or self.skipped) and (self.outputs is None or self.open > 0)
 
     def overlapping(self, start: int, stop: int) -> Iterator[Task]:
         """Its chunk tasks that make some of frames ``start`` to ``stop``."""

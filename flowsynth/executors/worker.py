@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.errors import CacheError
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import CancelledError, FlowsynthError
+from flowsynth.core.errors import CancelledError, FlowsynthError, RunError
 from flowsynth.core.events import Observer
 from flowsynth.core.refs import Ref, Trace, objects_of
 from flowsynth.core.streams import Scan
@@ -86,6 +86,8 @@ class Worker:
 
     def _execute(self, task: Task) -> None:
         run, cache = task.run, self.shared.cache
+        if task.broken is not None:
+            raise RunError(f"what {task.broken.run.name} gave is gone and could not be made again")
         feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
         pairs = hashes(task, feeds)
         key = task_key(task, pairs)

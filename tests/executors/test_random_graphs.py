@@ -81,6 +81,26 @@ def test_after_objects_were_lost_or_damaged(case: Case) -> None:
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_nodes_fail_that_must_make_lost_objects_again(case: Case, executor: str) -> None:
+    able = [n for n, node in case.graph.nodes.items() if type(node.operator).__module__ == dags.__name__]
+    case.run("cache", executor)
+    for _ in range(3):
+        for path in case.some_objects("cache"):
+            path.unlink()
+        broken = set(case.rng.sample(able, k=min(len(able), case.rng.randint(1, 3))))
+        dags.BROKEN |= broken
+        try:
+            run = case.run("cache", executor, check=False)
+        finally:
+            dags.BROKEN -= broken
+        below = descendants(case.graph, broken)
+        for name, node in run.record.nodes.items():
+            assert node.status != "failed" or name in below
+            assert node.status != "failed" or "broken" in node.error or "made again" in node.error
+    assert case.run("cache", executor).record.status == "done"
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_after_failures(case: Case, executor: str) -> None:
     able = [n for n, node in case.graph.nodes.items() if type(node.operator).__module__ == dags.__name__]
     for _ in range(2):
