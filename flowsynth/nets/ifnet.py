@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from flowsynth.nets.layers import backward_warp, conv_prelu, resize_by
+from flowsynth.nets.layers import backward_warp, conv_prelu, pixel_places, resize_by
 from flowsynth.nets.loading import load_exactly
-from flowsynth.nets.refine import ContextNet, RefineNet
+from flowsynth.nets.refine import ContextNet, RefineNet, refinement
+from flowsynth.nets.staged import Apply, Stage, whole
 
 #: Blocks run on the frames reduced by these factors, coarse to fine.
 SCALES = (8, 4, 2, 1)
@@ -21,6 +24,8 @@ STRIDE = 64
 #: A correction of both flows by more pixels than this shows that the first block saw too little.
 _FAST = 32
 _IMAGE = 3
+#: A block's trunk works on a grid of so many of its pixels.
+_CELL = 4
 #: What a block passes to the next: two flows of two components, and the mask.
 _STATE = 5
 
@@ -53,19 +58,37 @@ class IFBlock(nn.Module):
 
     def __init__(self, inputs: int, width: int, depth: int = 8) -> None:
         super().__init__()
+        self.inputs = inputs
         self.conv0 = nn.Sequential(conv_prelu(inputs, width // 2, 2), conv_prelu(width // 2, width, 2))
         self.convblock = nn.Sequential(*(conv_prelu(width, width) for _ in range(depth)))
         self.lastconv = nn.ConvTranspose2d(width, _STATE, 4, 2, 1)
 
-    def forward(self, x: Tensor, flow: Tensor | None, scale: int) -> tuple[Tensor, Tensor]:
-        """Return the change of flow (N, 4, H, W), in pixels, and of the mask's logit (N, 1, H, W)."""
-        x = resize_by(x, 1 / scale)
-        if flow is not None:
-            x = torch.cat((x, resize_by(flow, 1 / scale) / scale), 1)
-        feature = self.conv0(x.to(self.lastconv.weight.dtype))
-        feature = self.convblock(feature) + feature
-        # Positions are kept in float32 whatever the weights are: half floats can't tell pixels apart.
-        out = resize_by(self.lastconv(feature).to(x.dtype), 2 * scale)
+    def run(
+        self, state: Tensor, look: Callable[[Tensor], Tensor], scale: int, each: Apply
+    ) -> tuple[Tensor, Tensor]:
+        """Return the change of flow (N, 4, H, W), in pixels, and of the mask's logit (N, 1, H, W).
+
+        Args:
+            state: (N, C, H, W), what is known of each pixel.
+            look: makes the block's input out of it, at 1 / scale of its size.
+            scale: sides of the frames over those that the block works on.
+            each: applies a stage: as a whole, or in tiles.
+        """
+        cell = _CELL * scale
+        reduce = Stage(look, 0, Fraction(1, scale), 3 * self.inputs)
+        numbers = -(-(self.inputs + self.lastconv.in_channels) // scale**2)
+
+        def estimate(part: Tensor) -> Tensor:
+            feature = self.conv0(each(reduce, part).to(self.lastconv.weight.dtype))
+            # Positions are kept in float32 whatever the weights are: half floats can't tell pixels apart.
+            found: Tensor = self.lastconv(self.convblock(feature) + feature)
+            return found.to(part.dtype)
+
+        # A cell of the trunk's grid sees as many to each side as there are convolutions, and one more at
+        # either end.
+        halo = cell * (len(self.convblock) + 2)
+        found = each(Stage(estimate, halo, Fraction(1, 2 * scale), numbers, cell), state)
+        out = resize_by(found, 2 * scale)
         return out[:, :4] * (2 * scale), out[:, 4:]
 
 
@@ -94,15 +117,14 @@ class IFNet(nn.Module):
             self.contextnet = ContextNet(refine)
             self.unet = RefineNet(refine)
 
-    def motion(self, first: Tensor, second: Tensor, moment: Tensor) -> Motion:
+    def motion(self, first: Tensor, second: Tensor, moment: Tensor, each: Apply = whole) -> Motion:
         """Estimate the motion at a moment; fast motion is searched again at doubled scales.
-
-        That decision is taken for a batch as a whole, so batch only what may share it.
 
         Args:
             first: (N, 3, H, W) float32 in [0, 1]; sides multiples of `STRIDE`.
-            second: the frame after it, alike.
+            second: the frames after them, alike.
             moment: (N, 1, 1, 1), 0 at the first frame, 1 at the second.
+            each: applies a stage: as a whole, or in tiles.
 
         Raises:
             ValueError: sides that are no multiple of `STRIDE`.
@@ -110,32 +132,44 @@ class IFNet(nn.Module):
         height, width = first.shape[-2:]
         if height % STRIDE or width % STRIDE:
             raise ValueError(f"ifnet: sides must be multiples of {STRIDE}, got {width}x{height}")
-        time = moment.expand(first.shape[0], 1, height, width)
-        found = self._search(first, second, time, SCALES, watch=True)
-        return found or cast("Motion", self._search(first, second, time, WIDE_SCALES))
+        found = self._search(first, second, moment, SCALES, each, watch=True)
+        if isinstance(found, Motion):
+            return found
+        fast = self._search(first[found], second[found], moment[found], WIDE_SCALES, each)
+        assert isinstance(fast, Motion)
+        if bool(found.all()):
+            return fast
+        slow = self._search(first[~found], second[~found], moment[~found], SCALES, each)
+        assert isinstance(slow, Motion)
+        return Motion(*(_woven(found, *parts) for parts in zip(fast, slow, strict=True)))
 
     def _search(
-        self, first: Tensor, second: Tensor, time: Tensor, scales: tuple[int, ...], watch: bool = False
-    ) -> Motion | None:
-        """Run the blocks; None if `watch` is set and the second one shows that motion is too fast."""
-        flow, logit = self.block0(torch.cat((first, second, time), 1), None, scales[0])
+        self,
+        first: Tensor,
+        second: Tensor,
+        moment: Tensor,
+        scales: tuple[int, ...],
+        each: Apply,
+        watch: bool = False,
+    ) -> Motion | Tensor:
+        """Run the blocks; with `watch`, say where motion is too fast, (N,), if the second one shows any."""
+        look = partial(_at_first, moment, scales[0])
+        flow, logit = self.block0.run(torch.cat((first, second), 1), look, scales[0], each)
+        places = pixel_places(first).expand(len(first), -1, -1, -1)
         for index, scale in enumerate(scales[1:], start=1):
-            ahead, behind = backward_warp(first, flow[:, :2]), backward_warp(second, flow[:, 2:])
-            x = torch.cat((ahead, behind, time, logit), 1)
-            d_flow, d_logit = getattr(self, f"block{index}")(x, flow, scale)
-            if watch and index == 1 and bool((d_flow.abs().amax((0, 2, 3)).view(2, 2).amax(1) > _FAST).all()):
-                return None
+            look = partial(_warped, first, second, moment, scale)
+            block: IFBlock = getattr(self, f"block{index}")
+            d_flow, d_logit = block.run(torch.cat((places, flow, logit), 1), look, scale, each)
+            if watch and index == 1:
+                fast = (d_flow.abs().amax((2, 3)).view(-1, 2, 2).amax(2) > _FAST).all(1)
+                if bool(fast.any()):
+                    return fast
             flow, logit = flow + d_flow, logit + d_logit
         return Motion(flow, logit)
 
-    def residual(self, first: Tensor, second: Tensor, motion: Motion) -> Tensor:
+    def residual(self, first: Tensor, second: Tensor, motion: Motion, each: Apply = whole) -> Tensor:
         """Return what the refining network adds to the mix: (N, 3, H, W) in [-1, 1]."""
-        flow = motion.flow
-        warped = (backward_warp(first, flow[:, :2]), backward_warp(second, flow[:, 2:]))
-        x = torch.cat((first, second, *warped, motion.logit, flow), 1)
-        contexts = (self.contextnet(first, flow[:, :2]), self.contextnet(second, flow[:, 2:]))
-        out: Tensor = self.unet(x, *contexts)
-        return out
+        return refinement(self.contextnet, self.unet, (first, second), motion, each)
 
     def forward(self, first: Tensor, second: Tensor, moment: Tensor) -> Tensor:
         """Return the frame at a moment, (N, 3, H, W) in [0, 1]; see `motion` for the arguments."""
@@ -144,6 +178,28 @@ class IFNet(nn.Module):
         if hasattr(self, "unet"):
             frame = frame + self.residual(first, second, motion)
         return frame.clamp(0, 1)
+
+
+def _at_first(moment: Tensor, scale: int, state: Tensor) -> Tensor:
+    """What the first block sees of both frames, (N, 6, h, w): the moment comes third."""
+    small = resize_by(state, 1 / scale)
+    return torch.cat((small, moment.expand(-1, 1, *small.shape[-2:])), 1)
+
+
+def _warped(first: Tensor, second: Tensor, moment: Tensor, scale: int, state: Tensor) -> Tensor:
+    """What a later block sees of a part, (N, 2 + 4 + 1, h, w): places, flow and logit."""
+    places, flow, logit = torch.split(state, [2, 4, 1], 1)
+    ahead = backward_warp(first, flow[:, :2], places)
+    behind = backward_warp(second, flow[:, 2:], places)
+    seen = resize_by(torch.cat((ahead, behind, moment.expand_as(logit), logit), 1), 1 / scale)
+    return torch.cat((seen, resize_by(flow, 1 / scale) / scale), 1)
+
+
+def _woven(fast: Tensor, of_fast: Tensor, of_slow: Tensor) -> Tensor:
+    """Put rows together again that went apart."""
+    out = of_fast.new_empty(len(fast), *of_fast.shape[1:])
+    out[fast], out[~fast] = of_fast, of_slow
+    return out
 
 
 def warp_both(first: Tensor, second: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -18,12 +19,14 @@ class Stage(NamedTuple):
         halo: reach to one side, in the stage's input pixels.
         scale: output pixels per input pixel.
         numbers: that are held at once for each input pixel, at most: what a tile's size follows from.
+        align: stride of the coarsest grid inside, in input pixels, where it is coarser than 1 / scale.
     """
 
     apply: Callable[[Tensor], Tensor]
     halo: int
-    scale: int
+    scale: Fraction | int
     numbers: int
+    align: int = 1
 
 
 #: Applies a stage to its input: as a whole, or in tiles.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
 from flowsynth.operators._frames import as_rgb, dtype_name
+from flowsynth.operators._super import in_tiles
 from flowsynth.operators._weights import load_network
 from flowsynth.values import Frames
 from flowsynth.values.frames import as_dtype, as_float
@@ -29,12 +30,17 @@ class RifeSettings:
         refine: use the correcting network.
         cut: similarity after motion below which two frames belong to two shots; 0 never.
         precision: of the network's numbers.
+        batch: frames made together.
+        tile: most pixels along a side that a part of the network gets at once; 0: all; None: what 1 GiB
+            holds.
     """
 
     weights: str
     refine: bool
     cut: float
     precision: str
+    batch: int
+    tile: int | None
 
 
 def frames_between(
@@ -47,50 +53,66 @@ def frames_between(
     """
     import torch
 
-    build, out = _refined if settings.refine else _plain, []
     source = frames.tensor
-    for step, moment in enumerate(moments):
-        ctx.progress(step, len(moments))
-        first = source[moment.frame : moment.frame + 1]
-        second = source[moment.frame + 1 : moment.frame + 2] if moment.weight else first
-        if torch.equal(first, second):
-            out.append(first)
-            continue
-        network = load_network(ctx, settings.weights, settings.precision, build)
-        pair = first.to(ctx.device), second.to(ctx.device)
-        made = _between(network, *pair, moment.weight, settings)
-        if made is None:
-            out.append(first if moment.weight < Fraction(1, 2) else second)
-        else:
-            out.append(as_dtype(made, dtype_name(frames)).to(first.device))
-    return torch.cat(out) if out else source[:0]
+    out = torch.empty((len(moments), *source.shape[1:]), dtype=source.dtype, device=source.device)
+    asked: list[int] = []
+    for i, moment in enumerate(moments):
+        out[i] = source[moment.frame]
+        if moment.weight and not torch.equal(source[moment.frame], source[moment.frame + 1]):
+            asked.append(i)
+    for number, rows in enumerate(_groups(asked, settings.batch)):
+        ctx.progress(number * settings.batch, len(asked))
+        wanted = [moments[i] for i in rows]
+        first, second = (
+            torch.stack([source[m.frame + later] for m in wanted]).to(ctx.device) for later in (0, 1)
+        )
+        made, apart = _between(ctx, first, second, [m.weight for m in wanted], settings)
+        shown = as_dtype(made, dtype_name(frames)).to(source.device)
+        for i, row, frame, cut in zip(rows, wanted, shown, apart, strict=True):
+            out[i] = source[row.frame + (2 * row.weight >= 1)] if cut else frame
+    return out
+
+
+def _groups(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _between(
-    network: IFNet, first: Tensor, second: Tensor, weight: Fraction, settings: RifeSettings
-) -> Tensor | None:
-    """Make one frame, (1, C, H, W) in [0, 1]; None across a cut."""
+    ctx: RunContext, first: Tensor, second: Tensor, weights: Sequence[Fraction], settings: RifeSettings
+) -> tuple[Tensor, list[bool]]:
+    """Make frames (N, C, H, W) in [0, 1], and say which of them lie across a cut.
+
+    Args:
+        ctx: where the network is and runs.
+        first: the frames before, (N, C, H, W), in the clip's dtype.
+        second: the frames after.
+        weights: how far from one to the other, in (0, 1).
+        settings: how they are made.
+    """
     import torch
 
     from flowsynth.functional.cuts import similarity
     from flowsynth.nets.ifnet import warp_both
 
+    network = load_network(ctx, settings.weights, settings.precision, _refined if settings.refine else _plain)
     height, width = first.shape[-2:]
+    each = in_tiles(settings.tile)
     with torch.inference_mode():
         a, b = (_padded(as_float(frame)) for frame in (first, second))
-        moment = torch.full((1, 1, 1, 1), float(weight), device=a.device)
-        motion = network.motion(as_rgb(a), as_rgb(b), moment)
+        moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)
+        motion = network.motion(as_rgb(a), as_rgb(b), moment, each)
         ahead, behind = warp_both(a, b, motion)
+        apart = [False] * len(weights)
         if settings.cut:
             alike = similarity(*(as_rgb(x)[..., :height, :width] for x in (ahead, behind)))
-            if float(alike) < settings.cut:
-                return None
+            apart = (alike < settings.cut).tolist()
         made = torch.lerp(behind, ahead, motion.mask)
-        if settings.refine:
-            change = network.residual(as_rgb(a), as_rgb(b), motion)
+        if settings.refine and not all(apart):
+            change = network.residual(as_rgb(a), as_rgb(b), motion, each)
             colours = min(3, a.shape[1])
             made[:, :colours] += change if colours == 3 else change.mean(1, keepdim=True)
-        return made[..., :height, :width].clamp(0, 1)
+        return made[..., :height, :width].clamp(0, 1), apart
 
 
 def _padded(frame: Tensor) -> Tensor:

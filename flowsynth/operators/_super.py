@@ -82,14 +82,16 @@ def in_tiles(tile: int | None) -> Apply:
     def each(stage: Stage, x: Tensor) -> Tensor:
         most = _tile_side(stage, x) if tile is None else tile
         most = max(most, _TILE_PER_HALO * stage.halo) if most else 0
-        return tile_by_context(stage.apply, x, tile=most, halo=stage.halo, scale=stage.scale)
+        return tile_by_context(
+            stage.apply, x, tile=most, halo=stage.halo, scale=stage.scale, align=stage.align
+        )
 
     return each
 
 
 def _tile_side(stage: Stage, x: Tensor) -> int:
-    """Return the side of the largest tile of `x`, (1, C, H, W), within `_STAGE_BYTES`; 0 if all of it is."""
-    pixels = _STAGE_BYTES // (stage.numbers * x.element_size())
+    """Return the side of the largest tile of `x`, (N, C, H, W), within `_STAGE_BYTES`; 0 if all of it is."""
+    pixels = _STAGE_BYTES // (stage.numbers * x.element_size() * x.shape[0])
     return 0 if x.shape[-2] * x.shape[-1] <= pixels else math.isqrt(pixels)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound="nn.Module")
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISION_TEXT = "of the network's numbers; auto is float16 on a GPU and float32 elsewhere"
+TILE_TEXT = "most pixels along a side that a network gets at once; 0: all; null: what 1 GiB holds"
 #: Networks kept in memory, since a clip is made chunk by chunk.
 _KEPT = 3
 

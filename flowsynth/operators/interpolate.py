@@ -21,7 +21,7 @@ from flowsynth.operators._patchmatch import (
     Iterations,
     Patch,
 )
-from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
+from flowsynth.operators._weights import PRECISION_TEXT, TILE_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Interpolate(WeightedOperator):
     - ``rife``: move both neighbours along the motion between them and mix these, by the IFNet of RIFE 4
       (Huang et al., "Real-time intermediate flow estimation", arXiv 2011.06294). Its weights are fetched at
       first use. Between two shots (`cut`) the nearer frame is shown; fast motion is searched for more widely.
+      Frames too large for memory pass in tiles (`tile`), with as much context as each part of the network
+      sees, so tiles show nowhere.
     - ``fastblend``: `frames` are keyframes, renderings of every `factor`-th frame of a `guide`, its first
       included. A frame between is both keys around it, carried over by matching patches of the guide and
       mixed linearly in time (FastBlend, arXiv 2311.09265); past the last key, that key carried over. So a
@@ -98,6 +100,13 @@ class Interpolate(WeightedOperator):
         None, description="method to take if the weights can't be had; else the run ends with a message"
     )
     precision: Precision = Field("auto", description=PRECISION_TEXT)
+    batch: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="rife: frames made together: quicker on a GPU, for as many times the memory",
+    )
+    tile: int | None = Field(None, ge=0, description=f"rife: {TILE_TEXT}")
 
     patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
     iterations: Iterations = Field(5, description=f"fastblend: {ITERATIONS_TEXT}")
@@ -179,7 +188,9 @@ class Interpolate(WeightedOperator):
         if self._weights is None:
             made = _blended(ctx, frames, moments, self.cut)
         else:
-            settings = RifeSettings(self._weights, self.refine, self.cut, self.precision)
+            settings = RifeSettings(
+                self._weights, self.refine, self.cut, self.precision, self.batch, self.tile
+            )
             made = frames.with_data(frames_between(ctx, frames, moments, settings))
         return replace(made, fps=self._new_rate(frames.fps))
 

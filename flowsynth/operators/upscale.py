@@ -12,7 +12,7 @@ from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.streams import Map, Reads, Resample, StreamInfo, StreamKind
 from flowsynth.operators._clip_super import Block, blocks, relative
 from flowsynth.operators._frames import map_frames
-from flowsynth.operators._weights import PRECISION_TEXT, Precision, WeightedOperator
+from flowsynth.operators._weights import PRECISION_TEXT, TILE_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -91,11 +91,7 @@ class Upscale(WeightedOperator):
     fallback: Literal["lanczos", "bicubic"] | None = Field(
         None, description="method to take if the weights can't be had; else the run ends with a message"
     )
-    tile: int | None = Field(
-        None,
-        ge=0,
-        description="most pixels along a side that a network gets at once; 0: all; null: what 1 GiB holds",
-    )
+    tile: int | None = Field(None, ge=0, description=TILE_TEXT)
     fidelity: int = Field(
         2, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
     )

@@ -64,6 +64,32 @@ def test_chunks_give_the_bits_of_a_plain_call(checkpoint: str, chunk: int) -> No
     )
 
 
+@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize("size", [(61, 141), (300, 200)])
+def test_tiles_show_nowhere(checkpoint: str, refine: bool, size: tuple[int, int]) -> None:
+    clip = moving_clip(2, *size, dtype="float32")
+    whole, tiled = (
+        rife(checkpoint, refine=refine, tile=tile).run(RunContext(), frames=clip).tensor for tile in (0, 64)
+    )
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 64])
+@pytest.mark.parametrize("refine", [False, True])
+def test_frames_made_together_are_those_made_one_by_one(checkpoint: str, batch: int, refine: bool) -> None:
+    clip = moving_clip(4, dtype="float32")
+    other = clip.with_data(1 - clip.tensor.flip(-2))
+    still = clip.with_data(clip.tensor[3:].expand(2, -1, -1, -1))
+    clip = clip.with_data(torch.cat((clip.tensor, still.tensor, other.tensor)))
+    alone, together = (
+        Interpolate(method="rife", weights=checkpoint, factor=3, refine=refine, batch=n)
+        .run(RunContext(), frames=clip)
+        .tensor
+        for n in (1, batch)
+    )
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_short_clips(checkpoint: str, length: int) -> None:
     out = rife(checkpoint, factor=3).run(RunContext(), frames=moving_clip(length))
