@@ -131,6 +131,14 @@ class Lab:
             graph.add(names[-1], VaeDecode(), latents=made, model=model)
         return self.run(graph, names)
 
+    def decoded(self, clip: Clip) -> Clip:
+        """What the autoencoder alone makes of frames."""
+        graph = fs.Graph("decoded")
+        model = graph.model("base", self.spec())
+        latents = graph.add("encode", VaeEncode(), frames=self.source(graph, "clip", clip), model=model)
+        graph.add("decode", VaeDecode(), latents=latents, model=model)
+        return self.run(graph, ["decode"])[0]
+
     def _control(self, graph: fs.Graph, name: str, clip: Clip) -> Any:
         shown = self.source(graph, f"{name}_of", clip)
         return graph.add(name, Annotate(detector=DETECTORS[name]), frames=shown)

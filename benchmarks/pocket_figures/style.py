@@ -8,6 +8,7 @@ import numpy as np
 
 import flowsynth as fs
 from flowsynth.functional.stylize import STYLES
+from flowsynth.operators.denoise import Denoise
 from flowsynth.training.captions import STYLE_WORDS
 from flowsynth.training.judge_lines import edge_f1
 
@@ -30,7 +31,8 @@ def measure(lab: Lab) -> Section:
         "Styles",
         f"Held-out pictures ({', '.join(held)}) and frames of held-out clips ({', '.join(clips)}), "
         f"{footage.WIDTH}x{footage.HEIGHT}, each redrawn from the photo itself under tile (the photo) and "
-        f"lines, {STEPS} steps made, guidance {GUIDANCE:g}. The target is the classical filter's result; its "
+        f"lines, {STEPS} steps made, guidance {GUIDANCE:g}, but where another start is named. The target is "
+        "the classical filter's result; its "
         "distances are LPIPS (AlexNet).",
     )
     strength = _distances(lab, section, clips, held)
@@ -39,14 +41,18 @@ def measure(lab: Lab) -> Section:
     return section
 
 
-def _redraw(lab: Lab, frames: Clip, style: str, strength: float, *, motion: bool = False) -> Clip:
+def _redraw(
+    lab: Lab, frames: Clip, style: str, strength: float, *, guide: Clip | None = None, motion: bool = False
+) -> Clip:
+    """Redraws photos under their lines; starts from them, or from a guide, and has that as tile."""
+    start = frames if guide is None else guide
     params = {
         "strength": strength,
         "num_inference_steps": int(np.ceil(STEPS / strength)),
         "seed": 0,  # the same noise in every frame
         "noise": "auto",
     }
-    how = Redraw({"lines": frames, "tile": frames}, frames, params)
+    how = Redraw({"lines": frames, "tile": start}, start, params)
     return lab.pictures([STYLE_WORDS[style]] * len(frames), guidance=GUIDANCE, redraw=how, motion=motion)
 
 
@@ -55,12 +61,21 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
     picks = [*held.values(), *(clips[footage.SHOWN][i] for i in (0, -1)), clips["bikes"][0]]
     photos = np.stack(picks)
     strengths = STRENGTHS[1::2] if lab.quick else STRENGTHS
+    default = fs.compose("toon").nodes["denoise"].operator
+    assert isinstance(default, Denoise)
     ratios: dict[str, list[float]] = {}
     for style in STYLES:
         target = footage.stylized(lab, photos, style)
+        guided = _redraw(lab, photos, style, default.strength, guide=target)
         made = [_redraw(lab, photos, style, strength) for strength in strengths]
         apart = lab.compare(photos, target, lpips=True)["lpips"]
         ratios[style] = [lab.compare(clip, target, lpips=True)["lpips"] / apart for clip in made]
+        alone, guide = (
+            lab.compare(clip, target, lpips=True)["lpips"] / apart for clip in (lab.decoded(target), guided)
+        )
+        what = f"{style} as in the graph `toon`, from the target as guide and tile, strength"
+        what += f" {default.strength:g} (the autoencoder alone leaves {alone:.2f})"
+        section.add(what, guide, 0.5, most=True, form=".2f")
         shown = [[row[i] for row in (photos, target, *made)] for i in range(len(photos) - 1)]
         save_sheet([p for row in shown for p in row], lab.out / f"style-{style}.png", len(shown[0]), 1)
     curves = {style: (list(strengths), values) for style, values in ratios.items()}

@@ -44,7 +44,8 @@ class DenoiserConfig(BaseModel):
     high_noise_step: int = 400
     blank_share: float = 0.15  # rows that start from noise alone, as sampling does
     shape_free_share: float = 0.65  # drawings without any control
-    shape_control_dropout: float = 0.35  # of each control, among the other drawings
+    shape_tile_dropout: float = 0.7  # among the other drawings: lines alone must learn to decide
+    shape_lines_dropout: float = 0.2
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
     prefit_steps: int = 400
     text_steps: int = 1500
@@ -192,7 +193,7 @@ class DenoiserStage:
         config, count = self.config, self.config.batch
         drawing = np.arange(count) >= count - drawn
         free = drawing & (rng.random(count) < config.shape_free_share)
-        tile_off = rng.random(count) < np.where(drawing, config.shape_control_dropout, config.tile_dropout)
-        lines_off = rng.random(count) < np.where(drawing, config.shape_control_dropout, config.lines_dropout)
+        tile_off = rng.random(count) < np.where(drawing, config.shape_tile_dropout, config.tile_dropout)
+        lines_off = rng.random(count) < np.where(drawing, config.shape_lines_dropout, config.lines_dropout)
         strength = np.where(rng.random((2, count)) < 0.3, rng.uniform(0.4, 1.0, (2, count)), 1.0)
         return torch.from_numpy(strength * ~(np.stack([tile_off, lines_off]) | free)).float()

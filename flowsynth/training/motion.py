@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffusers import AutoencoderKL
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from .denoiser import DenoiserStage
@@ -43,7 +44,7 @@ class MotionConfig(BaseModel):
     low_noise_share: float = 0.3
     low_noise_step: int = 450
     blank_share: float = 0.25  # clips that start from noise alone, where the text says which way
-    free_share: float = 0.5  # clips without any control
+    free_share: float = 0.5  # clips of moving shapes without any control
     control_dropout: float = 0.3  # of each control, among the other clips
     caption_dropout: float = 0.1
 
@@ -82,7 +83,9 @@ class MotionStage:
         """Returns the mean squared error of v over a batch of clips."""
         config = self.config
         self.unet.zero_grad()
-        versions, lines, captions = zip(*(self._clip(rng) for _ in range(config.clips)), strict=True)
+        drawn = rng.random(config.clips) < config.shapes_share
+        clips = (self._moving(rng) if shape else self._pan(rng) for shape in drawn)
+        versions, lines, captions = zip(*clips, strict=True)
         latents = torch.stack([encode(self.vae, clip) for clip in versions])  # BTCHW
         times = random_times(config.clips, config.low_noise_share, config.low_noise_step, rng)
         start, times, _ = blank_starts(latents, times, config.blank_share, rng)
@@ -94,21 +97,22 @@ class MotionStage:
             text = self.denoiser.states(captions, config.caption_dropout, rng)
         text = text.repeat_interleave(config.frames, 0)  # one row a frame
         edges = to_pixels(np.concatenate(lines)[..., None]).expand(-1, 3, -1, -1)
-        control = self._control((noisy, times, text), (to_pixels(np.concatenate(versions)), edges), rng)
+        pictures = to_pixels(np.concatenate(versions)), edges
+        off = self._off(drawn, rng)
+        control = self._control((noisy, times, text), pictures, off)
         made = self.unet(noisy.transpose(1, 2), times, text, **control).sample.float()
         error = (made.transpose(1, 2) - wanted).square().mean()
         return error, {}
 
-    def _clip(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
-        """Returns frames (T, H, W, 3), their lines (T, H, W) and a caption."""
-        if rng.random() < self.config.shapes_share:
-            drawing = moving_drawing(rng)
-            frames = render_clip(drawing, self.config.side, self.config.frames, rng)
-            edges = canny(to_pixels(frames))[:, 0]
-            return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)
-        return self._pan(rng)
+    def _moving(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
+        """Returns frames (T, H, W, 3) of moving shapes, their lines (T, H, W) and a caption."""
+        drawing = moving_drawing(rng)
+        frames = render_clip(drawing, self.config.side, self.config.frames, rng)
+        edges = canny(to_pixels(frames))[:, 0]
+        return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)
 
     def _pan(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
+        """Returns the same of a camera that moves over a picture in one of the styles."""
         styles = self.denoiser.styles
         index, style = int(rng.integers(len(styles.styled))), int(rng.integers(len(VERSIONS)))
         made = styles.styled[index]
@@ -120,17 +124,24 @@ class MotionStage:
         lines = [np.asarray(edges.resize((side, side), bilinear, box)) for box in windows]
         return np.stack(frames), np.stack(lines), style_caption(VERSIONS[style], styles.subjects[index], rng)
 
+    def _off(self, drawn: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Draws which of the two controls each clip goes without, (2, clips).
+
+        What footage shows is never left to the text: redrawing it steadily is what is learned there.
+        """
+        config = self.config
+        off = rng.random((2, config.clips)) < config.control_dropout
+        return off | (drawn & (rng.random(config.clips) < config.free_share))
+
     @torch.no_grad()
     def _control(
         self,
         inputs: tuple[Tensor, Tensor, Tensor],
         pictures: tuple[Tensor, Tensor],
-        rng: np.random.Generator,
+        off: NDArray[np.bool_],
     ) -> dict[str, Any]:
         """Runs the ControlNets on every frame of the clips that each of them is on for."""
         config, (noisy, times, text) = self.config, inputs
-        off = rng.random((2, config.clips)) < config.control_dropout
-        off |= rng.random(config.clips) < config.free_share
         scales = torch.from_numpy(~off).float().repeat_interleave(config.frames, 1)
         frames = (noisy.flatten(0, 1), times.repeat_interleave(config.frames), text)
         return self.denoiser.control(frames, pictures, scales)
