@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_clip(path: Path, count: int, size: tuple[int, int]) -> Path:
-    """Motion JPEG in Matroska: every frame by itself, so a longer clip begins with a shorter one's bytes."""
+    """Motion JPEG in Matroska: every frame by itself, so a longer clip begins with a shorter one's bytes.
+
+    No chunk of it comes again: what is equal would be computed once.
+    """
     import av
     import numpy as np
 
@@ -32,6 +35,7 @@ def write_clip(path: Path, count: int, size: tuple[int, int]) -> Path:
         for index in range(count):
             picture = np.roll(texture, (index, 3 * index), (0, 1)).copy()
             picture[:, :, index % 3] //= 1 + index % 5
+            picture[:8, :8] = (index % 256, index // 256 * 50, 0)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
             frame.pts, frame.time_base = index, Fraction(1, 24)
             output.mux(stream.encode(frame))
