@@ -9,7 +9,6 @@ Each case is a process of its own: two frames of a picture that moves by 8 pixel
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from fractions import Fraction
 
@@ -18,6 +17,7 @@ from skimage.data import astronaut
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowsynth.api.run import peak_rss
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
 from flowsynth.operators.interpolate import Interpolate
@@ -36,19 +36,15 @@ def views(height: int, width: int) -> Frames:
     return Frames(torch.cat((large[..., :width], large[..., 8:])), fps=Fraction(12))
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(size: tuple[int, int], refine: bool, tile: int | None) -> tuple[float, float, Tensor]:
     """MiB, CPU seconds, and the frame made."""
     torch.set_num_threads(1)
     operator = Interpolate(method="rife", refine=refine, tile=tile)
     clip = views(*size)
     operator.run(CONTEXT, frames=clip.with_data(clip.tensor[..., :64, :64].contiguous()))
-    before, start = peak_mib(), time.process_time()
+    before, start = peak_rss(), time.process_time()
     made = operator.run(CONTEXT, frames=clip).tensor[1]
-    return peak_mib() - before, time.process_time() - start, made
+    return (peak_rss() - before) / 2**20, time.process_time() - start, made
 
 
 def main() -> None:

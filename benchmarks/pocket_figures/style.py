@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,8 +32,7 @@ def measure(lab: Lab) -> Section:
         f"Held-out pictures ({', '.join(held)}) and frames of held-out clips ({', '.join(clips)}), "
         f"{footage.WIDTH}x{footage.HEIGHT}, each redrawn from the photo itself under tile (the photo) and "
         f"lines, {STEPS} steps made, guidance {GUIDANCE:g}, but where another start is named. The target is "
-        "the classical filter's result; its "
-        "distances are LPIPS (AlexNet).",
+        "the classical filter's result; its distances are LPIPS (AlexNet).",
     )
     strength = _distances(lab, section, clips, held)
     _redrawn_clip(lab, section, clips[footage.SHOWN], strength)
@@ -68,11 +67,7 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
         target = footage.stylized(lab, photos, style)
         guided = _redraw(lab, photos, style, default.strength, guide=target)
         made = [_redraw(lab, photos, style, strength) for strength in strengths]
-        apart = lab.compare(photos, target, lpips=True)["lpips"]
-        ratios[style] = [lab.compare(clip, target, lpips=True)["lpips"] / apart for clip in made]
-        alone, guide = (
-            lab.compare(clip, target, lpips=True)["lpips"] / apart for clip in (lab.decoded(target), guided)
-        )
+        alone, guide, *ratios[style] = _of_the_way(lab, photos, target, [lab.decoded(target), guided, *made])
         what = f"{style} as in the graph `toon`, from the target as guide and tile, strength"
         what += f" {default.strength:g} (the autoencoder alone leaves {alone:.2f})"
         section.add(what, guide, 0.5, most=True, form=".2f")
@@ -86,6 +81,12 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
         section.add(what, values[best], 0.5, most=True, form=".2f")
     section.more = _table(strengths, ratios)
     return strengths[best]
+
+
+def _of_the_way(lab: Lab, photos: Clip, target: Clip, clips: Sequence[Clip]) -> list[float]:
+    """LPIPS of clips to the target, over that of the photos."""
+    apart, *left = (lab.compare(clip, target, lpips=True)["lpips"] for clip in (photos, *clips))
+    return [distance / apart for distance in left]
 
 
 def _table(strengths: tuple[float, ...], ratios: Mapping[str, list[float]]) -> str:

@@ -86,8 +86,9 @@ class Worker:
 
     def _execute(self, task: Task) -> None:
         run, cache = task.run, self.shared.cache
-        if task.broken is not None:
-            raise RunError(f"what {task.broken.run.name} gave is gone and could not be made again")
+        broken = task.broken
+        if broken is not None:
+            raise RunError(f"what {broken.run.name} gave is gone and could not be made again")
         feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
         pairs = hashes(task, feeds)
         key = task_key(task, pairs)

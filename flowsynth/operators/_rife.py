@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -57,11 +57,13 @@ def frames_between(
     out = torch.empty((len(moments), *source.shape[1:]), dtype=source.dtype, device=source.device)
     asked: list[int] = []
     for i, moment in enumerate(moments):
-        out[i] = source[moment.frame]
         if moment.weight and not torch.equal(source[moment.frame], source[moment.frame + 1]):
             asked.append(i)
-    for number, rows in enumerate(_groups(asked, settings.batch)):
-        ctx.progress(number * settings.batch, len(asked))
+        else:
+            out[i] = source[moment.frame]
+    for start in range(0, len(asked), settings.batch):
+        ctx.progress(start, len(asked))
+        rows = asked[start : start + settings.batch]
         wanted = [moments[i] for i in rows]
         first, second = (
             torch.stack([source[m.frame + later] for m in wanted]).to(ctx.device) for later in (0, 1)
@@ -71,11 +73,6 @@ def frames_between(
         for i, row, frame, cut in zip(rows, wanted, shown, apart, strict=True):
             out[i] = source[row.frame + (2 * row.weight >= 1)] if cut else frame
     return out
-
-
-def _groups(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _between(

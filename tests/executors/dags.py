@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,16 @@ class Found(NamedTuple):
 
     frames: Frames
     level: int
+
+
+@contextmanager
+def breaking(*names: str) -> Iterator[None]:
+    """Nodes of these names raise within."""
+    BROKEN.update(names)
+    try:
+        yield
+    finally:
+        BROKEN.difference_update(names)
 
 
 def check(ctx: RunContext) -> None:

@@ -99,11 +99,8 @@ def test_what_cannot_be_made_again_ends_the_run_and_says_so(tmp_path: Path, exec
     forked(source, 3).run(cache_dir=tmp_path / "cache")
     damage(tmp_path / "cache", source, "shared", "left", "right", "both")
     changed = forked(source, 3, after=2)
-    dags.BROKEN.add("shared")
-    try:
+    with dags.breaking("shared"):
         run = changed.run(cache_dir=tmp_path / "cache", executor=executor, check=False)
-    finally:
-        dags.BROKEN.discard("shared")
     statuses = {name: node.status for name, node in run.record.nodes.items()}
     assert (statuses["shared"], statuses["after"]) == ("failed", "skipped")
     assert "computed" not in {statuses[name] for name in ("left", "right", "both")}

@@ -43,6 +43,13 @@ class Case:
                 assert hash_ == self.expected[f"{name}.{port}"], f"{name}.{port}"
         return run
 
+    def run_with_faults(self, executor: str, most: int) -> tuple[Run, set[str]]:
+        """Run it while one to so many nodes raise; returns these too."""
+        able = [n for n, node in self.graph.nodes.items() if type(node.operator).__module__ == dags.__name__]
+        broken = set(self.rng.sample(able, k=min(len(able), self.rng.randint(1, most))))
+        with dags.breaking(*broken):
+            return self.run("cache", executor, check=False), broken
+
     def some_objects(self, cache: str) -> list[Path]:
         paths = sorted(path for path in (self.folder / cache / "objects").rglob("*") if path.is_file())
         return self.rng.sample(paths, k=len(paths) // 2 + 1) if paths else []
@@ -82,17 +89,11 @@ def test_after_objects_were_lost_or_damaged(case: Case) -> None:
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_nodes_fail_that_must_make_lost_objects_again(case: Case, executor: str) -> None:
-    able = [n for n, node in case.graph.nodes.items() if type(node.operator).__module__ == dags.__name__]
     case.run("cache", executor)
     for _ in range(3):
         for path in case.some_objects("cache"):
             path.unlink()
-        broken = set(case.rng.sample(able, k=min(len(able), case.rng.randint(1, 3))))
-        dags.BROKEN |= broken
-        try:
-            run = case.run("cache", executor, check=False)
-        finally:
-            dags.BROKEN -= broken
+        run, broken = case.run_with_faults(executor, 3)
         below = descendants(case.graph, broken)
         for name, node in run.record.nodes.items():
             assert node.status != "failed" or name in below
@@ -102,14 +103,8 @@ def test_nodes_fail_that_must_make_lost_objects_again(case: Case, executor: str)
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_after_failures(case: Case, executor: str) -> None:
-    able = [n for n, node in case.graph.nodes.items() if type(node.operator).__module__ == dags.__name__]
     for _ in range(2):
-        broken = set(case.rng.sample(able, k=min(len(able), case.rng.randint(1, 2))))
-        dags.BROKEN |= broken
-        try:
-            run = case.run("cache", executor, check=False)
-        finally:
-            dags.BROKEN -= broken
+        run, broken = case.run_with_faults(executor, 2)
         below = descendants(case.graph, broken)
         for name, node in run.record.nodes.items():
             if node.status in ("failed", "skipped"):
