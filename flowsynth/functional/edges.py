@@ -11,7 +11,9 @@ from flowsynth.functional.structure import sobel
 __all__ = ["canny", "gradient", "hysteresis", "luma", "thin"]
 
 
-def canny(frames: Tensor, *, low: float = 0.08, high: float = 0.2, sigma: float = 1.0) -> Tensor:
+def canny(
+    frames: Tensor, *, low: float = 0.08, high: float = 0.2, sigma: float = 1.0, color: bool = False
+) -> Tensor:
     """Detect edges after Canny (1986): blur, Sobel, non-maximum suppression, hysteresis.
 
     Args:
@@ -20,6 +22,8 @@ def canny(frames: Tensor, *, low: float = 0.08, high: float = 0.2, sigma: float 
             magnitude 1 before the blur; OpenCV's 100 and 200 are about 0.1 and 0.2.
         high: magnitude that every edge reaches somewhere, at least `low`.
         sigma: spread of the blur in pixels, 0 for none.
+        color: find edges between colours of one brightness too: of a pixel's channels the steepest counts, as
+            in OpenCV.
 
     Returns:
         `(T, 1, H, W)` of exactly 0 and 1, dtype of `frames`; every line one pixel wide.
@@ -31,7 +35,8 @@ def canny(frames: Tensor, *, low: float = 0.08, high: float = 0.2, sigma: float 
         raise ValueError(f"canny: expected 0 <= low <= high <= 1, got low={low}, high={high}")
     if frames.numel() == 0:
         return frames[:, :1]
-    gx, gy = gradient(gaussian_blur(luma(frames), sigma, "replicate"))
+    seen = frames if color else luma(frames)
+    gx, gy = _steepest(*gradient(gaussian_blur(seen, sigma, "replicate")))
     magnitude = (gx.square() + gy.square()).sqrt()
     ridge = thin(magnitude, gx, gy)
     weak = ridge & (magnitude >= low) & (magnitude > 0)
@@ -42,6 +47,14 @@ def gradient(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return horizontal and vertical Sobel responses, scaled so that a unit step gives 1."""
     gx, gy = sobel(x)
     return 2 * gx, 2 * gy
+
+
+def _steepest(gx: Tensor, gy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient `(T, 1, H, W)` of each pixel's steepest channel, of `(T, C, H, W)`."""
+    if gx.shape[1] == 1:
+        return gx, gy
+    channel = (gx.square() + gy.square()).argmax(dim=1, keepdim=True)
+    return gx.gather(1, channel), gy.gather(1, channel)
 
 
 def thin(magnitude: Tensor, gx: Tensor, gy: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ class DetectorParams(Protocol):
     def high(self) -> float: ...
     @property
     def sigma(self) -> float | None: ...
+    @property
+    def color(self) -> bool: ...
 
 
 Detector = Callable[["Tensor", DetectorParams], "Tensor"]
@@ -28,7 +30,7 @@ def detect_canny(frame: Tensor, params: DetectorParams) -> Tensor:
     from flowsynth.functional.edges import canny
 
     sigma = 1.0 if params.sigma is None else params.sigma
-    return canny(frame, low=params.low, high=params.high, sigma=sigma)
+    return canny(frame, low=params.low, high=params.high, sigma=sigma, color=params.color)
 
 
 def detect_luma(frame: Tensor, params: DetectorParams) -> Tensor:

@@ -46,7 +46,8 @@ class Annotate(WeightedOperator):
     The detectors:
 
     - ``canny``: white edges, one pixel wide, on black (Canny 1986). `low` and `high` bound the gradient's
-      magnitude: a sharp step from black to white has 1. Blurred by `sigma` pixels first, 1 by default.
+      magnitude: a sharp step from black to white has 1. Blurred by `sigma` pixels first, 1 by default. Edges
+      are of brightness; with `color` of colour too: each pixel's steepest channel counts, as in OpenCV.
     - ``luma``: ITU-R BT.601 brightness.
     - ``tile``: the frame itself, which tile models take.
     - ``blur``: the frame under a Gaussian of `sigma` pixels, by default 2 % of the short side.
@@ -99,6 +100,7 @@ class Annotate(WeightedOperator):
     detector: _Detector = Field("canny", description="what to look for")
     low: float = Field(0.08, ge=0, le=1, description="canny: gradient an edge may fade to")
     high: float = Field(0.2, ge=0, le=1, description="canny: gradient every edge reaches somewhere")
+    color: bool = Field(False, description="canny: edges of colour too, not of brightness alone")
     sigma: float | None = Field(
         None, ge=0, le=1000, description="blur in pixels; null takes the detector's own"
     )

@@ -43,6 +43,20 @@ def test_a_sharp_unit_step_has_magnitude_one() -> None:
     assert canny(0.99 * frame, low=0, high=1, sigma=0).sum() == 0
 
 
+def test_colours_of_one_brightness_have_an_edge_where_colour_counts() -> None:
+    frame = torch.empty(1, 3, 16, 16)
+    red, green = torch.tensor([0.8, 0.1, 0.4]), torch.tensor([0.2, 0.4, 0.425])
+    assert luma(red.view(1, 3, 1, 1)).item() == pytest.approx(luma(green.view(1, 3, 1, 1)).item(), abs=0.01)
+    frame[..., :8], frame[..., 8:] = red.view(1, 3, 1, 1), green.view(1, 3, 1, 1)
+    assert canny(frame).sum() == 0
+    assert canny(frame, color=True).sum(dim=-1).flatten().tolist() == [1.0] * 16
+
+
+def test_of_a_grey_picture_colour_tells_nothing_more(pictures: dict[str, Tensor]) -> None:
+    grey = luma(pictures["chelsea"])
+    assert torch.equal(canny(grey.expand(-1, 3, -1, -1), color=True), canny(grey))
+
+
 def test_weak_edges_survive_only_when_joined_to_strong_ones() -> None:
     weak = torch.zeros(1, 1, 5, 40, dtype=torch.bool)
     weak[..., 1, :30] = True

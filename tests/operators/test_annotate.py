@@ -21,6 +21,16 @@ def test_canny_gives_white_edges_of_its_kind() -> None:
     assert out.tensor.sum() > 0
 
 
+def test_canny_finds_edges_of_colour_where_asked() -> None:
+    clip = moving_clip(2, dtype="float32")
+    found = [
+        Annotate(detector="canny", color=color).run(RunContext(), frames=clip).tensor
+        for color in (False, True)
+    ]
+    assert torch.equal(found[1], canny(clip.tensor, color=True).expand(-1, 3, -1, -1))
+    assert not torch.equal(*found)
+
+
 def test_tile_passes_and_luma_drops_colour() -> None:
     clip = moving_clip(2)
     assert torch.equal(Annotate(detector="tile").run(RunContext(), frames=clip).tensor, clip.tensor)
