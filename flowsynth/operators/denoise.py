@@ -47,9 +47,10 @@ class Denoise(Operator):
     then guidance is applied, then the scheduler steps (Diffutoon, arXiv 2401.16224). Without motion modules a
     frame's noise does not depend on its neighbours, and `window` only bounds how many go through at once.
 
-    **Noise.** `auto` draws it per frame with motion modules, and repeats one sample over all frames without,
-    where independent noise would flicker. The scheduler's own noise follows the same rule. It is drawn on the
-    CPU from `seed`, or from one seed a frame; a null seed takes a new one every run, and is never cached.
+    **Noise.** `auto` draws it per frame with motion modules, unless the model's `motion_noise` says `shared`,
+    and repeats one sample over all frames without, where independent noise would flicker. The scheduler's own
+    noise follows the same rule. It is drawn on the CPU from `seed`, or from one seed a frame; a null seed
+    takes a new one every run, and is never cached.
 
     **Controls.** Each input of `control` goes to a ControlNet of the model, in the order of the spec, or to
     those that `controlnets` names. `control_scale`, `control_start` and `control_end` are one number for all

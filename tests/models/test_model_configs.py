@@ -35,6 +35,16 @@ def test_hub_models_are_pinned_and_identified_without_their_files(name: str) -> 
     assert len(model_fingerprint(spec)) == 40
 
 
+def test_motion_noise_is_part_of_a_models_identity_where_there_is_motion() -> None:
+    def prints(name: str) -> set[str]:
+        spec: Any = composed(name)
+        kinds = ("independent", "shared")
+        return {model_fingerprint(parse_model(name, spec | {"motion_noise": kind})) for kind in kinds}
+
+    assert len(prints("pocket_motion")) == 2
+    assert len(prints("pocket")) == 1
+
+
 def test_the_toon_model_is_what_diffutoon_ran() -> None:
     spec: Any = parse_model("toon", composed("sd15_toon"))
     assert spec.clip_skip == 1

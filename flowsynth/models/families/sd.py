@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,7 @@ from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.models.families.sd_spec import SdSpec, folder_identity, part_key, read_config
 from flowsynth.models.family import PartStore
 from flowsynth.models.locate import locate
-from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, LatentFormat
+from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, LatentFormat
 from flowsynth.models.source import Source
 
 if TYPE_CHECKING:
@@ -289,7 +290,13 @@ class SdModel:
             controls=controls,
             clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
         )
-        return denoise(inputs, request.settings, request.hooks)
+        return denoise(inputs, self._with_noise(request.settings), request.hooks)
+
+    def _with_noise(self, settings: DenoiseSettings) -> DenoiseSettings:
+        """What `auto` means to the motion modules of this model."""
+        if settings.noise != "auto" or self.spec.motion is None:
+            return settings
+        return replace(settings, noise=self.spec.motion_noise)
 
     def _clean_edit(self, deflicker: DeflickerRequest) -> CleanEdit:
         """Smoothing of frames as a change of latents.

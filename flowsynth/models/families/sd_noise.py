@@ -22,8 +22,9 @@ def make_generators(seed: int | Sequence[int], num_frames: int, noise: NoiseMode
         num_frames: T.
         noise: ``independent`` draws every frame's noise from one generator, as diffusers does for a batch;
             ``shared`` repeats one sample over all frames (as many generators with the same seed);
-            ``auto`` is independent with a motion module, which was trained so, and shared without one,
-            where independent noise flickers (Diffutoon, arXiv 2401.16224).
+            ``auto`` is shared without a motion module, where independent noise flickers (Diffutoon, arXiv
+            2401.16224), and independent with one, as such modules are trained; a model's spec may say
+            otherwise by ``motion_noise``.
         motion: whether a motion module is at work.
 
     Returns:

@@ -75,6 +75,9 @@ class SdSpec(ModelSpec):
         default_factory=dict, description="ControlNets by name, in the order of the controls"
     )
     motion: Source | None = Field(None, description="AnimateDiff motion adapter")
+    motion_noise: Literal["independent", "shared"] = Field(
+        "independent", description="what denoise's `noise: auto` is with motion: as it was trained"
+    )
     loras: tuple[Lora, ...] = Field((), description="adapters, in order")
     textual_inversion: tuple[TextualInversion, ...] = Field((), description="learned words")
     vae: Source | None = Field(None, description="VAE in place of the model's own")
@@ -106,7 +109,7 @@ class SdSpec(ModelSpec):
             found["vae"] = folder_identity(self.vae, memo) if self.vae else self._base("vae", memo)
         if wants(parts, "denoiser"):
             unet: list[Json] = [self._base(name, memo) for name in ("unet", "scheduler")]
-            motion = folder_identity(self.motion, memo) if self.motion else None
+            motion: Json = [folder_identity(self.motion, memo), self.motion_noise] if self.motion else None
             nets: list[Json] = [[name, folder_identity(s, memo)] for name, s in self.controlnets.items()]
             found["denoiser"] = [*unet, motion, nets, loras, self.scheduler.model_dump(mode="json")]
         return found
