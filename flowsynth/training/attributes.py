@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _PLACES = (*SIDES, *(f"moving {direction}" for direction in DIRECTIONS))
 # Class 0 is "not said"; a place holds a shape with a name, a colour and a size.
-_PLACE_CLASSES = (len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1)
-CLASSES = (len(STYLE_WORDS) + 1, len(COLOURS) + 1, *_PLACE_CLASSES * len(_PLACES))
+PLACE_CLASSES = (len(SHAPES) + 1, len(COLOURS) + 1, len(SIZES) + 1)
+CLASSES = (len(STYLE_WORDS) + 1, len(COLOURS) + 1, *PLACE_CLASSES * len(_PLACES))
 
 
 def drawing_labels(drawing: Drawing) -> list[int]:

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from flowsynth.functional.edges import canny
 
 from .captions import style_caption
-from .shapes import random_drawing
+from .shapes import DRAWN_EDGES, random_drawing
 from .styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from diffusers import AutoencoderKL
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .pictures import Picture
+    from .shapes import Drawing
 
 
 @torch.no_grad()
@@ -79,6 +81,7 @@ class Batch:
         tile: Picture for the tile control, (B, 3, 4h, 4w) in [0, 1].
         lines: Picture for the line control, same shape.
         captions: One text for each row.
+        drawings: What the last rows are drawings of.
     """
 
     target: Tensor
@@ -86,6 +89,7 @@ class Batch:
     tile: Tensor
     lines: Tensor
     captions: list[str]
+    drawings: Sequence[Drawing] = ()
 
 
 class StyleData:
@@ -219,7 +223,8 @@ class ShapeData:
     def lines(self) -> Tensor:
         """uint8 (N, 1, 4 side, 4 side), 0 or 1."""
         chunks = range(0, len(self.pictures), 64)
-        return torch.cat([canny(to_pixels(self.pictures[i : i + 64])) for i in chunks]).to(torch.uint8)
+        parts = (to_pixels(self.pictures[i : i + 64]) for i in chunks)
+        return torch.cat([canny(part, **DRAWN_EDGES).to(torch.uint8) for part in parts])
 
     def batch(self, vague: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         """Returns random drawings, one for each entry of ``vague``: whether its caption leaves words out."""
@@ -228,4 +233,4 @@ class ShapeData:
         tile = to_pixels(self.pictures[chosen])
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
         captions = [self.drawings[i].caption(rng, bool(v)) for i, v in zip(chosen, vague, strict=True)]
-        return Batch(target, target, tile, lines, captions)
+        return Batch(target, target, tile, lines, captions, [self.drawings[i] for i in chosen])

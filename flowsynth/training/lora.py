@@ -13,6 +13,7 @@ from .latents import encode
 from .looks import LOOKS
 from .networks import alphas_sigmas, give_gradients, random_times
 from .styled import VERSIONS, to_levels, to_pixels
+from .text import drop_captions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,7 @@ class LoraStage:
         noise = torch.randn_like(target)
         noisy, wanted = alpha * target + sigma * noise, alpha * noise - sigma * target
         with torch.no_grad():
-            text = self.denoiser.states(captions, config.caption_dropout, rng)
+            text = self.denoiser.states(drop_captions(captions, config.caption_dropout, rng))
         off = rng.random((2, config.batch)) < np.array([[config.tile_dropout], [config.lines_dropout]])
         scales = torch.from_numpy(~off).float()
         made = self.denoiser.predict((noisy, times, text), (pixels, lines), scales)

@@ -16,8 +16,9 @@ from flowsynth.functional.edges import canny
 from .captions import style_caption
 from .latents import encode
 from .networks import alphas_sigmas, blank_starts, build_motion_adapter, give_gradients, random_times
-from .shapes import moving_drawing, render_clip
+from .shapes import DRAWN_EDGES, moving_drawing, render_clip
 from .styled import VERSIONS, to_pixels
+from .text import drop_captions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,13 +48,17 @@ class MotionConfig(BaseModel):
     free_share: float = 0.5  # clips of moving shapes without any control
     control_dropout: float = 0.3  # of each control, among the other clips
     caption_dropout: float = 0.1
+    shared_noise_share: float = 0.4  # clips with the same noise in every frame
+    mixed_noise_share: float = 0.2  # clips whose frames' noise has a part in common
+    change_weight: float = 1.0  # of the error of changes from frame to frame
 
 
 class MotionStage:
     """Trains motion modules between the frozen layers of a finished denoiser.
 
-    Noise is independent for each frame, as in AnimateDiff (arXiv 2307.04725): agreeing on what lies below
-    it is what the modules learn.
+    Noise is independent for each frame, as in AnimateDiff (arXiv 2307.04725), or shared by all of them, or in
+    part, as in PYoCo (arXiv 2305.10474). Agreeing on what lies below it is what the modules learn; changes
+    from frame to frame count on their own, since only what the frames don't agree on is seen in them.
     """
 
     def __init__(self, config: MotionConfig, vae: AutoencoderKL, denoiser: DenoiserStage) -> None:
@@ -91,24 +96,37 @@ class MotionStage:
         start, times, _ = blank_starts(latents, times, config.blank_share, rng)
         shape = (-1, 1, 1, 1, 1)
         alpha, sigma = self.alphas[times].view(shape), self.sigmas[times].view(shape)
-        noisy = alpha * start + sigma * torch.randn_like(latents)
+        noisy = alpha * start + sigma * self._noise(latents, rng)
         wanted = (alpha * noisy - latents) / sigma
         with torch.no_grad():
-            text = self.denoiser.states(captions, config.caption_dropout, rng)
+            text = self.denoiser.states(drop_captions(captions, config.caption_dropout, rng))
         text = text.repeat_interleave(config.frames, 0)  # one row a frame
         edges = to_pixels(np.concatenate(lines)[..., None]).expand(-1, 3, -1, -1)
         pictures = to_pixels(np.concatenate(versions)), edges
         off = self._off(drawn, rng)
         control = self._control((noisy, times, text), pictures, off)
         made = self.unet(noisy.transpose(1, 2), times, text, **control).sample.float()
-        error = (made.transpose(1, 2) - wanted).square().mean()
-        return error, {}
+        error = made.transpose(1, 2) - wanted
+        squared, changes = error.square().mean(), error.diff(dim=1).square().mean()
+        figures = {"error": float(squared.detach()), "changes": float(changes.detach())}
+        return squared + config.change_weight * changes, figures
+
+    def _noise(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
+        """Draws noise for clips (B, T, C, h, w): each clip's frames have none, all or a part in common."""
+        config, count = self.config, len(latents)
+        kinds = rng.random(count)
+        mixed = kinds < config.shared_noise_share + config.mixed_noise_share
+        shares = np.where(kinds < config.shared_noise_share, 1.0, np.where(mixed, rng.random(count), 0.0))
+        common = torch.from_numpy(shares).to(latents.dtype).view(-1, 1, 1, 1, 1)
+        return common.sqrt() * torch.randn_like(latents[:, :1]) + (1 - common).sqrt() * torch.randn_like(
+            latents
+        )
 
     def _moving(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
         """Returns frames (T, H, W, 3) of moving shapes, their lines (T, H, W) and a caption."""
         drawing = moving_drawing(rng)
         frames = render_clip(drawing, self.config.side, self.config.frames, rng)
-        edges = canny(to_pixels(frames))[:, 0]
+        edges = canny(to_pixels(frames), **DRAWN_EDGES)[:, 0]
         return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)
 
     def _pan(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # v-prediction, and a schedule that ends almost without signal, so that full strength starts from noise.
 SCHEDULER: dict[str, Any] = {
@@ -119,7 +122,7 @@ def random_times(count: int, low_share: float, low_step: int, rng: np.random.Gen
 
 
 def blank_starts(
-    start: torch.Tensor, times: torch.Tensor, share: float, rng: np.random.Generator
+    start: torch.Tensor, times: torch.Tensor, share: float | NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Puts a share of the rows at the last timestep, with nothing under the noise.
 
@@ -129,7 +132,7 @@ def blank_starts(
     Args:
         start: What noise is added to, one row a picture or clip (B, ...).
         times: Timesteps (B,).
-        share: Of the rows.
+        share: Of the rows; or how likely it is for each of them (B,).
         rng: Source of randomness.
 
     Returns:

@@ -1,7 +1,7 @@
 """Command line: ``python -m flowsynth.training.pocket STAGE`` trains the pocket family.
 
-Stages, in order: ``vae``, ``denoiser``, ``motion``, ``lora``, ``export``, ``evaluate``; ``all`` runs them one
-after another. Each trains from its last checkpoint in the work folder, so that a stopped run
+Stages, in order: ``vae``, ``decoder``, ``denoiser``, ``motion``, ``lora``, ``export``, ``evaluate``; ``all``
+runs them one after another. Each trains from its last checkpoint in the work folder, so that a stopped run
 goes on where it was.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .captions import subject_of, vocabulary
+from .decoder import DecoderStage
 from .denoiser import DenoiserConfig, DenoiserStage
 from .export import export_family
 from .latents import ShapeData, StyleData, normalise
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGES = ("vae", "denoiser", "motion", "lora", "export", "evaluate")
+STAGES = ("vae", "decoder", "denoiser", "motion", "lora", "export", "evaluate")
 
 
 class Training:
@@ -75,22 +76,31 @@ class Training:
         config = self.config(name)
         return config, LoopConfig(**config.pop("loop"))
 
-    def vae_trainer(self) -> Trainer:
-        """Stage 1 at its last checkpoint."""
+    def vae_trainer(self, **changes: Any) -> Trainer:
+        """Stage 1 at its last checkpoint, some fields of its config changed."""
         fields, loop = self._split("vae")
-        config = VaeConfig(**fields)
+        config = VaeConfig(**{**fields, **changes})
         torch.manual_seed(loop.seed)
         stage = VaeStage(config, self.pictures[0], self.styled(config.styled_short_sides))
         return Trainer(stage, loop, self.work / "vae")
 
+    def decoder_trainer(self) -> Trainer:
+        """Stage 1b at its last checkpoint, on the finished encoder."""
+        fields, loop = self._split("decoder")
+        weight = float(fields.pop("perceptual_weight"))
+        source = self.vae_trainer(**fields)
+        source.load_average()
+        assert isinstance(source.stage, VaeStage)
+        return Trainer(DecoderStage(source.stage, weight, self.work / "data"), loop, self.work / "decoder")
+
     @cached_property
     def finished_vae(self) -> AutoencoderKL:
         """The autoencoder with averaged weights and normalised latents."""
-        trainer = self.vae_trainer()
+        trainer = self.decoder_trainer()
         trainer.load_average()
-        stage = trainer.stage
-        assert isinstance(stage, VaeStage)
-        return normalise(stage.vae, [*stage.levels[::3], *stage.styled[::11]])
+        assert isinstance(trainer.stage, DecoderStage)
+        source = trainer.stage.source
+        return normalise(source.vae, [*source.levels[::3], *source.styled[::11]])
 
     def denoiser_trainer(self) -> Trainer:
         """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding and text encoder."""
@@ -165,6 +175,7 @@ class Training:
         else:
             trainers: dict[str, Callable[[], Trainer]] = {
                 "vae": self.vae_trainer,
+                "decoder": self.decoder_trainer,
                 "denoiser": self.denoiser_trainer,
                 "motion": self.motion_trainer,
             }

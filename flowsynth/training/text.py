@@ -93,12 +93,14 @@ def build_text_encoder(tokenizer: Any, width: int, layers: int, heads: int) -> A
     return CLIPTextModel(config)
 
 
-def caption_states(
-    encoder: Any, tokenizer: Any, captions: Sequence[str], dropout: float, rng: np.random.Generator
-) -> Tensor:
-    """Returns text states (B, 77, D); a share of the captions is left empty, for guidance."""
-    kept = ["" if rng.random() < dropout else caption for caption in captions]
-    states: Tensor = encoder(tokenize(tokenizer, kept)).last_hidden_state
+def drop_captions(captions: Sequence[str], dropout: float, rng: np.random.Generator) -> list[str]:
+    """Leaves a share of the captions empty, for guidance."""
+    return ["" if rng.random() < dropout else caption for caption in captions]
+
+
+def caption_states(encoder: Any, tokenizer: Any, captions: Sequence[str]) -> Tensor:
+    """Returns text states (B, 77, D)."""
+    states: Tensor = encoder(tokenize(tokenizer, captions)).last_hidden_state
     return states
 
 

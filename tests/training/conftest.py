@@ -51,6 +51,13 @@ def write_configs(folder: Path, pictures: Path) -> None:
             "styled_short_sides": [48],
             "loop": {**LOOP, "steps": 4},
         },
+        "decoder": {
+            "batch": 4,
+            "crop": 32,
+            "styled_share": 0.5,
+            "perceptual_weight": 0.0,
+            "loop": {**LOOP, "steps": 2},
+        },
         "denoiser": {
             "network": NETWORK,
             "short_sides": [48],
@@ -60,6 +67,7 @@ def write_configs(folder: Path, pictures: Path) -> None:
             "shapes_share": 0.3,
             "prefit_steps": 3,
             "text_steps": 2,
+            "reader_steps": 2,
             "loop": {**LOOP, "steps": 4},
         },
         "motion": {"clips": 1, "frames": 3, "side": 32, "loop": {**LOOP, "steps": 3}},

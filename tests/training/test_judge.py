@@ -63,8 +63,10 @@ def test_drawings_through_the_autoencoder_with_noise_are_still_read():
         made = vae.decode(latents + 0.05 * torch.randn(latents.shape, generator=noise)).sample
     made += 0.04 * torch.randn(made.shape, generator=noise)  # five levels
     levels = ((made.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    wrong = mistakes(drawn, levels)
-    assert len(wrong) <= 3, wrong
+    wrong = [len(drawing.shapes) for drawing, _, _ in mistakes(drawn, levels)]
+    pairs = sum(len(drawing.shapes) == 2 for drawing in drawn)
+    assert wrong.count(1) <= 0.05 * (len(drawn) - pairs)
+    assert wrong.count(2) <= 0.25 * pairs  # both are small: a star of 19 pixels is five latents wide
 
 
 def test_a_plain_picture_shows_nothing():

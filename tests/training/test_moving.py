@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from flowsynth.training.shapes import DIRECTIONS, Drawing, Shape, moving_drawing, render_clip
 
@@ -35,3 +36,35 @@ def test_a_vague_caption_keeps_colours_and_drops_words():
     for word in ("star", "large", "left"):
         share = sum(word in text for text in texts) / len(texts)
         assert 0.2 < share < 0.8
+
+
+@pytest.mark.parametrize(
+    ("shares", "common"), [((1.0, 0.0), (1, 1)), ((0.0, 1.0), (0, 1)), ((0.0, 0.0), (0, 0))]
+)
+def test_frames_have_all_a_part_or_none_of_their_noise_in_common(training, shares, common):
+    training.vae_trainer().run()
+    stage = training.motion_trainer().stage
+    names = ("shared_noise_share", "mixed_noise_share")
+    stage.config = stage.config.model_copy(update=dict(zip(names, shares, strict=True)))
+    torch.manual_seed(0)
+    noise = stage._noise(torch.zeros(6, 8, 4, 16, 16), np.random.default_rng(0))
+    assert noise.var().item() == pytest.approx(1, abs=0.05)
+    first, last = noise[:, 0].flatten(1), noise[:, -1].flatten(1)
+    found = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(first, last, strict=True)]
+    assert min(found) > common[0] - 0.15
+    assert max(found) < common[1] + 0.15
+    assert max(found) - min(found) > 0.3 or common[0] == common[1]
+
+
+def test_changes_between_frames_count_on_their_own(training):
+    training.vae_trainer().run()
+    stage = training.motion_trainer().stage
+    losses = []
+    for weight in (0.0, 2.0):
+        stage.config = stage.config.model_copy(update={"change_weight": weight})
+        torch.manual_seed(0)
+        loss, figures = stage.loss(np.random.default_rng(0))
+        losses.append(float(loss.detach()))
+    assert losses[0] == pytest.approx(figures["error"])
+    assert losses[1] == pytest.approx(figures["error"] + 2 * figures["changes"])
+    assert figures["changes"] > 0

@@ -1,0 +1,51 @@
+"""The decoder is trained on; what the encoder makes of a picture stays as it is."""
+
+import numpy as np
+import pytest
+import torch
+
+from flowsynth.cache.location import default_cache_dir
+from flowsynth.fetch.errors import OfflineError
+from flowsynth.training.pocket import Training
+from flowsynth.weights.store import fetch_weights
+from tests.training.conftest import generated_picture
+
+
+def encoded(vae):
+    pixels = torch.from_numpy(generated_picture(5)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        return vae.encode(pixels).latent_dist.mode()
+
+
+def test_only_the_decoder_changes(training):
+    training.vae_trainer().run()
+    before = training.finished_vae
+    training.decoder_trainer().run()
+    after = Training(training.work, training.configs).finished_vae
+    torch.testing.assert_close(encoded(after), encoded(before), rtol=0, atol=0)
+    with torch.no_grad():
+        assert not torch.equal(after.decode(encoded(before)).sample, before.decode(encoded(before)).sample)
+
+
+@pytest.mark.weights
+def test_the_perceptual_loss_falls_and_leaves_its_network_alone(training):
+    try:
+        fetch_weights("lpips-alex", default_cache_dir())
+    except OfflineError as error:
+        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    training.vae_trainer().run()
+    stage = training.decoder_trainer().stage
+    stage.weight, stage.cache = 1.0, default_cache_dir()
+    network = {key: value.clone() for key, value in stage.perceptual.state_dict().items()}
+    parameters = [p for module in stage.modules().values() for p in module.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=3e-3)
+    found = []
+    for _ in range(12):
+        torch.manual_seed(0)
+        loss, figures = stage.loss(np.random.default_rng(0))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(figures["lpips"])
+    assert found[-1] < found[0]
+    assert all(torch.equal(network[key], value) for key, value in stage.perceptual.state_dict().items())

@@ -1,0 +1,113 @@
+"""What a drawing shows can be read from its latents, and a denoiser hears of it where its caption told it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from flowsynth.training.latents import ShapeData
+from flowsynth.training.reader import read_right, reading_labels, train_reader
+from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, Drawing, Shape
+
+POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
+UNKNOWN = -100
+PLACES = 5
+
+
+def classes(drawing):
+    ground, *rest = reading_labels([drawing])[0].tolist()
+    return ground, np.reshape(rest, (PLACES + 1, 3)).tolist()
+
+
+def described(shape):
+    names = ((SHAPES, shape.name), (tuple(COLOURS), shape.colour), (tuple(SIZES), shape.size))
+    return [1 + options.index(name) for options, name in names]
+
+
+def test_a_still_shape_is_known_at_its_side_and_as_the_only_one():
+    star = Shape("star", "red", "small", "right")
+    ground, places = classes(Drawing((star,), "blue"))
+    assert ground == 1 + list(COLOURS).index("blue")
+    assert places == [[0, 0, 0], described(star), *[[0, 0, 0]] * 3, described(star)]
+
+
+def test_of_two_shapes_none_is_the_only_one():
+    pair = (Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right"))
+    _, places = classes(Drawing(pair, "blue"))
+    assert places[:2] == [described(shape) for shape in pair]
+    assert places[-1] == [UNKNOWN] * 3
+
+
+def test_where_a_moving_shape_is_stays_unknown():
+    shape = Shape("square", "red", "large", "", "left")
+    ground, places = classes(Drawing((shape,), "blue"))
+    assert ground == 1 + list(COLOURS).index("blue")
+    assert places == [*[[UNKNOWN] * 3] * PLACES, described(shape)]
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
+    return ShapeData(vae, 160, 16, seed=0)
+
+
+@pytest.fixture(scope="module")
+def reader(drawings):
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    reader, right = train_reader(drawings, 120, seed=0, batch=64)
+    assert torch.equal(state, torch.get_rng_state())  # a step of the denoiser is the same with and without
+    assert 0 < right <= 1
+    return reader
+
+
+def test_a_little_training_reads_latents(reader, drawings):
+    labels, latents = reading_labels(drawings.drawings), drawings.latents.float()
+    assert read_right(reader, latents, labels) > 0.02  # everything at once: by chance one in thousands
+    assert 2 * reader.loss(latents, labels).mean() < reader.loss(latents, labels.roll(1, 0)).mean()
+
+
+def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings):
+    labels, latents = (
+        reading_labels(drawings.drawings[:8]),
+        drawings.latents[8:16].float().requires_grad_(True),
+    )
+    losses = []
+    for _ in range(20):
+        loss = reader.loss(latents, labels).sum()
+        [gradient] = torch.autograd.grad(loss, latents)
+        latents = (latents - 0.3 * gradient / gradient.norm()).detach().requires_grad_(True)
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert not any(p.requires_grad for p in reader.parameters())
+
+
+def _loss(stage, **changes):
+    stage.config = stage.config.model_copy(update={"shapes_share": 0.8, **changes})
+    torch.manual_seed(1)
+    loss, figures = stage.loss(np.random.default_rng(1))
+    return float(loss.detach()), figures
+
+
+def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    plain, figures = _loss(stage, reading_weight=0.0)
+    assert "reading" not in figures
+    read, figures = _loss(stage, reading_weight=0.5)
+    assert figures["reading"] > 0
+    assert plain < read
+    stage.config = stage.config.model_copy(update={"caption_dropout": 1.0})
+    assert _loss(stage, reading_weight=0.5)[1]["reading"] == 0
+
+
+def test_drawings_with_lines_alone_start_blank_at_their_own_share(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    stage.config = stage.config.model_copy(update={"lines_blank_share": 0.9, "blank_share": 0.1})
+    tile, lines = [0, 0, 0, 1, 0, 1.0], [1, 1, 0, 1, 0.5, 0.0]  # the first row is a photo
+    shares = stage._blank_share(5, torch.tensor([tile, lines]))
+    assert shares.tolist() == [0.1, 0.9, 0.1, 0.1, 0.9, 0.1]
