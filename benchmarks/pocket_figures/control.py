@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flowsynth.training.judge import Verdict, judge, overlap
-from flowsynth.training.shapes import Drawing
+from flowsynth.training.shapes import DRAWN_EDGES, Drawing
 
 from .drawn import drawings
 from .lab import Clip, Lab, Redraw
@@ -51,7 +51,7 @@ class _Trial:
 
     def made(self, *controls: str, **params: Any) -> list[Verdict]:
         """What the pictures under some controls show; they join the sheet."""
-        redraw = Redraw(dict.fromkeys(controls, self.shown), params=params)
+        redraw = Redraw(dict.fromkeys(controls, self.shown), params=params, edges=DRAWN_EDGES)
         pictures = self.lab.pictures([_prompt(drawing) for drawing in self.drawn], redraw=redraw)
         self.rows += list(pictures)
         return [judge(picture) for picture in pictures]

@@ -35,11 +35,13 @@ class Redraw:
         controls: the frames that each ControlNet is shown, by its name.
         start: the frames that are redrawn; None starts from noise.
         params: of `denoise`.
+        edges: params of the lines' `annotate`.
     """
 
     controls: Mapping[str, Clip] = field(default_factory=dict)
     start: Clip | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    edges: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Lab:
@@ -73,6 +75,7 @@ class Lab:
         spec: dict[str, Any] = {"family": "sd", "source": str(self.family), "controlnets": nets}
         if motion:
             spec["motion"] = str(self.family / "motion_adapter")
+            spec["motion_noise"] = fs.compose("text_to_video").models["base"]["motion_noise"]
         if lora is not None:
             spec["loras"] = [{"source": str(lora[0]), "scale": lora[1]}]
         return spec
@@ -101,7 +104,7 @@ class Lab:
             latents = graph.add("latents", VaeEncode(), frames=start, model=model)
         inputs: dict[str, Any] = {"model": model, "latents": latents, "conditioning": prompt}
         if redraw.controls:
-            inputs["control"] = [self._control(graph, *item) for item in redraw.controls.items()]
+            inputs["control"] = [self._control(graph, redraw, name) for name in redraw.controls]
         params: dict[str, Any] = {
             "num_inference_steps": self.text_to_image.num_inference_steps,
             "guidance_scale": self.text_to_image.guidance_scale if guidance is None else guidance,
@@ -118,6 +121,7 @@ class Lab:
         self, prompts: Sequence[str], frames: int = 16, *, motion: bool = True, **params: Any
     ) -> list[Clip]:
         """Make one clip a prompt in one graph; without `motion` every frame is made for itself."""
+        noise = params.pop("noise", "auto" if motion else "independent")
         graph = fs.Graph("clips")
         model = graph.model("base", self.spec(motion=motion))
         names = []
@@ -125,7 +129,7 @@ class Lab:
             prompt = graph.add(f"prompt{i}", TextEncode(prompt=text), model=model)
             size = EmptyLatents(height=64, width=64, num_frames=frames, fps=8)
             latents = graph.add(f"latents{i}", size, model=model)
-            denoise = Denoise(seed=i, noise="independent", **params)
+            denoise = Denoise(seed=i, noise=noise, **params)
             made = graph.add(f"denoise{i}", denoise, model=model, latents=latents, conditioning=prompt)
             names.append(f"clip{i}")
             graph.add(names[-1], VaeDecode(), latents=made, model=model)
@@ -139,9 +143,10 @@ class Lab:
         graph.add("decode", VaeDecode(), latents=latents, model=model)
         return self.run(graph, ["decode"])[0]
 
-    def _control(self, graph: fs.Graph, name: str, clip: Clip) -> Any:
-        shown = self.source(graph, f"{name}_of", clip)
-        return graph.add(name, Annotate(detector=DETECTORS[name]), frames=shown)
+    def _control(self, graph: fs.Graph, redraw: Redraw, name: str) -> Any:
+        shown = self.source(graph, f"{name}_of", redraw.controls[name])
+        edges = redraw.edges if name == "lines" else {}
+        return graph.add(name, Annotate(detector=DETECTORS[name], **edges), frames=shown)
 
     def source(self, graph: fs.Graph, name: str, clip: Clip) -> Any:
         """A node that reads a clip's frames back from files."""

@@ -36,15 +36,16 @@ def measure(lab: Lab) -> Section:
 
 
 def _one(lab: Lab, section: Section) -> None:
-    drawn = drawings(lab.count(120, 16), 0)
+    drawn = drawings(lab.count(240, 16), 0)
     made = lab.pictures(captions(drawn))
     save_sheet(made, lab.out / "shapes.png")
     for name, share in shares(drawn, made).items():
-        section.add(f"{len(drawn)} prompts of one shape: {name} right", share, GOALS[name])
+        what = f"{len(drawn)} prompts of one shape: {name} right"
+        section.add(what, share, GOALS[name], form=".1%")
 
 
 def _two(lab: Lab, section: Section) -> None:
-    drawn = drawings(lab.count(40, 8), 2, shapes=2)
+    drawn = drawings(lab.count(80, 8), 2, shapes=2)
     made = lab.pictures(captions(drawn))
     save_sheet(made, lab.out / "two-shapes.png", 10)
     present = [both_present(drawing, judge(picture)) for drawing, picture in zip(drawn, made, strict=True)]

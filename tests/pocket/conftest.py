@@ -25,8 +25,8 @@ from flowsynth.values import Frames
 
 #: What the weights in the package have learned. Raise a flag with weights that have, never a threshold.
 DRAWS_SHAPES = True  # prompts of the shape world from pure noise
-LINES_DECIDE = False  # lines alone place a shape
-NAMED_MOTION = False  # `moving left|right|up|down`
+LINES_DECIDE = True  # lines alone place a shape
+NAMED_MOTION = True  # `moving left|right|up|down`
 STEADIES = False  # the motion adapter makes frames agree whose noise doesn't
 
 SIDE = 96
@@ -59,7 +59,9 @@ class Pocket:
     ) -> Frames:
         """Picture or clip of a prompt: from noise, or from `start`; controlled by what is given."""
         extra: dict[str, Any] = {"loras": loras}
-        model = self.model(**extra, **({"motion": "pocket/motion_adapter"} if motion else {}))
+        if motion:
+            extra |= {"motion": "pocket/motion_adapter", "motion_noise": "shared"}
+        model = self.model(**extra)
         text = TextEncode(prompt=prompt, negative_prompt=negative).run(self.ctx, model=model)
         if start is None:
             latents = EmptyLatents(height=64, width=64, num_frames=frames, fps=8).run(self.ctx, model=model)

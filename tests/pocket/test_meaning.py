@@ -93,6 +93,15 @@ def test_a_clip_moves_where_its_prompt_says(pocket, way):
     assert direction(judge_clip(pixels(made))) == way
 
 
+def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket):
+    clips = {
+        noise: pocket.make("a small red circle", frames=3, motion=True, noise=noise, num_inference_steps=1)
+        for noise in ("auto", "shared", "independent")
+    }
+    assert change(clips["auto"], clips["shared"]) == 0
+    assert change(clips["auto"], clips["independent"]) > 1
+
+
 def loras():
     return sorted(assets_folder().glob("lora*/**/*.safetensors"))
 
