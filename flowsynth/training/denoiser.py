@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .reader import Reader
-    from .shapes import Drawing
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +55,7 @@ class DenoiserConfig(BaseModel):
     shape_tile_dropout: float = 0.7  # among the other drawings: lines alone must learn to decide
     shape_lines_dropout: float = 0.2
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
+    free_vague_share: float = 0.1  # the same of drawings without any control
     prefit_steps: int = 400
     text_steps: int = 1500
     reader_steps: int = 1500
@@ -136,7 +136,7 @@ class DenoiserStage:
         figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
         if not config.reading_weight or not drawn:
             return errors.mean(), figures
-        readings = self._readings(alpha * noisy - sigma * made, times, batch.drawings, captions)
+        readings = self._readings(alpha * noisy - sigma * made, times, batch, captions)
         figures["reading"] = float(readings.detach().sum()) / drawn
         return errors.mean() + config.reading_weight * readings.sum() / config.batch, figures
 
@@ -147,12 +147,10 @@ class DenoiserStage:
         log.info("drawings read without a fault: %.0f %%", 100 * right)
         return reader
 
-    def _readings(
-        self, latents: Tensor, times: Tensor, drawings: Sequence[Drawing], captions: Sequence[str]
-    ) -> Tensor:
+    def _readings(self, latents: Tensor, times: Tensor, batch: Batch, captions: Sequence[str]) -> Tensor:
         """Returns the reader's loss of each predicted drawing (B,); 0 where nothing said what to draw."""
-        drawn = len(drawings)
-        told = torch.tensor([bool(caption) for caption in captions[-drawn:]])
+        drawings, drawn = batch.drawings, len(batch.drawings)
+        told = batch.determined & torch.tensor([bool(caption) for caption in captions[-drawn:]])
         # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
         moving = torch.tensor([any(shape.moving for shape in drawing.shapes) for drawing in drawings])
         told &= ~(moving & (times[-drawn:] > self.config.moving_read_step))
@@ -207,7 +205,8 @@ class DenoiserStage:
         photos = self.styles.batch(config.batch - drawn, config.crop, rng, config.bridge_share)
         if not drawn:
             return photos
-        vague = controlled[-drawn:] & (rng.random(drawn) < config.vague_share)
+        controlled = controlled[-drawn:]
+        vague = rng.random(drawn) < np.where(controlled, config.vague_share, config.free_vague_share)
         drawings = self.shapes.batch(vague, rng)
         return Batch(
             torch.cat([photos.target, drawings.target]),
@@ -216,6 +215,7 @@ class DenoiserStage:
             torch.cat([photos.lines, drawings.lines]),
             photos.captions + drawings.captions,
             drawings.drawings,
+            torch.from_numpy(controlled | ~vague),
         )
 
     def _times(self, batch: Batch, drawn: int, rng: np.random.Generator) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,7 @@ class Batch:
         lines: Picture for the line control, same shape.
         captions: One text for each row.
         drawings: What the last rows are drawings of.
+        determined: Which of these are told by caption or control, (drawings,).
     """
 
     target: Tensor
@@ -90,6 +91,7 @@ class Batch:
     lines: Tensor
     captions: list[str]
     drawings: Sequence[Drawing] = ()
+    determined: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
 
 class StyleData:

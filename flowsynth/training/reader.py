@@ -93,7 +93,7 @@ def train_reader(shapes: ShapeData, steps: int, seed: int, batch: int = 128) -> 
     """Trains a reader on a pool of drawings under noise.
 
     Returns:
-        The reader, without gradients for its weights, and the share of almost clean drawings that it read
+        The reader, without gradients for its weights, and the share of drawings, without noise, that it read
         without a fault over the last steps.
     """
     labels = reading_labels(shapes.drawings)

@@ -111,3 +111,11 @@ def test_drawings_with_lines_alone_start_blank_at_their_own_share(training):
     tile, lines = [0, 0, 0, 1, 0, 1.0], [1, 1, 0, 1, 0.5, 0.0]  # the first row is a photo
     shares = stage._blank_share(5, torch.tensor([tile, lines]))
     assert shares.tolist() == [0.1, 0.9, 0.1, 0.1, 0.9, 0.1]
+
+
+def test_a_drawing_that_nothing_determines_is_not_read(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    free = {"shape_free_share": 1.0, "vague_share": 0.0, "caption_dropout": 0.0}
+    assert _loss(stage, **free, free_vague_share=1.0)[1]["reading"] == 0
+    assert _loss(stage, **free, free_vague_share=0.0)[1]["reading"] > 0
