@@ -18,8 +18,7 @@ def drawings(count: int, seed: int, shapes: int = 1) -> list[Drawing]:
     found: list[Drawing] = []
     while len(found) < count:
         drawing = random_drawing(rng)
-        moving = any(shape.moving for shape in drawing.shapes)
-        if len(drawing.shapes) == shapes and not moving:
+        if len(drawing.shapes) == shapes and not drawing.moves:
             found.append(drawing)
     return found
 

@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from flowsynth.nets.lpips import Lpips, lpips_from_state
 from flowsynth.weights.store import fetch_weights
 
-from .vae import gradient_loss
+from .vae import reconstruction_loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +59,8 @@ class DecoderStage:
             latents = self.vae.encode(pixels).latent_dist.sample()
         spread = self.source.config.latent_noise * torch.rand(len(latents), 1, 1, 1)
         decoded = self.vae.decode(latents + torch.randn_like(latents) * spread).sample.float()
-        mse = F.mse_loss(decoded, pixels)
-        gradient = self.source.config.gradient_weight * gradient_loss(decoded, pixels)
-        loss = F.l1_loss(decoded, pixels) + 2 * mse + gradient
-        figures = {"psnr": float(10 * torch.log10(4 / mse.detach()))}
+        loss, psnr = reconstruction_loss(decoded, pixels, self.source.config.gradient_weight)
+        figures = {"psnr": psnr}
         if self.weight:
             self.perceptual.zero_grad()
             distance = self.perceptual((decoded + 1) / 2, (pixels + 1) / 2).mean()

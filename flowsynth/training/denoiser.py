@@ -152,7 +152,7 @@ class DenoiserStage:
         drawings, drawn = batch.drawings, len(batch.drawings)
         told = batch.determined & torch.tensor([bool(caption) for caption in captions[-drawn:]])
         # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
-        moving = torch.tensor([any(shape.moving for shape in drawing.shapes) for drawing in drawings])
+        moving = torch.tensor([drawing.moves for drawing in drawings])
         told &= ~(moving & (times[-drawn:] > self.config.moving_read_step))
         return self.reader.loss(latents[-drawn:], reading_labels(drawings)) * told
 

@@ -81,7 +81,7 @@ def reading_labels(drawings: Sequence[Drawing]) -> Tensor:
     for drawing in drawings:
         labels = drawing_labels(drawing)
         ground, *sides = labels[_HEADS]
-        if any(shape.moving for shape in drawing.shapes):
+        if drawing.moves:
             sides = [_UNKNOWN] * len(sides)
         places = np.reshape(labels[2:], (-1, len(PLACE_CLASSES)))
         only = places.max(0) if len(drawing.shapes) == 1 else [_UNKNOWN] * len(PLACE_CLASSES)

@@ -63,6 +63,11 @@ class Drawing:
     shapes: tuple[Shape, ...]
     background: str
 
+    @property
+    def moves(self) -> bool:
+        """Whether any of its shapes does."""
+        return any(shape.moving for shape in self.shapes)
+
     def caption(self, rng: np.random.Generator, vague: bool = False) -> str:
         """Describes the drawing; words come in varied order, so that none is always last.
 

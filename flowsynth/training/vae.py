@@ -101,17 +101,17 @@ class VaeStage:
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         colour = F.mse_loss(mean[:, :3], 2 * F.avg_pool2d(pixels, pixels.shape[-1] // mean.shape[-1]))
-        mse = F.mse_loss(decoded, pixels)
-        loss = (
-            F.l1_loss(decoded, pixels)
-            + 2 * mse
-            + config.gradient_weight * gradient_loss(decoded, pixels)
-            + config.colour_weight * colour
-            + config.kl_weight * kl
-        )
-        # Pixels span 2, so the peak of the PSNR is 2.
-        psnr = float(10 * torch.log10(4 / mse.detach()))
+        error, psnr = reconstruction_loss(decoded, pixels, config.gradient_weight)
+        loss = error + config.colour_weight * colour + config.kl_weight * kl
         return loss, {"psnr": psnr, "kl": float(kl.detach()), "colour": float(colour.detach())}
+
+
+def reconstruction_loss(made: Tensor, wanted: Tensor, gradient_weight: float) -> tuple[Tensor, float]:
+    """Absolute, squared and gradient error of pixels in [-1, 1] (NCHW), and their PSNR in dB."""
+    mse = F.mse_loss(made, wanted)
+    loss = F.l1_loss(made, wanted) + 2 * mse + gradient_weight * gradient_loss(made, wanted)
+    # Pixels span 2, so the peak of the PSNR is 2.
+    return loss, float(10 * torch.log10(4 / mse.detach()))
 
 
 def gradient_loss(made: Tensor, wanted: Tensor) -> Tensor:
