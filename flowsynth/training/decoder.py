@@ -12,11 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
-from flowsynth.nets.lpips import Lpips, lpips_from_state
-from flowsynth.weights.store import fetch_weights
-
+from .perception import perceptual_network
 from .vae import reconstruction_loss
 
 if TYPE_CHECKING:
@@ -25,6 +22,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import Tensor
+
+    from flowsynth.nets.lpips import Lpips
 
     from .vae import VaeStage
 
@@ -49,8 +48,8 @@ class DecoderStage:
 
     @cached_property
     def perceptual(self) -> Lpips:
-        """LPIPS with AlexNet; its weights have gradients, as `give_gradients` explains, but stay."""
-        return lpips_from_state(load_file(fetch_weights("lpips-alex", self.cache))).requires_grad_(True)
+        """LPIPS with AlexNet; its weights stay."""
+        return perceptual_network(self.cache)
 
     def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Returns the loss of one batch, its PSNR in dB and its LPIPS."""

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from .attributes import pretrain
 from .control import control_residuals
-from .latents import Batch, ShapeData, StyleData
+from .latents import Batch, PoolConfig, ShapeData, StyleData
 from .networks import NetworkConfig, alphas_sigmas, blank_starts, build_controlnet, build_unet
+from .perception import Perception
 from .reader import reading_labels, train_reader
 from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
@@ -38,12 +39,13 @@ class DenoiserConfig(BaseModel):
     short_sides: tuple[int, ...] = (144, 192)
     batch: int = 24
     crop: int = 16  # latents
-    shapes: int = 4000  # drawings in the pool
+    shapes: PoolConfig = PoolConfig()
     shapes_share: float = 0.2
     low_noise_share: float = 0.65  # rows whose noise is what image-to-image at a low strength sees
     low_noise_step: int = 450
     bridge_share: float = 0.2  # rows that start between the photo and the styled picture
     bridge_min_step: int = 200
+    restyled_share: float = 0.4  # photos whose tile shows them as they are, whatever the style
     caption_dropout: float = 0.1
     tile_dropout: float = 0.15
     lines_dropout: float = 0.25
@@ -61,6 +63,7 @@ class DenoiserConfig(BaseModel):
     reader_steps: int = 1500
     moving_read_step: int = 750  # moving shapes are read below it
     reading_weight: float = 0.02  # of the reader's loss beside the squared error
+    perceptual_weight: float = 0.0  # of the photos' LPIPS; at 0 its network isn't asked for
 
 
 class DenoiserStage:
@@ -134,11 +137,18 @@ class DenoiserStage:
         made = self.predict((noisy, times, text), (batch.tile, batch.lines), scales)
         errors = (made - wanted).square().mean((1, 2, 3))
         figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
-        if not config.reading_weight or not drawn:
-            return errors.mean(), figures
-        readings = self._readings(alpha * noisy - sigma * made, times, batch, captions)
-        figures["reading"] = float(readings.detach().sum()) / drawn
-        return errors.mean() + config.reading_weight * readings.sum() / config.batch, figures
+        predicted = alpha * noisy - sigma * made
+        loss = errors.mean()
+        if config.reading_weight and drawn:
+            readings = self._readings(predicted, times, batch, captions)
+            figures["reading"] = float(readings.detach().sum()) / drawn
+            loss = loss + config.reading_weight * readings.sum() / config.batch
+        restyled = self._restyled(batch, scales, captions)
+        if config.perceptual_weight and restyled.any():
+            looks = self.perception.loss(predicted[restyled], batch.pixels[restyled])
+            figures["looks"] = float(looks.detach().mean())
+            loss = loss + config.perceptual_weight * looks.sum() / config.batch
+        return loss, figures
 
     @cached_property
     def reader(self) -> Reader:
@@ -146,6 +156,19 @@ class DenoiserStage:
         reader, right = train_reader(self.shapes, self.config.reader_steps, seed=0)
         log.info("drawings read without a fault: %.0f %%", 100 * right)
         return reader
+
+    @cached_property
+    def perception(self) -> Perception:
+        """Looks at predicted latents of photos."""
+        assert self.styles.cache is not None
+        return Perception(self.styles.vae, self.styles.cache)
+
+    @staticmethod
+    def _restyled(batch: Batch, scales: Tensor, captions: Sequence[str]) -> Tensor:
+        """Marks the photos (B,) whose caption and tile tell the picture, where the tile isn't it already."""
+        told = (scales[0] > 0) & torch.tensor([bool(caption) for caption in captions])
+        told[len(told) - len(batch.drawings) :] = False
+        return told & (batch.tile != batch.pixels).flatten(1).any(1)
 
     def _readings(self, latents: Tensor, times: Tensor, batch: Batch, captions: Sequence[str]) -> Tensor:
         """Returns the reader's loss of each predicted drawing (B,); 0 where nothing said what to draw."""
@@ -202,7 +225,9 @@ class DenoiserStage:
 
     def _batch(self, drawn: int, controlled: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         config = self.config
-        photos = self.styles.batch(config.batch - drawn, config.crop, rng, config.bridge_share)
+        photos = self.styles.batch(
+            config.batch - drawn, config.crop, rng, config.bridge_share, config.restyled_share
+        )
         if not drawn:
             return photos
         controlled = controlled[-drawn:]
@@ -211,6 +236,7 @@ class DenoiserStage:
         return Batch(
             torch.cat([photos.target, drawings.target]),
             torch.cat([photos.start, drawings.start]),
+            torch.cat([photos.pixels, drawings.pixels]),
             torch.cat([photos.tile, drawings.tile]),
             torch.cat([photos.lines, drawings.lines]),
             photos.captions + drawings.captions,

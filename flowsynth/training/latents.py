@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 
 from flowsynth.functional.edges import canny
 
 from .captions import style_caption
-from .shapes import DRAWN_EDGES, random_drawing
+from .shapes import DRAWN_EDGES, SHAPES, random_drawing
 from .styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Batch:
     Attributes:
         target: Latents to reach, (B, C, h, w).
         start: Latents that noise is added to: the target itself, or on the way from the photo to it.
-        tile: Picture for the tile control, (B, 3, 4h, 4w) in [0, 1].
+        pixels: Picture that the target is of, (B, 3, 4h, 4w) in [0, 1].
+        tile: Picture for the tile control, same shape.
         lines: Picture for the line control, same shape.
         captions: One text for each row.
         drawings: What the last rows are drawings of.
@@ -87,6 +89,7 @@ class Batch:
 
     target: Tensor
     start: Tensor
+    pixels: Tensor
     tile: Tensor
     lines: Tensor
     captions: list[str]
@@ -129,7 +132,7 @@ class StyleData:
             digest.update(np.ascontiguousarray(made.versions).tobytes())
         return digest.hexdigest()[:12]
 
-    def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float) -> Batch:
+    def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float, restyled: float) -> Batch:
         """Returns crops of ``side`` latents.
 
         Args:
@@ -137,12 +140,15 @@ class StyleData:
             side: Side in latents.
             rng: Source of randomness.
             bridge: Share of rows that start between the photo and the target.
+            restyled: Share of rows whose tile shows the photo, so that the caption alone tells the style; in
+                the others it shows the target, as the colour guide of graphs does.
         """
-        rows = [self._row(side, rng, bridge) for _ in range(count)]
-        target, start, tile, lines, captions = zip(*rows, strict=True)
+        rows = [self._row(side, rng, bridge, restyled) for _ in range(count)]
+        target, start, pixels, tile, lines, captions = zip(*rows, strict=True)
         return Batch(
             torch.stack(target),
             torch.stack(start),
+            to_pixels(np.stack(pixels)),
             to_pixels(np.stack(tile)),
             to_pixels(np.stack(lines)),
             list(captions),
@@ -159,8 +165,8 @@ class StyleData:
         return to_pixels(np.stack(pixels)), torch.stack(latents)
 
     def _row(
-        self, side: int, rng: np.random.Generator, bridge: float
-    ) -> tuple[Tensor, Tensor, Picture, Picture, str]:
+        self, side: int, rng: np.random.Generator, bridge: float, restyled: float
+    ) -> tuple[Tensor, Tensor, Picture, Picture, Picture, str]:
         index = int(rng.integers(len(self.styled)))
         latents, made = self.latents[index], self.styled[index]
         rows, columns = _window(latents, side, rng)
@@ -169,12 +175,12 @@ class StyleData:
         source = latents[0, :, rows, columns].float()
         way = float(rng.random()) if rng.random() < bridge else 1.0
         pixel_rows, pixel_columns = _times4(rows), _times4(columns)
-        # As the colour guide, graphs give the stylised frames; to restyle, the photo itself.
-        shown = style if rng.random() < 0.6 else 0
+        shown = 0 if rng.random() < restyled else style
         tile = _soften(made.versions[shown, pixel_rows, pixel_columns], rng)
         lines = np.repeat(made.lines[pixel_rows, pixel_columns, None], 3, axis=2)
         caption = style_caption(VERSIONS[style], self.subjects[index], rng)
-        return target, torch.lerp(source, target, way), tile, lines, caption
+        pixels = made.versions[style, pixel_rows, pixel_columns]
+        return target, torch.lerp(source, target, way), pixels, tile, lines, caption
 
 
 def _window(latents: Tensor, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -202,18 +208,40 @@ def _soften(crop: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(large, np.uint8)
 
 
+_ANY_SIZE = (0.55, 1.2)
+
+
+class PoolConfig(BaseModel):
+    """Drawings to learn from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = 4000
+    pairs_share: float = 0.3  # drawings of two shapes
+    names: tuple[str, ...] = SHAPES  # those that are harder to learn may be said more than once
+    stretch: tuple[float, float] = (1.0, 1.0)  # least and most factor of the shapes' radius
+
+
 class ShapeData:
     """A pool of drawings with latents and lines, captioned anew each time."""
 
-    def __init__(self, vae: AutoencoderKL, count: int, side: int, seed: int) -> None:
-        self.vae, self.side = vae, side
+    def __init__(self, vae: AutoencoderKL, config: PoolConfig, side: int, seed: int) -> None:
+        self.vae, self.config, self.side, self.seed = vae, config, side, seed
         self.rng = np.random.default_rng(seed)
-        self.drawings = [random_drawing(self.rng) for _ in range(count)]
+        self.drawings = [
+            random_drawing(self.rng, config.pairs_share, config.names) for _ in range(config.count)
+        ]
 
     @cached_property
     def pictures(self) -> Picture:
         """uint8 (N, 4 side, 4 side, 3)."""
-        return np.stack([drawing.render(4 * self.side, self.rng) for drawing in self.drawings])
+        stretches = self.rng.uniform(*self.config.stretch, len(self.drawings))
+        return np.stack(
+            [
+                drawing.render(4 * self.side, self.rng, stretch=stretch)
+                for drawing, stretch in zip(self.drawings, stretches, strict=True)
+            ]
+        )
 
     @cached_property
     def latents(self) -> Tensor:
@@ -228,6 +256,11 @@ class ShapeData:
         parts = (to_pixels(self.pictures[i : i + 64]) for i in chunks)
         return torch.cat([canny(part, **DRAWN_EDGES).to(torch.uint8) for part in parts])
 
+    def stretched(self, count: int) -> ShapeData:
+        """Returns another pool of so many drawings: their shapes are of any size, whatever captions say."""
+        config = self.config.model_copy(update={"count": count, "stretch": _ANY_SIZE})
+        return ShapeData(self.vae, config, self.side, self.seed + 1)
+
     def batch(self, vague: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         """Returns random drawings, one for each entry of ``vague``: whether its caption leaves words out."""
         chosen = rng.integers(len(self.drawings), size=len(vague))
@@ -235,4 +268,4 @@ class ShapeData:
         tile = to_pixels(self.pictures[chosen])
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
         captions = [self.drawings[i].caption(rng, bool(v)) for i, v in zip(chosen, vague, strict=True)]
-        return Batch(target, target, tile, lines, captions, [self.drawings[i] for i in chosen])
+        return Batch(target, target, tile, tile, lines, captions, [self.drawings[i] for i in chosen])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # The background and what stands at each side; a style or a movement can't be read from a drawing.
 _HEADS = slice(1, 2 + len(PLACE_CLASSES) * len(SIDES))
+_SIZES = slice(len(PLACE_CLASSES), None, len(PLACE_CLASSES))  # of the heads: each place's last
 _UNKNOWN = -100  # the class that cross entropy passes over
 _NOISIEST = 700  # timesteps: with noise a reader can't rely on faint patterns that no eye would see
 
@@ -92,11 +93,16 @@ def reading_labels(drawings: Sequence[Drawing]) -> Tensor:
 def train_reader(shapes: ShapeData, steps: int, seed: int, batch: int = 128) -> tuple[Reader, float]:
     """Trains a reader on a pool of drawings under noise.
 
+    Half of what it sees are shapes of any size: else it would know a small star by its little area, and take
+    the blob that a denoiser draws first for one.
+
     Returns:
         The reader, without gradients for its weights, and the share of drawings, without noise, that it read
         without a fault over the last steps.
     """
-    labels = reading_labels(shapes.drawings)
+    stretched = shapes.stretched(max(batch, len(shapes.drawings) // 4))
+    labels, unsized = reading_labels(shapes.drawings), reading_labels(stretched.drawings)
+    unsized[:, _SIZES] = _UNKNOWN
     alphas, sigmas = alphas_sigmas()
     right = 0.0
     # A denoiser's step may be under way around this: autocast's copies of weights would grow stale.
@@ -107,18 +113,21 @@ def train_reader(shapes: ShapeData, steps: int, seed: int, batch: int = 128) -> 
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(1, steps))
         for step in range(steps):
             rng = np.random.default_rng([seed, step])
-            rows = torch.from_numpy(rng.integers(len(labels), size=batch))
+            rows, others = (
+                torch.from_numpy(rng.integers(len(pool), size=batch // 2)) for pool in (labels, unsized)
+            )
             times = torch.from_numpy((_NOISIEST * rng.random(batch) ** 2).astype(np.int64))
-            clean = shapes.latents[rows].float()
+            clean = torch.cat([shapes.latents[rows].float(), stretched.latents[others].float()])
+            wanted = torch.cat([labels[rows], unsized[others]])
             level = (batch, 1, 1, 1)
             noisy = alphas[times].view(level) * clean + sigmas[times].view(level) * torch.randn_like(clean)
-            loss = reader.loss(noisy, labels[rows]).mean()
+            loss = reader.loss(noisy, wanted).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             if step % 20 == 0:
-                right = 0.7 * right + 0.3 * read_right(reader, clean, labels[rows])
+                right = 0.7 * right + 0.3 * read_right(reader, clean, wanted)
     return reader.requires_grad_(False), right
 
 

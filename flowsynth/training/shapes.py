@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -86,33 +88,44 @@ class Drawing:
         )
         return forms[int(rng.integers(len(forms)))]
 
-    def render(self, size: int, rng: np.random.Generator, phase: float | None = None) -> NDArray[np.uint8]:
+    def render(
+        self, size: int, rng: np.random.Generator, phase: float | None = None, stretch: float = 1.0
+    ) -> NDArray[np.uint8]:
         """Draws at ``size`` pixels a side with smooth edges and slight variations: uint8 HWC.
 
         Args:
             size: Pixels.
             rng: Source of randomness.
             phase: Where moving shapes are on their way, 0 to 1; None draws it.
+            stretch: Factor for the radius of all shapes.
         """
         side = size * _SUPERSAMPLING
         image = Image.new("RGB", (side, side), _vary(self.background, rng))
         pen = ImageDraw.Draw(image)
         for shape in self.shapes:
-            _draw(pen, shape, side, rng, phase)
+            _draw(pen, shape, side, rng, phase, stretch)
         return np.asarray(image.resize((size, size), Image.Resampling.BOX))
 
 
-def random_drawing(rng: np.random.Generator) -> Drawing:
-    """Returns a random drawing: mostly one shape, sometimes two on opposite sides."""
+def random_drawing(
+    rng: np.random.Generator, pairs_share: float = 0.3, names: Sequence[str] = SHAPES
+) -> Drawing:
+    """Returns a random drawing of one shape or of two on opposite sides.
+
+    Args:
+        rng: Source of randomness.
+        pairs_share: How many drawings show two shapes, 0 to 1.
+        names: Shapes to draw from; one that is said twice comes twice as often.
+    """
     background, *colours = (str(c) for c in rng.permutation(list(COLOURS))[:3])
-    if rng.random() < 0.3:
+    if rng.random() < pairs_share:
         sides = ("left", "right") if rng.random() < 0.5 else ("top", "bottom")
-        pair = (Shape(_pick(SHAPES, rng), c, "small", s) for c, s in zip(colours, sides, strict=True))
+        pair = (Shape(_pick(names, rng), c, "small", s) for c, s in zip(colours, sides, strict=True))
         return Drawing(tuple(pair), background)
     if rng.random() < 0.25:
         return moving_drawing(rng)
     size, side = _pick(tuple(SIZES), rng), _pick(tuple(SIDES), rng)
-    return Drawing((Shape(_pick(SHAPES, rng), colours[0], size, side),), background)
+    return Drawing((Shape(_pick(names, rng), colours[0], size, side),), background)
 
 
 def moving_drawing(rng: np.random.Generator) -> Drawing:
@@ -124,7 +137,7 @@ def moving_drawing(rng: np.random.Generator) -> Drawing:
 
 def render_clip(drawing: Drawing, size: int, frames: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draws a clip whose moving shapes travel evenly over most of their way: uint8 THWC."""
-    begin, end = rng.uniform(0, 0.2), rng.uniform(0.8, 1)
+    begin, end = rng.uniform(0, 0.1), rng.uniform(0.9, 1)
     seed = int(rng.integers(2**31))  # the same variations in every frame
     phases = np.linspace(begin, end, frames)
     return np.stack([drawing.render(size, np.random.default_rng(seed), float(p)) for p in phases])
@@ -150,10 +163,15 @@ def _blur(shape: Shape, rng: np.random.Generator) -> Shape:
 
 
 def _draw(
-    pen: ImageDraw.ImageDraw, shape: Shape, side: int, rng: np.random.Generator, phase: float | None
+    pen: ImageDraw.ImageDraw,
+    shape: Shape,
+    side: int,
+    rng: np.random.Generator,
+    phase: float | None,
+    stretch: float,
 ) -> None:
-    radius = SIZES[shape.size] * side * rng.uniform(0.96, 1.04)
-    jitter = rng.uniform(-0.02, 0.02, 2)
+    radius = SIZES[shape.size] * side * stretch * rng.uniform(0.97, 1.03)
+    jitter = rng.uniform(-0.012, 0.012, 2)
     # A still of something that moves shows it on the farther half of its way more often than not: so the
     # networks that see stills only learn what a direction is, and motion modules can tell it from them.
     way = 2 * (rng.random() ** 0.5 if phase is None else phase) - 1
@@ -163,7 +181,7 @@ def _draw(
     if shape.name == "circle":
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
         return
-    corners = outline(shape.name, rng.uniform(-0.1, 0.1)) * radius + [x, y]
+    corners = outline(shape.name, rng.uniform(-0.06, 0.06)) * radius + [x, y]
     pen.polygon([(float(px), float(py)) for px, py in corners], fill=colour)
 
 
@@ -181,7 +199,7 @@ def _vary(colour: str, rng: np.random.Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
+def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]
 
 

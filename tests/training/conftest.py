@@ -63,7 +63,7 @@ def write_configs(folder: Path, pictures: Path) -> None:
             "short_sides": [48],
             "batch": 6,
             "crop": 8,
-            "shapes": 6,
+            "shapes": {"count": 6},
             "shapes_share": 0.3,
             "prefit_steps": 3,
             "text_steps": 2,

@@ -11,6 +11,7 @@ import torch
 from flowsynth.functional.stylize import STYLES
 from flowsynth.training.archives import deb_members, rcc_members
 from flowsynth.training.captions import style_caption, subject_of, vocabulary
+from flowsynth.training.judge import judge
 from flowsynth.training.pictures import fetch, pyramid, random_crops
 from flowsynth.training.shapes import COLOURS, Drawing, Shape, random_drawing
 from flowsynth.training.styled import VERSIONS, render_versions
@@ -98,6 +99,24 @@ def test_a_drawing_shows_what_its_caption_says():
     assert 0.2 < reds.mean() < 0.4
     assert reds[:, :32].sum() > 3 * reds[:, 32:].sum()
     assert np.abs(picture[0, -1] - COLOURS["white"]).max() < 16
+
+
+def test_a_stretched_shape_keeps_its_outline_and_place():
+    drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
+    whole, half = (judge(drawing.render(64, np.random.default_rng(0), stretch=f)).first for f in (1.0, 0.5))
+    assert whole.name == half.name == "star"
+    assert half.radius / whole.radius == pytest.approx(0.5, rel=0.05)
+    assert (half.x, half.y) == pytest.approx((whole.x, whole.y), abs=0.01)
+
+
+def test_pools_hold_pairs_and_names_as_often_as_asked():
+    rng = np.random.default_rng(0)
+    drawings = [random_drawing(rng, 0.8, ("circle", "star", "star")) for _ in range(400)]
+    pairs = [drawing for drawing in drawings if len(drawing.shapes) == 2]
+    assert 0.73 < len(pairs) / 400 < 0.87
+    names = [shape.name for drawing in pairs for shape in drawing.shapes]
+    assert set(names) == {"circle", "star"}
+    assert 1.6 < names.count("star") / names.count("circle") < 2.5
 
 
 def test_word_order_varies_so_that_every_part_comes_first_and_last():

@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from flowsynth.training.latents import ShapeData
+from flowsynth.training.judge import judge
+from flowsynth.training.latents import PoolConfig, ShapeData
 from flowsynth.training.reader import read_right, reading_labels, train_reader
 from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, Drawing, Shape
 
@@ -51,14 +52,14 @@ def test_where_a_moving_shape_is_stays_unknown():
 @pytest.fixture(scope="module")
 def drawings():
     vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
-    return ShapeData(vae, 160, 16, seed=0)
+    return ShapeData(vae, PoolConfig(count=160), 16, seed=0)
 
 
 @pytest.fixture(scope="module")
 def reader(drawings):
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    reader, right = train_reader(drawings, 120, seed=0, batch=64)
+    reader, right = train_reader(drawings, 240, seed=0, batch=64)
     assert torch.equal(state, torch.get_rng_state())  # a step of the denoiser is the same with and without
     assert 0 < right <= 1
     return reader
@@ -68,6 +69,21 @@ def test_a_little_training_reads_latents(reader, drawings):
     labels, latents = reading_labels(drawings.drawings), drawings.latents.float()
     assert read_right(reader, latents, labels) > 0.02  # everything at once: by chance one in thousands
     assert 2 * reader.loss(latents, labels).mean() < reader.loss(latents, labels.roll(1, 0)).mean()
+
+
+def alone(pool):
+    drawn = zip(pool.drawings, pool.pictures, strict=True)
+    return [(d.shapes[0], judge(p).first) for d, p in drawn if len(d.shapes) == 1 and not d.moves]
+
+
+def test_half_of_what_it_learns_from_is_of_any_size(drawings):
+    usual, stretched = (
+        np.array([seen.radius / SIZES[shape.size] for shape, seen in found if seen])
+        for found in (alone(drawings), alone(drawings.stretched(80)))
+    )
+    assert np.std(usual) < 0.06
+    assert stretched.min() < 0.75
+    assert stretched.max() > 1.08
 
 
 def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings):

@@ -1,0 +1,60 @@
+"""Latents are looked at through the decoder: what looks alike costs little, and only the latents move."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from flowsynth.cache.location import default_cache_dir
+from flowsynth.fetch.errors import OfflineError
+from flowsynth.training.denoiser import DenoiserStage
+from flowsynth.training.latents import encode
+from flowsynth.training.perception import Perception
+from flowsynth.training.styled import to_pixels
+from tests.training.conftest import generated_picture
+
+POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
+
+
+@pytest.fixture
+def perception():
+    try:
+        vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
+        return Perception(vae, default_cache_dir())
+    except OfflineError as error:
+        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+
+
+@pytest.mark.weights
+def test_its_loss_moves_the_latents_and_no_weights(perception):
+    picture = generated_picture(5)[None, :56, :56]
+    kept = {key: value.clone() for key, value in perception.vae.state_dict().items()}
+    right = encode(perception.vae, picture)
+    latents = (right + 0.5 * torch.randn(right.shape, generator=torch.Generator().manual_seed(0))).detach()
+    latents.requires_grad_(True)
+    losses = []
+    for _ in range(15):
+        loss = perception.loss(latents, to_pixels(picture)).sum()
+        losses.append(float(loss.detach()))
+        loss.backward()
+        with torch.no_grad():
+            latents -= 0.3 * latents.grad / latents.grad.norm()
+            latents.grad = None
+    assert losses[-1] < 0.8 * losses[0]
+    assert float(perception.loss(right, to_pixels(picture)).detach().sum()) < losses[0] / 2
+    assert all(torch.equal(kept[key], value) for key, value in perception.vae.state_dict().items())
+
+
+def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    batch = stage._batch(2, np.zeros(6, bool), np.random.default_rng(0))
+    batch.tile[:] = batch.pixels
+    batch.tile[1:] = 0
+    scales = torch.tensor([[1.0, 1, 0.4, 0, 1, 1], [1.0] * 6])
+    marked = DenoiserStage._restyled(batch, scales, ["a", "a", "a", "a", "a", "a"])
+    assert marked.tolist() == [False, True, True, False, False, False]  # the last two are drawings
+    assert not DenoiserStage._restyled(batch, scales, ["", "", "", "", "a", "a"]).any()
