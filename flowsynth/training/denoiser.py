@@ -58,6 +58,7 @@ class DenoiserConfig(BaseModel):
     shape_lines_dropout: float = 0.2
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
     free_vague_share: float = 0.1  # the same of drawings without any control
+    word_share: float = 0.05  # drawings without any control whose caption is a word or two
     prefit_steps: int = 400
     text_steps: int = 1500
     reader_steps: int = 1500
@@ -232,7 +233,10 @@ class DenoiserStage:
             return photos
         controlled = controlled[-drawn:]
         vague = rng.random(drawn) < np.where(controlled, config.vague_share, config.free_vague_share)
-        drawings = self.shapes.batch(vague, rng)
+        kinds = np.where(vague, "vague", "full")
+        # A single word leaves colours open, which lines alone don't tell either.
+        kinds[~controlled & (rng.random(drawn) < config.word_share)] = "word"
+        drawings = self.shapes.batch(list(kinds), rng)
         return Batch(
             torch.cat([photos.target, drawings.target]),
             torch.cat([photos.start, drawings.start]),
@@ -241,7 +245,7 @@ class DenoiserStage:
             torch.cat([photos.lines, drawings.lines]),
             photos.captions + drawings.captions,
             drawings.drawings,
-            torch.from_numpy(controlled | ~vague),
+            torch.from_numpy(controlled | (kinds == "full")),
         )
 
     def _times(self, batch: Batch, drawn: int, rng: np.random.Generator) -> Tensor:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import AutoencoderKL
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from .pictures import Picture
@@ -261,11 +260,15 @@ class ShapeData:
         config = self.config.model_copy(update={"count": count, "stretch": _ANY_SIZE})
         return ShapeData(self.vae, config, self.side, self.seed + 1)
 
-    def batch(self, vague: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
-        """Returns random drawings, one for each entry of ``vague``: whether its caption leaves words out."""
-        chosen = rng.integers(len(self.drawings), size=len(vague))
+    def batch(self, kinds: Sequence[str], rng: np.random.Generator) -> Batch:
+        """Returns random drawings, one for each kind of caption: "full", "vague" or "word"."""
+        chosen = rng.integers(len(self.drawings), size=len(kinds))
         target = self.latents[chosen].float()
         tile = to_pixels(self.pictures[chosen])
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
-        captions = [self.drawings[i].caption(rng, bool(v)) for i, v in zip(chosen, vague, strict=True)]
-        return Batch(target, target, tile, tile, lines, captions, [self.drawings[i] for i in chosen])
+        drawings = [self.drawings[i] for i in chosen]
+        captions = [
+            drawing.word(rng) if kind == "word" else drawing.caption(rng, kind == "vague")
+            for drawing, kind in zip(drawings, kinds, strict=True)
+        ]
+        return Batch(target, target, tile, tile, lines, captions, drawings)

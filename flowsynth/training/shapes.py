@@ -88,6 +88,12 @@ class Drawing:
         )
         return forms[int(rng.integers(len(forms)))]
 
+    def word(self, rng: np.random.Generator) -> str:
+        """Names one thing that the drawing shows, as a short or a negative prompt may."""
+        shape = self.shapes[int(rng.integers(len(self.shapes)))]
+        words = (shape.name, shape.colour, f"{self.background} background", f"a {shape.colour} {shape.name}")
+        return words[int(rng.integers(len(words)))]
+
     def render(
         self, size: int, rng: np.random.Generator, phase: float | None = None, stretch: float = 1.0
     ) -> NDArray[np.uint8]:

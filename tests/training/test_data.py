@@ -119,6 +119,13 @@ def test_pools_hold_pairs_and_names_as_often_as_asked():
     assert 1.6 < names.count("star") / names.count("circle") < 2.5
 
 
+def test_a_word_names_one_thing_that_is_shown():
+    drawing = Drawing((Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right")), "blue")
+    rng = np.random.default_rng(0)
+    words = {drawing.word(rng) for _ in range(100)}
+    assert words == {"star", "red", "a red star", "circle", "pink", "a pink circle", "blue background"}
+
+
 def test_word_order_varies_so_that_every_part_comes_first_and_last():
     rng = np.random.default_rng(0)
     captions = [random_drawing(rng).caption(rng) for _ in range(200)]
