@@ -120,8 +120,8 @@ def test_pools_hold_pairs_and_names_as_often_as_asked():
 
 
 def test_a_word_names_one_thing_that_is_shown():
-    drawing = Drawing((Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right")), "blue")
-    rng = np.random.default_rng(0)
+    pair = (Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right"))
+    drawing, rng = Drawing(pair, "blue"), np.random.default_rng(0)
     words = {drawing.word(rng) for _ in range(100)}
     assert words == {"star", "red", "a red star", "circle", "pink", "a pink circle", "blue background"}
 
