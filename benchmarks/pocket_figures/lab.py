@@ -69,13 +69,18 @@ class Lab:
         assert isinstance(operator, Denoise)
         return operator
 
+    @cached_property
+    def motion_noise(self) -> str:
+        """The noise that the motion adapter asks for, as the model of the graph `text_to_video` says."""
+        return str(fs.compose("text_to_video").models["base"]["motion_noise"])
+
     def spec(self, *, motion: bool = False, lora: tuple[Path, float] | None = None) -> dict[str, Any]:
         """The family as a graph's model."""
         nets = {name: str(self.family / f"controlnet_{name}") for name in DETECTORS}
         spec: dict[str, Any] = {"family": "sd", "source": str(self.family), "controlnets": nets}
         if motion:
             spec["motion"] = str(self.family / "motion_adapter")
-            spec["motion_noise"] = fs.compose("text_to_video").models["base"]["motion_noise"]
+            spec["motion_noise"] = self.motion_noise
         if lora is not None:
             spec["loras"] = [{"source": str(lora[0]), "scale": lora[1]}]
         return spec

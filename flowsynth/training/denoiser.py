@@ -167,14 +167,14 @@ class DenoiserStage:
     @staticmethod
     def _restyled(batch: Batch, scales: Tensor, captions: Sequence[str]) -> Tensor:
         """Marks the photos (B,) whose caption and tile tell the picture, where the tile isn't it already."""
-        told = (scales[0] > 0) & torch.tensor([bool(caption) for caption in captions])
+        told = (scales[0] > 0) & _said(captions)
         told[len(told) - len(batch.drawings) :] = False
         return told & (batch.tile != batch.pixels).flatten(1).any(1)
 
     def _readings(self, latents: Tensor, times: Tensor, batch: Batch, captions: Sequence[str]) -> Tensor:
         """Returns the reader's loss of each predicted drawing (B,); 0 where nothing said what to draw."""
         drawings, drawn = batch.drawings, len(batch.drawings)
-        told = batch.determined & torch.tensor([bool(caption) for caption in captions[-drawn:]])
+        told = batch.determined & _said(captions[-drawn:])
         # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
         moving = torch.tensor([drawing.moves for drawing in drawings])
         told &= ~(moving & (times[-drawn:] > self.config.moving_read_step))
@@ -271,3 +271,8 @@ class DenoiserStage:
         lines_off = rng.random(count) < np.where(drawing, config.shape_lines_dropout, config.lines_dropout)
         strength = np.where(rng.random((2, count)) < 0.3, rng.uniform(0.4, 1.0, (2, count)), 1.0)
         return torch.from_numpy(strength * ~(np.stack([tile_off, lines_off]) | free)).float()
+
+
+def _said(captions: Sequence[str]) -> Tensor:
+    """Marks the captions (B,) that weren't dropped."""
+    return torch.tensor([bool(caption) for caption in captions])
