@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 from .attributes import pretrain
 from .control import control_residuals
+from .errors import beside_lines, mean_where
 from .latents import Batch, PoolConfig, ShapeData, StyleData
 from .networks import NetworkConfig, alphas_sigmas, blank_starts, build_controlnet, build_unet
 from .perception import Perception
 from .reader import reading_labels, train_reader
+from .styled import VERSIONS
 from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class DenoiserConfig(BaseModel):
     crop: int = 16  # latents
     shapes: PoolConfig = PoolConfig()
     shapes_share: float = 0.2
+    versions: tuple[str, ...] = VERSIONS  # of photos; what is hard to learn may be said twice
     low_noise_share: float = 0.65  # rows whose noise is what image-to-image at a low strength sees
     low_noise_step: int = 450
     bridge_share: float = 0.2  # rows that start between the photo and the styled picture
@@ -57,13 +60,15 @@ class DenoiserConfig(BaseModel):
     shape_tile_dropout: float = 0.7  # among the other drawings: lines alone must learn to decide
     shape_lines_dropout: float = 0.2
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
-    free_vague_share: float = 0.1  # the same of drawings without any control
+    open_share: float = 0.1  # drawings without any control whose caption leaves words out, colours too
     word_share: float = 0.05  # drawings without any control whose caption is a word or two
     prefit_steps: int = 400
     text_steps: int = 1500
     reader_steps: int = 1500
-    moving_read_step: int = 750  # moving shapes are read below it
+    moving_read_step: int = 750  # where a moving shape is, is told below it only
+    reader_life: int = 0  # steps until another reader is trained, on average; 0: the first one stays
     reading_weight: float = 0.02  # of the reader's loss beside the squared error
+    outline_weight: float = 0.0  # of the squared error along outlines, large or small, beside that of all
     perceptual_weight: float = 0.0  # of the photos' LPIPS; at 0 its network isn't asked for
 
 
@@ -82,6 +87,7 @@ class DenoiserStage:
         self.unet = build_unet(net)
         self.tile, self.lines = build_controlnet(net), build_controlnet(net)
         self.alphas, self.sigmas = alphas_sigmas()
+        self.reader: Reader | None = None
 
     def modules(self) -> Mapping[str, torch.nn.Module]:
         """Returns the trained modules by name."""
@@ -140,8 +146,14 @@ class DenoiserStage:
         figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
         predicted = alpha * noisy - sigma * made
         loss = errors.mean()
+        told = self._told(batch, times, captions)
+        if config.outline_weight and drawn:
+            rims = mean_where((made - wanted)[-drawn:].square(), beside_lines(batch.lines[-drawn:])) * told
+            figures["rims"] = float(rims.detach().sum()) / drawn
+            loss = loss + config.outline_weight * rims.sum() / config.batch
         if config.reading_weight and drawn:
-            readings = self._readings(predicted, times, batch, captions)
+            reader = self._reader(rng)
+            readings = reader.loss(predicted[-drawn:], reading_labels(batch.drawings)) * told
             figures["reading"] = float(readings.detach().sum()) / drawn
             loss = loss + config.reading_weight * readings.sum() / config.batch
         restyled = self._restyled(batch, scales, captions)
@@ -151,12 +163,17 @@ class DenoiserStage:
             loss = loss + config.perceptual_weight * looks.sum() / config.batch
         return loss, figures
 
-    @cached_property
-    def reader(self) -> Reader:
-        """Says what predicted latents of drawings show; trained when first asked for."""
-        reader, right = train_reader(self.shapes, self.config.reader_steps, seed=0)
-        log.info("drawings read without a fault: %.0f %%", 100 * right)
-        return reader
+    def _reader(self, rng: np.random.Generator) -> Reader:
+        """Says what predicted latents of drawings show; trained when first asked for, and now and then again.
+
+        What one reader takes for a star another need not: the weak spots of one that stays are learned.
+        """
+        life = self.config.reader_life
+        if self.reader is None or (life and rng.random() < 1 / life):
+            seed = int(rng.integers(2**31)) if life else 0
+            self.reader, right = train_reader(self.shapes, self.config.reader_steps, seed)
+            log.info("drawings read without a fault: %.0f %%", 100 * right)
+        return self.reader
 
     @cached_property
     def perception(self) -> Perception:
@@ -171,14 +188,15 @@ class DenoiserStage:
         told[len(told) - len(batch.drawings) :] = False
         return told & (batch.tile != batch.pixels).flatten(1).any(1)
 
-    def _readings(self, latents: Tensor, times: Tensor, batch: Batch, captions: Sequence[str]) -> Tensor:
-        """Returns the reader's loss of each predicted drawing (B,); 0 where nothing said what to draw."""
-        drawings, drawn = batch.drawings, len(batch.drawings)
-        told = batch.determined & _said(captions[-drawn:])
+    def _told(self, batch: Batch, times: Tensor, captions: Sequence[str]) -> Tensor:
+        """Marks the drawings (drawings,) of which it is said what they show and where."""
+        drawn = len(batch.drawings)
+        if not drawn:
+            return batch.determined
         # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
-        moving = torch.tensor([drawing.moves for drawing in drawings])
-        told &= ~(moving & (times[-drawn:] > self.config.moving_read_step))
-        return self.reader.loss(latents[-drawn:], reading_labels(drawings)) * told
+        moving = torch.tensor([drawing.moves for drawing in batch.drawings])
+        smeared = moving & (times[-drawn:] > self.config.moving_read_step)
+        return batch.determined & _said(captions[-drawn:]) & ~smeared
 
     def _blank_share(self, drawn: int, scales: Tensor) -> NDArray[np.float64]:
         """Returns how likely each row starts blank: drawings by lines alone must learn to begin too."""
@@ -227,13 +245,18 @@ class DenoiserStage:
     def _batch(self, drawn: int, controlled: NDArray[np.bool_], rng: np.random.Generator) -> Batch:
         config = self.config
         photos = self.styles.batch(
-            config.batch - drawn, config.crop, rng, config.bridge_share, config.restyled_share
+            config.batch - drawn,
+            config.crop,
+            rng,
+            config.bridge_share,
+            config.restyled_share,
+            config.versions,
         )
         if not drawn:
             return photos
         controlled = controlled[-drawn:]
-        vague = rng.random(drawn) < np.where(controlled, config.vague_share, config.free_vague_share)
-        kinds = np.where(vague, "vague", "full")
+        brief = rng.random(drawn) < np.where(controlled, config.vague_share, config.open_share)
+        kinds = np.where(brief, np.where(controlled, "vague", "open"), "full")
         # A single word leaves colours open, which lines alone don't tell either.
         kinds[~controlled & (rng.random(drawn) < config.word_share)] = "word"
         drawings = self.shapes.batch(list(kinds), rng)

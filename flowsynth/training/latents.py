@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from flowsynth.functional.edges import canny
 
 from .captions import style_caption
-from .shapes import DRAWN_EDGES, SHAPES, random_drawing
+from .shapes import CONTROLLED, DRAWN_EDGES, OPEN, SHAPES, random_drawing
 from .styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
@@ -131,7 +131,15 @@ class StyleData:
             digest.update(np.ascontiguousarray(made.versions).tobytes())
         return digest.hexdigest()[:12]
 
-    def batch(self, count: int, side: int, rng: np.random.Generator, bridge: float, restyled: float) -> Batch:
+    def batch(
+        self,
+        count: int,
+        side: int,
+        rng: np.random.Generator,
+        bridge: float,
+        restyled: float,
+        versions: Sequence[str] = VERSIONS,
+    ) -> Batch:
         """Returns crops of ``side`` latents.
 
         Args:
@@ -141,8 +149,9 @@ class StyleData:
             bridge: Share of rows that start between the photo and the target.
             restyled: Share of rows whose tile shows the photo, so that the caption alone tells the style; in
                 the others it shows the target, as the colour guide of graphs does.
+            versions: What is asked for; a style that is said twice comes twice as often.
         """
-        rows = [self._row(side, rng, bridge, restyled) for _ in range(count)]
+        rows = [self._row(side, rng, bridge, restyled, versions) for _ in range(count)]
         target, start, pixels, tile, lines, captions = zip(*rows, strict=True)
         return Batch(
             torch.stack(target),
@@ -164,12 +173,12 @@ class StyleData:
         return to_pixels(np.stack(pixels)), torch.stack(latents)
 
     def _row(
-        self, side: int, rng: np.random.Generator, bridge: float, restyled: float
+        self, side: int, rng: np.random.Generator, bridge: float, restyled: float, versions: Sequence[str]
     ) -> tuple[Tensor, Tensor, Picture, Picture, Picture, str]:
         index = int(rng.integers(len(self.styled)))
         latents, made = self.latents[index], self.styled[index]
         rows, columns = _window(latents, side, rng)
-        style = int(rng.integers(len(VERSIONS)))
+        style = VERSIONS.index(versions[int(rng.integers(len(versions)))])
         target = latents[style, :, rows, columns].float()
         source = latents[0, :, rows, columns].float()
         way = float(rng.random()) if rng.random() < bridge else 1.0
@@ -208,6 +217,7 @@ def _soften(crop: Picture, rng: np.random.Generator) -> Picture:
 
 
 _ANY_SIZE = (0.55, 1.2)
+_LEFT_OUT = {"full": (), "vague": CONTROLLED, "open": OPEN}
 
 
 class PoolConfig(BaseModel):
@@ -261,14 +271,14 @@ class ShapeData:
         return ShapeData(self.vae, config, self.side, self.seed + 1)
 
     def batch(self, kinds: Sequence[str], rng: np.random.Generator) -> Batch:
-        """Returns random drawings, one for each kind of caption: "full", "vague" or "word"."""
+        """Returns random drawings, one for each kind of caption: a key of `_LEFT_OUT` or "word"."""
         chosen = rng.integers(len(self.drawings), size=len(kinds))
         target = self.latents[chosen].float()
         tile = to_pixels(self.pictures[chosen])
         lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
         drawings = [self.drawings[i] for i in chosen]
         captions = [
-            drawing.word(rng) if kind == "word" else drawing.caption(rng, kind == "vague")
+            drawing.word(rng) if kind == "word" else drawing.caption(rng, _LEFT_OUT[kind])
             for drawing, kind in zip(drawings, kinds, strict=True)
         ]
         return Batch(target, target, tile, tile, lines, captions, drawings)

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from flowsynth.functional.edges import canny
 
 from .captions import style_caption
+from .errors import mean_where, on_shapes
 from .latents import encode
 from .networks import alphas_sigmas, blank_starts, build_motion_adapter, give_gradients, random_times
-from .shapes import DRAWN_EDGES, moving_drawing, render_clip
+from .shapes import DRAWN_EDGES, moving_drawing, random_drawing, render_clip
 from .styled import VERSIONS, to_pixels
 from .text import drop_captions
 
@@ -42,6 +43,7 @@ class MotionConfig(BaseModel):
     speed: float = 4.0  # pixels a frame at most
     zoom: float = 0.15  # change of scale over a clip at most
     shapes_share: float = 0.6  # clips of a moving shape
+    still_share: float = 0.2  # of these, clips in which nothing moves
     low_noise_share: float = 0.3
     low_noise_step: int = 450
     blank_share: float = 0.25  # clips that start from noise alone, where the text says which way
@@ -51,6 +53,7 @@ class MotionConfig(BaseModel):
     shared_noise_share: float = 0.4  # clips with the same noise in every frame
     mixed_noise_share: float = 0.2  # clips whose frames' noise has a part in common
     change_weight: float = 1.0  # of the error of changes from frame to frame
+    shape_weight: float = 0.0  # of both errors on shapes alone, large or small
 
 
 class MotionStage:
@@ -107,9 +110,20 @@ class MotionStage:
         control = self._control((noisy, times, text), pictures, off)
         made = self.unet(noisy.transpose(1, 2), times, text, **control).sample.float()
         error = made.transpose(1, 2) - wanted
-        squared, changes = error.square().mean(), error.diff(dim=1).square().mean()
+        shapes = on_shapes(pictures[0]).view(config.clips, config.frames, 1, *latents.shape[-2:])
+        shapes[~torch.from_numpy(drawn)] = 0
+        squared, on_squared = self._errors(error, shapes)
+        changes, on_changes = self._errors(error.diff(dim=1), torch.maximum(shapes[:, 1:], shapes[:, :-1]))
         figures = {"error": float(squared.detach()), "changes": float(changes.detach())}
-        return squared + config.change_weight * changes, figures
+        figures["shapes"] = float(on_changes.detach())
+        on = config.shape_weight * (on_squared + config.change_weight * on_changes)
+        return squared + config.change_weight * changes + on, figures
+
+    @staticmethod
+    def _errors(errors: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the mean square of errors (B, T, C, h, w), and that on shapes (B, T, 1, h, w)."""
+        squares = errors.square()
+        return squares.mean(), mean_where(squares.flatten(0, 1), shapes.flatten(0, 1)).mean()
 
     def _noise(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
         """Draws noise for clips (B, T, C, h, w): each clip's frames have none, all or a part in common."""
@@ -123,8 +137,9 @@ class MotionStage:
         )
 
     def _moving(self, rng: np.random.Generator) -> tuple[Picture, Picture, str]:
-        """Returns frames (T, H, W, 3) of moving shapes, their lines (T, H, W) and a caption."""
-        drawing = moving_drawing(rng)
+        """Returns frames (T, H, W, 3) of shapes that move or stand, their lines (T, H, W) and a caption."""
+        still = rng.random() < self.config.still_share
+        drawing = random_drawing(rng) if still else moving_drawing(rng)
         frames = render_clip(drawing, self.config.side, self.config.frames, rng)
         edges = canny(to_pixels(frames), **DRAWN_EDGES)[:, 0]
         return frames, (edges * 255).to(torch.uint8).numpy(), drawing.caption(rng)

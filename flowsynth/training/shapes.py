@@ -40,6 +40,8 @@ _SIDE_TEXT = {
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _REACH = 0.27  # of the side: how far from the middle a moving shape starts and ends
 _SUPERSAMPLING = 4
+#: What captions may leave out where a control says the rest, and where nothing does.
+CONTROLLED, OPEN = ("name", "size", "side"), ("name", "size", "side", "colour", "background")
 #: How `canny` finds all outlines of drawings: many of their colours are of one brightness.
 DRAWN_EDGES: dict[str, Any] = {"color": True, "low": 0.04, "high": 0.08}
 
@@ -70,16 +72,18 @@ class Drawing:
         """Whether any of its shapes does."""
         return any(shape.moving for shape in self.shapes)
 
-    def caption(self, rng: np.random.Generator, vague: bool = False) -> str:
+    def caption(self, rng: np.random.Generator, leave_out: Sequence[str] = ()) -> str:
         """Describes the drawing; words come in varied order, so that none is always last.
 
         Args:
             rng: Source of randomness.
-            vague: Leave some words out, as captions may do where a control says the rest.
+            leave_out: What is left out half of the time: `CONTROLLED` or `OPEN`.
         """
-        shapes = [_describe(_blur(shape, rng) if vague else shape, rng) for shape in self.shapes]
+        shapes = [_describe(_blur(shape, leave_out, rng), rng) for shape in self.shapes]
         joined = " and ".join(shapes)
         ground = self.background
+        if "background" in leave_out and rng.random() < 0.5:
+            return joined
         forms = (
             f"{joined} on a {ground} background",
             f"{joined}, {ground} background",
@@ -157,15 +161,10 @@ def _describe(shape: Shape, rng: np.random.Generator) -> str:
     return f"a {noun} {place}".rstrip()
 
 
-def _blur(shape: Shape, rng: np.random.Generator) -> Shape:
-    """Forgets about half of what a caption says of a shape, never its colour."""
-    name, size, side = rng.random(3) < 0.5
-    return replace(
-        shape,
-        name="shape" if name else shape.name,
-        size="" if size else shape.size,
-        side="" if side else shape.side,
-    )
+def _blur(shape: Shape, leave_out: Sequence[str], rng: np.random.Generator) -> Shape:
+    """Forgets about half of what a caption may leave out of a shape."""
+    unsaid = {"name": "shape", "size": "", "side": "", "colour": ""}
+    return replace(shape, **{key: unsaid[key] for key in leave_out if key in unsaid and rng.random() < 0.5})
 
 
 def _draw(

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from flowsynth.training.shapes import DIRECTIONS, Drawing, Shape, moving_drawing, render_clip
+from flowsynth.training.shapes import (
+    CONTROLLED,
+    DIRECTIONS,
+    OPEN,
+    Drawing,
+    Shape,
+    moving_drawing,
+    render_clip,
+)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -31,11 +39,20 @@ def test_the_caption_names_the_direction():
 def test_a_vague_caption_keeps_colours_and_drops_words():
     rng = np.random.default_rng(1)
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
-    texts = [drawing.caption(rng, vague=True) for _ in range(60)]
+    texts = [drawing.caption(rng, CONTROLLED) for _ in range(60)]
     assert all("red" in text and "white" in text for text in texts)
     for word in ("star", "large", "left"):
         share = sum(word in text for text in texts) / len(texts)
         assert 0.2 < share < 0.8
+
+
+def test_an_open_caption_drops_colours_too():
+    rng = np.random.default_rng(1)
+    drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
+    texts = [drawing.caption(rng, OPEN) for _ in range(80)]
+    for word in ("star", "red", "large", "left", "white background"):
+        share = sum(word in text for text in texts) / len(texts)
+        assert 0.25 < share < 0.75, word
 
 
 @pytest.mark.parametrize(
@@ -68,3 +85,30 @@ def test_changes_between_frames_count_on_their_own(training):
     assert losses[0] == pytest.approx(figures["error"])
     assert losses[1] == pytest.approx(figures["error"] + 2 * figures["changes"])
     assert figures["changes"] > 0
+
+
+@pytest.mark.parametrize("still", [0.0, 1.0])
+def test_clips_in_which_nothing_moves_come_as_often_as_asked(training, still):
+    training.vae_trainer().run()
+    stage = training.motion_trainer().stage
+    stage.config = stage.config.model_copy(update={"still_share": still})
+    rng = np.random.default_rng(2)
+    clips = [stage._moving(rng) for _ in range(24)]
+    moving = ["moving" in caption for _, _, caption in clips]
+    moved = [bool((frames[0] != frames[-1]).any()) for frames, _, _ in clips]
+    assert moved == moving
+    assert np.mean(moving) == 1 if not still else 0 < np.mean(moving) < 0.5  # some of all drawings move
+
+
+def test_errors_on_shapes_count_on_their_own(training):
+    training.vae_trainer().run()
+    stage = training.motion_trainer().stage
+    losses = []
+    for weight in (0.0, 2.0):
+        stage.config = stage.config.model_copy(update={"shapes_share": 1.0, "shape_weight": weight})
+        torch.manual_seed(0)
+        losses.append(stage.loss(np.random.default_rng(0)))
+    assert losses[0][1]["shapes"] > 0
+    assert losses[0][0] < losses[1][0]
+    stage.config = stage.config.model_copy(update={"shapes_share": 0.0})
+    assert stage.loss(np.random.default_rng(0))[1]["shapes"] == 0

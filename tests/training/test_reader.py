@@ -1,5 +1,6 @@
 """What a drawing shows can be read from its latents, and a denoiser hears of it where its caption told it."""
 
+import itertools
 from importlib.resources import files
 from pathlib import Path
 
@@ -133,5 +134,17 @@ def test_a_drawing_that_nothing_determines_is_not_read(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     free = {"shape_free_share": 1.0, "vague_share": 0.0, "caption_dropout": 0.0}
-    assert _loss(stage, **free, free_vague_share=1.0)[1]["reading"] == 0
-    assert _loss(stage, **free, free_vague_share=0.0)[1]["reading"] > 0
+    assert _loss(stage, **free, open_share=1.0)[1]["reading"] == 0
+    assert _loss(stage, **free, open_share=0.0)[1]["reading"] > 0
+
+
+def test_another_reader_comes_at_the_end_of_ones_life(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    rng = np.random.default_rng(0)
+    first = stage._reader(rng)
+    assert stage._reader(rng) is first
+    stage.config = stage.config.model_copy(update={"reader_life": 1})
+    others = [stage._reader(rng) for _ in range(2)]
+    weights = [reader.body[0].weight for reader in (first, *others)]
+    assert not any(torch.equal(one, other) for one, other in itertools.pairwise(weights))
