@@ -4,14 +4,16 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from flowsynth.cache.location import default_cache_dir
 from flowsynth.functional.optical_flow import warp
 from flowsynth.functional.warp import pixel_grid
 from flowsynth.nets.basicvsr import BasicVSR, basicvsr_from_state
 from flowsynth.nets.spynet import SPyNet, spynet_from_state
 from flowsynth.nets.staged import Stage
+from flowsynth.weights.store import fetch_weights
+from tests.published import published
 
 
 @pytest.fixture(scope="module")
@@ -115,35 +117,25 @@ def test_other_checkpoints_are_refused(tiny: BasicVSR) -> None:
 
 
 @pytest.fixture(scope="module")
-def published() -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    from flowsynth.fetch.errors import OfflineError
-    from flowsynth.media.fetch import fetch
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch("bikes", default_cache_dir())
-        return load_file(fetch_weights("basicvsr-reds4", default_cache_dir()))
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights or the clip can't be fetched: {error}")
+def reds4() -> dict[str, Tensor]:
+    return load_file(fetch_weights("basicvsr-reds4", published("basicvsr-reds4", clip="bikes")))
 
 
 @pytest.mark.weights
-def test_published_flow_follows_a_turn_and_a_zoom(published: dict[str, Tensor]) -> None:
+def test_published_flow_follows_a_turn_and_a_zoom(reds4: dict[str, Tensor]) -> None:
     data = pytest.importorskip("skimage.data")
     second = torch.from_numpy(data.chelsea()[:256, 60:316].copy()).permute(2, 0, 1)[None].float() / 255
     grid = pixel_grid(second) - 127.5
     matrix = 1.03 * torch.tensor([[math.cos(0.05), -math.sin(0.05)], [math.sin(0.05), math.cos(0.05)]])
     true = torch.einsum("ij,bjhw->bihw", matrix, grid) - grid
-    network: SPyNet = spynet_from_state(published)
+    network: SPyNet = spynet_from_state(reds4)
     error = (network(warp(second, true), second) - true).square().sum(1).sqrt()
     assert float(error[:, 24:-24, 24:-24].mean()) < 0.15
 
 
 @pytest.mark.weights
 @pytest.mark.slow
-def test_published_basicvsr_beats_bicubic_by_three_decibels(published: dict[str, Tensor]) -> None:
+def test_published_basicvsr_beats_bicubic_by_three_decibels(reds4: dict[str, Tensor]) -> None:
     from flowsynth.core.context import RunContext
     from flowsynth.functional.metrics import mean_squared_error, psnr
     from flowsynth.functional.resize import bicubic
@@ -151,7 +143,7 @@ def test_published_basicvsr_beats_bicubic_by_three_decibels(published: dict[str,
 
     clip = ReadVideo(path="clip:bikes", start="86f", max_frames=4).run(RunContext()).to_float()
     small = bicubic(clip, (68, 160)).clamp(0, 1)
-    network = basicvsr_from_state(published)
+    network = basicvsr_from_state(reds4)
     with torch.inference_mode():
         large = network(small).clamp(0, 1)
     plain = bicubic(small, (272, 640)).clamp(0, 1)

@@ -1,7 +1,6 @@
 """Clips and contexts for the tests of operators."""
 
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
@@ -36,19 +35,6 @@ def moving_clip(
     data = (data + 0.02 * torch.randn(data.shape, generator=generator)).clamp(0, 1)
     data = data.mul(255).round().to(torch.uint8) if dtype == "uint8" else data.to(getattr(torch, dtype))
     return Frames(data, fps=Fraction(24))
-
-
-def published(name: str) -> Path:
-    """The user's cache with some weights in it; skips, saying so, where they can't be had."""
-    from flowsynth.cache.location import default_cache_dir
-    from flowsynth.fetch.errors import OfflineError
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch_weights(name, default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    return default_cache_dir()
 
 
 @pytest.fixture(params=["uint8", "float32", "float16"])

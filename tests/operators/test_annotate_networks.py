@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.errors import OfflineError
@@ -15,6 +14,7 @@ from flowsynth.values import Frames
 from tests.nets.tiny import tiny_hed
 from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
+from tests.published import published
 
 
 @pytest.fixture
@@ -84,23 +84,13 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         Annotate(detector="hed").run(RunContext(cache_dir=tmp_path, offline=True), frames=moving_clip(1))
 
 
-@pytest.fixture(scope="module")
-def published() -> RunContext:
-    from flowsynth.weights.store import fetch_weights
-
-    try:
-        fetch_weights("hed-bsds500", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
-    return RunContext(cache_dir=default_cache_dir())
-
-
 @pytest.mark.weights
-def test_published_edges_lie_where_the_object_ends(published: RunContext) -> None:
+def test_published_edges_lie_where_the_object_ends() -> None:
     """An orange square in front of a blue ground: one line around it, no shift, nothing at the border."""
+    ctx = RunContext(cache_dir=published("hed-bsds500"))
     scene = torch.tensor([0.1, 0.25, 0.6]).view(1, 3, 1, 1).repeat(1, 1, 150, 201)
     scene[..., 45:105, 60:140] = torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1)
-    edges = Annotate(detector="hed").run(published, frames=Frames(scene, fps=None)).tensor[0, 0]
+    edges = Annotate(detector="hed").run(ctx, frames=Frames(scene, fps=None)).tensor[0, 0]
     across, down = edges[75], edges[:, 100]
     for line, (first, last) in ((across, (60, 140)), (down, (45, 105))):
         half = len(line) // 2

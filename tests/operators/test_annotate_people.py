@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
-from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators._people import find_bodies, find_faces, load_people
 from flowsynth.operators.annotate import Annotate
 from flowsynth.values import Frames
-from flowsynth.weights.store import fetch_weights
+from tests.published import published
 
 pytestmark = pytest.mark.weights
 DETECTORS = ("segmentation", "face", "pose")
@@ -19,12 +17,7 @@ DETECTORS = ("segmentation", "face", "pose")
 @pytest.fixture(scope="module")
 def ctx() -> RunContext:
     pytest.importorskip("ai_edge_litert", reason="NOT TESTED: pip install '.[litert]'")
-    try:
-        for name in ("mediapipe-selfie", "mediapipe-face", "mediapipe-pose"):
-            fetch_weights(name, default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the models can't be fetched: {error}")
-    return RunContext(cache_dir=default_cache_dir())
+    return RunContext(cache_dir=published("mediapipe-selfie", "mediapipe-face", "mediapipe-pose"))
 
 
 @pytest.fixture(scope="module")

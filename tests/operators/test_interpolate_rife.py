@@ -17,8 +17,9 @@ from flowsynth.operators.interpolate import Interpolate
 from flowsynth.values import Frames
 from tests.nets.tiny import tiny_ifnet
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip, published
+from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
+from tests.published import published
 
 
 @pytest.fixture(scope="module")

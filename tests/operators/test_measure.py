@@ -8,8 +8,9 @@ import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
 from flowsynth.operators.measure import Measure
-from tests.operators.conftest import moving_clip, published
+from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
+from tests.published import published
 
 
 def test_a_clip_against_itself() -> None:

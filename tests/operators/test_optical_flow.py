@@ -11,8 +11,9 @@ from flowsynth.fetch.errors import OfflineError
 from flowsynth.operators.optical_flow import OpticalFlow
 from flowsynth.operators.temporal_smooth import TemporalSmooth
 from flowsynth.operators.warp import Warp
-from tests.operators.conftest import moving_clip, published
+from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
+from tests.published import published
 
 
 @pytest.mark.parametrize(("direction", "right"), [("next", -2.0), ("previous", 2.0)])

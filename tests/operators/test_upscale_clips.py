@@ -17,7 +17,8 @@ from flowsynth.operators._clip_super import Block, blocks, enlarge_clip, relativ
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import randomised
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip, published
+from tests.operators.conftest import moving_clip
+from tests.published import published
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from flowsynth.operators import _super
 from flowsynth.operators.upscale import Upscale
 from tests.nets.tiny import tiny_rrdbnet, tiny_srvgg
 from tests.operators.chunked import run_by_chunks
-from tests.operators.conftest import moving_clip, published
+from tests.operators.conftest import moving_clip
+from tests.published import published
 
 NETWORKS = {"compact": tiny_srvgg, "rrdb": tiny_rrdbnet, "rrdb x2": lambda: tiny_rrdbnet(2, 2)}
 

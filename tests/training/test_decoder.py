@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from flowsynth.cache.location import default_cache_dir
-from flowsynth.fetch.errors import OfflineError
 from flowsynth.training.pocket import Training
-from flowsynth.weights.store import fetch_weights
+from tests.published import published
 from tests.training.conftest import generated_picture
 
 
@@ -29,13 +27,10 @@ def test_only_the_decoder_changes(training):
 
 @pytest.mark.weights
 def test_the_perceptual_loss_falls_and_leaves_its_network_alone(training):
-    try:
-        fetch_weights("lpips-alex", default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    cache = published("lpips-alex")
     training.vae_trainer().run()
     stage = training.decoder_trainer().stage
-    stage.weight, stage.cache = 1.0, default_cache_dir()
+    stage.weight, stage.cache = 1.0, cache
     network = {key: value.clone() for key, value in stage.perceptual.state_dict().items()}
     parameters = [p for module in stage.modules().values() for p in module.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)

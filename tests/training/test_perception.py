@@ -8,12 +8,11 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from flowsynth.cache.location import default_cache_dir
-from flowsynth.fetch.errors import OfflineError
 from flowsynth.training.denoiser import DenoiserStage
 from flowsynth.training.latents import encode
 from flowsynth.training.perception import Perception
 from flowsynth.training.styled import to_pixels
+from tests.published import published
 from tests.training.conftest import generated_picture
 
 POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
@@ -21,11 +20,8 @@ POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
 
 @pytest.fixture
 def perception():
-    try:
-        vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
-        return Perception(vae, default_cache_dir())
-    except OfflineError as error:
-        pytest.skip(f"NOT TESTED, the weights can't be fetched: {error}")
+    vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
+    return Perception(vae, published("lpips-alex"))
 
 
 @pytest.mark.weights
