@@ -70,6 +70,8 @@ class DenoiserConfig(BaseModel):
     reading_weight: float = 0.02  # of the reader's loss beside the squared error
     outline_weight: float = 0.0  # of the squared error along outlines, large or small, beside that of all
     perceptual_weight: float = 0.0  # of the photos' LPIPS; at 0 its network isn't asked for
+    drawing_looks: int = 0  # drawings a batch that are looked at like that too
+    drawing_looks_weight: float = 4.0  # of their LPIPS
 
 
 class DenoiserStage:
@@ -147,21 +149,56 @@ class DenoiserStage:
         predicted = alpha * noisy - sigma * made
         loss = errors.mean()
         told = self._told(batch, times, captions)
-        if config.outline_weight and drawn:
-            rims = mean_where((made - wanted)[-drawn:].square(), beside_lines(batch.lines[-drawn:])) * told
+        if drawn:
+            squares = (made - wanted)[-drawn:].square()
+            loss = loss + self._drawing_losses(squares, predicted[-drawn:], batch, told, rng, figures)
+        if config.perceptual_weight:
+            marked = self._restyled(batch, scales, captions)
+            loss = loss + config.perceptual_weight * self._looks(predicted, batch, marked, "looks", figures)
+        if config.drawing_looks:
+            marked = self._some_drawings(scales, told, rng)
+            loss = loss + config.drawing_looks_weight * self._looks(predicted, batch, marked, "seen", figures)
+        return loss, figures
+
+    def _drawing_losses(
+        self,
+        squares: Tensor,
+        predicted: Tensor,
+        batch: Batch,
+        told: Tensor,
+        rng: np.random.Generator,
+        figures: dict[str, float],
+    ) -> Tensor:
+        """Returns what outlines and reading add to the loss, and notes both figures."""
+        config, drawn = self.config, len(batch.drawings)
+        loss = torch.zeros(())
+        if config.outline_weight:
+            rims = mean_where(squares, beside_lines(batch.lines[-drawn:])) * told
             figures["rims"] = float(rims.detach().sum()) / drawn
             loss = loss + config.outline_weight * rims.sum() / config.batch
-        if config.reading_weight and drawn:
-            reader = self._reader(rng)
-            readings = reader.loss(predicted[-drawn:], reading_labels(batch.drawings)) * told
+        if config.reading_weight:
+            readings = self._reader(rng).loss(predicted, reading_labels(batch.drawings)) * told
             figures["reading"] = float(readings.detach().sum()) / drawn
             loss = loss + config.reading_weight * readings.sum() / config.batch
-        restyled = self._restyled(batch, scales, captions)
-        if config.perceptual_weight and restyled.any():
-            looks = self.perception.loss(predicted[restyled], batch.pixels[restyled])
-            figures["looks"] = float(looks.detach().mean())
-            loss = loss + config.perceptual_weight * looks.sum() / config.batch
-        return loss, figures
+        return loss
+
+    def _looks(
+        self, predicted: Tensor, batch: Batch, marked: Tensor, name: str, figures: dict[str, float]
+    ) -> Tensor:
+        """Returns the sum of the marked rows' LPIPS over the batch's size, and notes their mean."""
+        if not marked.any():
+            return torch.zeros(())
+        looks = self.perception.loss(predicted[marked], batch.pixels[marked])
+        figures[name] = float(looks.detach().mean())
+        return looks.sum() / self.config.batch
+
+    def _some_drawings(self, scales: Tensor, told: Tensor, rng: np.random.Generator) -> Tensor:
+        """Marks in the batch (B,) so many of the drawings that captions alone tell."""
+        marked = torch.zeros(scales.shape[1], dtype=torch.bool)
+        free = (scales[:, scales.shape[1] - len(told) :] == 0).all(0)
+        rows = scales.shape[1] - len(told) + (told & free).nonzero()[:, 0].numpy()
+        marked[torch.from_numpy(rng.permutation(rows)[: self.config.drawing_looks])] = True
+        return marked
 
     def _reader(self, rng: np.random.Generator) -> Reader:
         """Says what predicted latents of drawings show; trained when first asked for, and now and then again.
@@ -177,7 +214,7 @@ class DenoiserStage:
 
     @cached_property
     def perception(self) -> Perception:
-        """Looks at predicted latents of photos."""
+        """Looks at predicted latents."""
         assert self.styles.cache is not None
         return Perception(self.styles.vae, self.styles.cache)
 

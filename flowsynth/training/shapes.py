@@ -36,6 +36,7 @@ _SIDE_TEXT = {
     "top": ("at the top", "top", "on the top"),
     "bottom": ("at the bottom", "bottom", "on the bottom"),
     "": ("in the center", "center", ""),
+    "unsaid": ("",),
 }
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _REACH = 0.27  # of the side: how far from the middle a moving shape starts and ends
@@ -95,7 +96,8 @@ class Drawing:
     def word(self, rng: np.random.Generator) -> str:
         """Names one thing that the drawing shows, as a short or a negative prompt may."""
         shape = self.shapes[int(rng.integers(len(self.shapes)))]
-        words = (shape.name, shape.colour, f"{self.background} background", f"a {shape.colour} {shape.name}")
+        whole = _describe(replace(shape, side="unsaid", moving=""), rng)
+        words = (shape.name, shape.colour, f"{self.background} background", whole)
         return words[int(rng.integers(len(words)))]
 
     def render(
@@ -163,7 +165,7 @@ def _describe(shape: Shape, rng: np.random.Generator) -> str:
 
 def _blur(shape: Shape, leave_out: Sequence[str], rng: np.random.Generator) -> Shape:
     """Forgets about half of what a caption may leave out of a shape."""
-    unsaid = {"name": "shape", "size": "", "side": "", "colour": ""}
+    unsaid = {"name": "shape", "size": "", "side": "unsaid", "colour": ""}
     return replace(shape, **{key: unsaid[key] for key in leave_out if key in unsaid and rng.random() < 0.5})
 
 

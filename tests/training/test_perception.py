@@ -54,3 +54,36 @@ def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(traini
     marked = DenoiserStage._restyled(batch, scales, ["a", "a", "a", "a", "a", "a"])
     assert marked.tolist() == [False, True, True, False, False, False]  # the last two are drawings
     assert not DenoiserStage._restyled(batch, scales, ["", "", "", "", "a", "a"]).any()
+
+
+def test_drawings_are_looked_at_where_captions_alone_tell_them(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    stage.config = stage.config.model_copy(update={"drawing_looks": 2})
+    told = torch.tensor([True, True, True, True, False])
+    scales = torch.zeros(2, 8)  # the first three rows are photos
+    scales[:, :3], scales[1, 4] = 1, 0.5
+    found = {tuple(row.nonzero()[:, 0].tolist()) for row in some_drawings(stage, scales, told)}
+    assert found == {(3, 5), (3, 6), (5, 6)}
+    assert not any(row.any() for row in some_drawings(stage, scales, ~told & (scales[1, 3:] > 0)))
+
+
+def some_drawings(stage, scales, told):
+    return [stage._some_drawings(scales, told, np.random.default_rng(seed)) for seed in range(20)]
+
+
+@pytest.mark.weights
+def test_looking_at_drawings_adds_to_the_loss(training):
+    training.vae_trainer().run()
+    stage = training.denoiser_trainer().stage
+    stage.styles.cache = published("lpips-alex")
+    losses = []
+    for looks in (0, 3):
+        stage.config = stage.config.model_copy(update={"shapes_share": 0.8, "drawing_looks": looks})
+        torch.manual_seed(1)
+        losses.append(stage.loss(np.random.default_rng(1)))
+    (plain, before), (more, after) = losses
+    assert "seen" not in before
+    assert (more - plain).item() == pytest.approx(
+        stage.config.drawing_looks_weight * 3 * after["seen"] / stage.config.batch, rel=1e-3
+    )
