@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -19,8 +20,15 @@ from .report import Section
 
 STRENGTHS = (0.2, 0.4, 0.6, 1.0)
 STEPS = 4  # really made, whatever the strength
-GUIDANCE = 1.5
 FRAMES = 6  # of a clip
+
+
+@cache
+def _toon() -> Denoise:
+    """The graph `toon` gives the guidance of all, and the strength from a guide."""
+    operator = fs.compose("toon").nodes["denoise"].operator
+    assert isinstance(operator, Denoise)
+    return operator
 
 
 def measure(lab: Lab) -> Section:
@@ -31,8 +39,8 @@ def measure(lab: Lab) -> Section:
         "Styles",
         f"Held-out pictures ({', '.join(held)}) and frames of held-out clips ({', '.join(clips)}), "
         f"{footage.WIDTH}x{footage.HEIGHT}, each redrawn from the photo itself under tile (the photo) and "
-        f"lines, {STEPS} steps made, guidance {GUIDANCE:g}, but where another start is named. The target is "
-        "the classical filter's result; its distances are LPIPS (AlexNet).",
+        f"lines, {STEPS} steps made, guidance {_toon().guidance_scale:g}, but where another start is named. "
+        "The target is the classical filter's result; its distances are LPIPS (AlexNet).",
     )
     strength = _distances(lab, section, clips, held)
     _redrawn_clip(lab, section, clips[footage.SHOWN], strength)
@@ -52,7 +60,8 @@ def _redraw(
         "noise": "auto",
     }
     how = Redraw({"lines": frames, "tile": start}, start, params)
-    return lab.pictures([STYLE_WORDS[style]] * len(frames), guidance=GUIDANCE, redraw=how, motion=motion)
+    prompts = [STYLE_WORDS[style]] * len(frames)
+    return lab.pictures(prompts, guidance=_toon().guidance_scale, redraw=how, motion=motion)
 
 
 def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapping[str, Clip]) -> float:
@@ -60,16 +69,14 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
     picks = [*held.values(), *(clips[footage.SHOWN][i] for i in (0, -1)), clips["bikes"][0]]
     photos = np.stack(picks)
     strengths = STRENGTHS[1::2] if lab.quick else STRENGTHS
-    default = fs.compose("toon").nodes["denoise"].operator
-    assert isinstance(default, Denoise)
     ratios: dict[str, list[float]] = {}
     for style in STYLES:
         target = footage.stylized(lab, photos, style)
-        guided = _redraw(lab, photos, style, default.strength, guide=target)
+        guided = _redraw(lab, photos, style, _toon().strength, guide=target)
         made = [_redraw(lab, photos, style, strength) for strength in strengths]
         alone, guide, *ratios[style] = _of_the_way(lab, photos, target, [lab.decoded(target), guided, *made])
         what = f"{style} as in the graph `toon`, from the target as guide and tile, strength"
-        what += f" {default.strength:g} (the autoencoder alone leaves {alone:.2f})"
+        what += f" {_toon().strength:g} (the autoencoder alone leaves {alone:.2f})"
         section.add(what, guide, 0.5, most=True, form=".2f")
         shown = [[row[i] for row in (photos, target, *made)] for i in range(len(photos) - 1)]
         save_sheet([p for row in shown for p in row], lab.out / f"style-{style}.png", len(shown[0]), 1)
