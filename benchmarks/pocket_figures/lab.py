@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ from flowsynth.operators.vae_encode import VaeEncode
 Clip = np.ndarray  # uint8 THWC
 DETECTORS = {"lines": "canny", "tile": "tile"}  # of the family's ControlNets
 BATCH = 20  # pictures at once
+
+
+@cache
+def defaults(graph: str) -> Denoise:
+    """The denoise node of a shipped graph: its steps, guidance and strength are the defaults."""
+    operator = fs.compose(graph).nodes["denoise"].operator
+    assert isinstance(operator, Denoise)
+    return operator
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,6 @@ class Lab:
     def count(self, full: int, quick: int) -> int:
         """How many of something."""
         return quick if self.quick else full
-
-    @cached_property
-    def text_to_image(self) -> Denoise:
-        """The denoise node of the graph `text_to_image`: its steps and guidance are the defaults."""
-        operator = fs.compose("text_to_image").nodes["denoise"].operator
-        assert isinstance(operator, Denoise)
-        return operator
 
     @cached_property
     def motion_noise(self) -> str:
@@ -111,8 +112,8 @@ class Lab:
         if redraw.controls:
             inputs["control"] = [self._control(graph, redraw, name) for name in redraw.controls]
         params: dict[str, Any] = {
-            "num_inference_steps": self.text_to_image.num_inference_steps,
-            "guidance_scale": self.text_to_image.guidance_scale if guidance is None else guidance,
+            "num_inference_steps": defaults("text_to_image").num_inference_steps,
+            "guidance_scale": defaults("text_to_image").guidance_scale if guidance is None else guidance,
             "controlnets": tuple(redraw.controls) or None,
             "seed": tuple(range(len(prompts))),
             "window": 16 if motion else BATCH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,25 +12,27 @@ from flowsynth.training.judge_clips import colour_drift, direction, frame_change
 from flowsynth.training.shapes import Drawing
 
 from .drawn import drawings
-from .lab import Clip, Lab
+from .lab import Clip, Lab, defaults
 from .pictures import save_plot, save_sheet
 from .report import Section
 
 DIRECTIONS = ("left", "right", "up", "down")
-STEPS, GUIDANCE, WINDOW = 8, 3.0, 16
+WINDOW = 16
 
 
 def measure(lab: Lab) -> Section:
     """All figures of the motion adapter."""
+    steps, guidance = _params().values()
     section = Section(
         "Motion",
-        f"Clips of 64 pixels, {STEPS} steps, guidance {GUIDANCE:g}, windows of {WINDOW}. The same noise in "
-        "every frame, as the model `pocket_motion` asks for, but where noise of its own is named.",
+        f"Clips of 64 pixels, {steps} steps, guidance {guidance:g} (the defaults of the graph "
+        f"`text_to_video`), windows of {WINDOW}. The same noise in every frame, as the model `pocket_motion` "
+        "asks for, but where noise of its own is named.",
     )
     drawn = drawings(lab.count(60, 4), 6)
     ways = [DIRECTIONS[i % 4] for i in range(len(drawn))]
     prompts = [_prompt(drawing, f"moving {way}") for drawing, way in zip(drawn, ways, strict=True)]
-    clips = lab.clips(prompts, WINDOW, num_inference_steps=STEPS, guidance_scale=GUIDANCE)
+    clips = lab.clips(prompts, WINDOW, **_params())
     seen = [judge_clip(clip) for clip in clips]
     right = [direction(verdicts) == way for verdicts, way in zip(seen, ways, strict=True)]
     section.add(f"{len(drawn)} clips of 16 frames: direction right", np.mean(right), 0.9)
@@ -38,6 +41,11 @@ def measure(lab: Lab) -> Section:
     save_sheet([frame for clip in clips[:12] for frame in clip[::2]], lab.out / "motion.png", 8)
     _long(lab, section)
     return section
+
+
+def _params() -> dict[str, Any]:
+    default = defaults("text_to_video")
+    return {"num_inference_steps": default.num_inference_steps, "guidance_scale": default.guidance_scale}
 
 
 def _prompt(drawing: Drawing, way: str) -> str:
@@ -58,9 +66,8 @@ def identity(drawn: Sequence[Drawing], seen: Sequence[Sequence[Verdict]]) -> flo
 
 
 def _drift(lab: Lab, section: Section, prompts: Sequence[str], seen: Sequence[Sequence[Verdict]]) -> None:
-    params = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}
-    apart = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, motion=False, **params)]
-    own = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, noise="independent", **params)]
+    apart = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, motion=False, **_params())]
+    own = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, noise="independent", **_params())]
     together, noisy, independent = (
         np.mean([colour_drift(verdicts) for verdicts in clips])
         for clips in (seen[: len(prompts)], own, apart)
@@ -78,7 +85,7 @@ def _long(lab: Lab, section: Section) -> None:
     frames = lab.count(96, 40)
     drawn = drawings(lab.count(6, 1), 7)
     prompts = [_prompt(drawing, "") for drawing in drawn]
-    clips = lab.clips(prompts, frames, num_inference_steps=STEPS, guidance_scale=GUIDANCE, window=WINDOW)
+    clips = lab.clips(prompts, frames, window=WINDOW, **_params())
     seen = [judge_clip(clip) for clip in clips]
     save_sheet([frame for clip in clips for frame in clip[::6]], lab.out / "long.png", 16)
     section.add(f"{frames} frames by sliding windows: colour, shape, size right", identity(drawn, seen), 0.9)

@@ -11,7 +11,7 @@ from flowsynth.training.judge import Seen, Verdict, judge
 from flowsynth.training.shapes import Drawing, Shape
 
 from .drawn import ATTRIBUTES, captions, drawings, shares, shows
-from .lab import Lab
+from .lab import Lab, defaults
 from .pictures import save_plot, save_sheet
 from .report import Section
 
@@ -21,7 +21,8 @@ SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 10.0)
 
 def measure(lab: Lab) -> Section:
     """All figures of text to image."""
-    steps, guidance = lab.text_to_image.num_inference_steps, lab.text_to_image.guidance_scale
+    default = defaults("text_to_image")
+    steps, guidance = default.num_inference_steps, default.guidance_scale
     section = Section(
         "Shapes from text",
         f"64 pixels, {steps} steps, guidance {guidance:g} (the defaults of the graph `text_to_image`), "

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import numpy as np
 
 import flowsynth as fs
 from flowsynth.functional.stylize import STYLES
-from flowsynth.operators.denoise import Denoise
 from flowsynth.training.captions import STYLE_WORDS
 from flowsynth.training.judge_lines import edge_f1
 
 from . import footage
-from .lab import Clip, Lab, Redraw
+from .lab import Clip, Lab, Redraw, defaults
 from .pictures import save_plot, save_sheet
 from .report import Section
 
@@ -23,24 +21,17 @@ STEPS = 4  # really made, whatever the strength
 FRAMES = 6  # of a clip
 
 
-@cache
-def _toon() -> Denoise:
-    """The graph `toon` gives the guidance of all, and the strength from a guide."""
-    operator = fs.compose("toon").nodes["denoise"].operator
-    assert isinstance(operator, Denoise)
-    return operator
-
-
 def measure(lab: Lab) -> Section:
     """All figures of the style world."""
     clips = {name: footage.clip(lab, name, lab.count(FRAMES, 4)) for name in footage.CLIPS}
     held = footage.pictures(lab)
+    guidance = defaults("toon").guidance_scale
     section = Section(
         "Styles",
         f"Held-out pictures ({', '.join(held)}) and frames of held-out clips ({', '.join(clips)}), "
         f"{footage.WIDTH}x{footage.HEIGHT}, each redrawn from the photo itself under tile (the photo) and "
-        f"lines, {STEPS} steps made, guidance {_toon().guidance_scale:g}, but where another start is named. "
-        "The target is the classical filter's result; its distances are LPIPS (AlexNet).",
+        f"lines, {STEPS} steps made, guidance {guidance:g}, but where another start is named. The target is "
+        "the classical filter's result; its distances are LPIPS (AlexNet).",
     )
     strength = _distances(lab, section, clips, held)
     _redrawn_clip(lab, section, clips[footage.SHOWN], strength)
@@ -61,7 +52,7 @@ def _redraw(
     }
     how = Redraw({"lines": frames, "tile": start}, start, params)
     prompts = [STYLE_WORDS[style]] * len(frames)
-    return lab.pictures(prompts, guidance=_toon().guidance_scale, redraw=how, motion=motion)
+    return lab.pictures(prompts, guidance=defaults("toon").guidance_scale, redraw=how, motion=motion)
 
 
 def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapping[str, Clip]) -> float:
@@ -70,13 +61,14 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
     photos = np.stack(picks)
     strengths = STRENGTHS[1::2] if lab.quick else STRENGTHS
     ratios: dict[str, list[float]] = {}
+    default = defaults("toon").strength
     for style in STYLES:
         target = footage.stylized(lab, photos, style)
-        guided = _redraw(lab, photos, style, _toon().strength, guide=target)
+        guided = _redraw(lab, photos, style, default, guide=target)
         made = [_redraw(lab, photos, style, strength) for strength in strengths]
         alone, guide, *ratios[style] = _of_the_way(lab, photos, target, [lab.decoded(target), guided, *made])
         what = f"{style} as in the graph `toon`, from the target as guide and tile, strength"
-        what += f" {_toon().strength:g} (the autoencoder alone leaves {alone:.2f})"
+        what += f" {defaults('toon').strength:g} (the autoencoder alone leaves {alone:.2f})"
         section.add(what, guide, 0.5, most=True, form=".2f")
         shown = [[row[i] for row in (photos, target, *made)] for i in range(len(photos) - 1)]
         save_sheet([p for row in shown for p in row], lab.out / f"style-{style}.png", len(shown[0]), 1)
