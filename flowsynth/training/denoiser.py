@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 
 from .attributes import pretrain
+from .clarity import Clarity, ClarityConfig, Guess
 from .control import control_residuals
-from .errors import beside_lines, mean_where
 from .latents import Batch, PoolConfig, ShapeData, StyleData
 from .networks import NetworkConfig, alphas_sigmas, blank_starts, build_controlnet, build_unet
-from .perception import Perception
-from .reader import reading_labels, train_reader
 from .styled import VERSIONS
 from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
@@ -27,15 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .reader import Reader
 
-log = logging.getLogger(__name__)
-
-
-class DenoiserConfig(BaseModel):
+class DenoiserConfig(ClarityConfig):
     """What the denoiser stage sees and how often."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: NetworkConfig = NetworkConfig()
     short_sides: tuple[int, ...] = (144, 192)
@@ -64,14 +53,6 @@ class DenoiserConfig(BaseModel):
     word_share: float = 0.05  # drawings without any control whose caption is a word or two
     prefit_steps: int = 400
     text_steps: int = 1500
-    reader_steps: int = 1500
-    moving_read_step: int = 750  # where a moving shape is, is told below it only
-    reader_life: int = 0  # steps until another reader is trained, on average; 0: the first one stays
-    reading_weight: float = 0.02  # of the reader's loss beside the squared error
-    outline_weight: float = 0.0  # of the squared error along outlines, large or small, beside that of all
-    perceptual_weight: float = 0.0  # of the photos' LPIPS; at 0 its network isn't asked for
-    drawing_looks: int = 0  # drawings a batch that are looked at like that too
-    drawing_looks_weight: float = 4.0  # of their LPIPS
 
 
 class DenoiserStage:
@@ -89,7 +70,7 @@ class DenoiserStage:
         self.unet = build_unet(net)
         self.tile, self.lines = build_controlnet(net), build_controlnet(net)
         self.alphas, self.sigmas = alphas_sigmas()
-        self.reader: Reader | None = None
+        self.clarity = Clarity(styles, shapes)
 
     def modules(self) -> Mapping[str, torch.nn.Module]:
         """Returns the trained modules by name."""
@@ -146,94 +127,9 @@ class DenoiserStage:
         made = self.predict((noisy, times, text), (batch.tile, batch.lines), scales)
         errors = (made - wanted).square().mean((1, 2, 3))
         figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
-        predicted = alpha * noisy - sigma * made
-        loss = errors.mean()
-        told = self._told(batch, times, captions)
-        if drawn:
-            squares = (made - wanted)[-drawn:].square()
-            loss = loss + self._drawing_losses(squares, predicted[-drawn:], batch, told, rng, figures)
-        if config.perceptual_weight:
-            marked = self._restyled(batch, scales, captions)
-            loss = loss + config.perceptual_weight * self._looks(predicted, batch, marked, "looks", figures)
-        if config.drawing_looks:
-            marked = self._some_drawings(scales, told, rng)
-            loss = loss + config.drawing_looks_weight * self._looks(predicted, batch, marked, "seen", figures)
-        return loss, figures
-
-    def _drawing_losses(
-        self,
-        squares: Tensor,
-        predicted: Tensor,
-        batch: Batch,
-        told: Tensor,
-        rng: np.random.Generator,
-        figures: dict[str, float],
-    ) -> Tensor:
-        """Returns what outlines and reading add to the loss, and notes both figures."""
-        config, drawn = self.config, len(batch.drawings)
-        loss = torch.zeros(())
-        if config.outline_weight:
-            rims = mean_where(squares, beside_lines(batch.lines[-drawn:])) * told
-            figures["rims"] = float(rims.detach().sum()) / drawn
-            loss = loss + config.outline_weight * rims.sum() / config.batch
-        if config.reading_weight:
-            readings = self._reader(rng).loss(predicted, reading_labels(batch.drawings)) * told
-            figures["reading"] = float(readings.detach().sum()) / drawn
-            loss = loss + config.reading_weight * readings.sum() / config.batch
-        return loss
-
-    def _looks(
-        self, predicted: Tensor, batch: Batch, marked: Tensor, name: str, figures: dict[str, float]
-    ) -> Tensor:
-        """Returns the sum of the marked rows' LPIPS over the batch's size, and notes their mean."""
-        if not marked.any():
-            return torch.zeros(())
-        looks = self.perception.loss(predicted[marked], batch.pixels[marked])
-        figures[name] = float(looks.detach().mean())
-        return looks.sum() / self.config.batch
-
-    def _some_drawings(self, scales: Tensor, told: Tensor, rng: np.random.Generator) -> Tensor:
-        """Marks in the batch (B,) so many of the drawings that captions alone tell."""
-        marked = torch.zeros(scales.shape[1], dtype=torch.bool)
-        free = (scales[:, scales.shape[1] - len(told) :] == 0).all(0)
-        rows = scales.shape[1] - len(told) + (told & free).nonzero()[:, 0].numpy()
-        marked[torch.from_numpy(rng.permutation(rows)[: self.config.drawing_looks])] = True
-        return marked
-
-    def _reader(self, rng: np.random.Generator) -> Reader:
-        """Says what predicted latents of drawings show; trained when first asked for, and now and then again.
-
-        What one reader takes for a star another need not: the weak spots of one that stays are learned.
-        """
-        life = self.config.reader_life
-        if self.reader is None or (life and rng.random() < 1 / life):
-            seed = int(rng.integers(2**31)) if life else 0
-            self.reader, right = train_reader(self.shapes, self.config.reader_steps, seed)
-            log.info("drawings read without a fault: %.0f %%", 100 * right)
-        return self.reader
-
-    @cached_property
-    def perception(self) -> Perception:
-        """Looks at predicted latents."""
-        assert self.styles.cache is not None
-        return Perception(self.styles.vae, self.styles.cache)
-
-    @staticmethod
-    def _restyled(batch: Batch, scales: Tensor, captions: Sequence[str]) -> Tensor:
-        """Marks the photos (B,) whose caption and tile tell the picture, where the tile isn't it already."""
-        told = (scales[0] > 0) & _said(captions)
-        told[len(told) - len(batch.drawings) :] = False
-        return told & (batch.tile != batch.pixels).flatten(1).any(1)
-
-    def _told(self, batch: Batch, times: Tensor, captions: Sequence[str]) -> Tensor:
-        """Marks the drawings (drawings,) of which it is said what they show and where."""
-        drawn = len(batch.drawings)
-        if not drawn:
-            return batch.determined
-        # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
-        moving = torch.tensor([drawing.moves for drawing in batch.drawings])
-        smeared = moving & (times[-drawn:] > self.config.moving_read_step)
-        return batch.determined & _said(captions[-drawn:]) & ~smeared
+        guess = Guess(batch, alpha * noisy - sigma * made, (made - wanted).square(), times, scales, captions)
+        unclear, more = self.clarity.loss(config, guess, rng)
+        return errors.mean() + unclear, figures | more
 
     def _blank_share(self, drawn: int, scales: Tensor) -> NDArray[np.float64]:
         """Returns how likely each row starts blank: drawings by lines alone must learn to begin too."""
@@ -331,8 +227,3 @@ class DenoiserStage:
         lines_off = rng.random(count) < np.where(drawing, config.shape_lines_dropout, config.lines_dropout)
         strength = np.where(rng.random((2, count)) < 0.3, rng.uniform(0.4, 1.0, (2, count)), 1.0)
         return torch.from_numpy(strength * ~(np.stack([tile_off, lines_off]) | free)).float()
-
-
-def _said(captions: Sequence[str]) -> Tensor:
-    """Marks the captions (B,) that weren't dropped."""
-    return torch.tensor([bool(caption) for caption in captions])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from flowsynth.training.denoiser import DenoiserStage
+from flowsynth.training.clarity import Guess
 from flowsynth.training.latents import encode
 from flowsynth.training.perception import Perception
 from flowsynth.training.styled import to_pixels
@@ -44,6 +44,11 @@ def test_its_loss_moves_the_latents_and_no_weights(perception):
     assert all(torch.equal(kept[key], value) for key, value in perception.vae.state_dict().items())
 
 
+def guess(batch, scales, captions):
+    latents = torch.zeros_like(batch.target)
+    return Guess(batch, latents, latents, torch.zeros(len(captions)), scales, captions)
+
+
 def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
@@ -51,25 +56,26 @@ def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(traini
     batch.tile[:] = batch.pixels
     batch.tile[1:] = 0
     scales = torch.tensor([[1.0, 1, 0.4, 0, 1, 1], [1.0] * 6])
-    marked = DenoiserStage._restyled(batch, scales, ["a", "a", "a", "a", "a", "a"])
+    marked = guess(batch, scales, ["a", "a", "a", "a", "a", "a"]).restyled()
     assert marked.tolist() == [False, True, True, False, False, False]  # the last two are drawings
-    assert not DenoiserStage._restyled(batch, scales, ["", "", "", "", "a", "a"]).any()
+    assert not guess(batch, scales, ["", "", "", "", "a", "a"]).restyled().any()
 
 
 def test_drawings_are_looked_at_where_captions_alone_tell_them(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
-    stage.config = stage.config.model_copy(update={"drawing_looks": 2})
+    batch = stage._batch(5, np.zeros(6, bool), np.random.default_rng(0))
+    scales = torch.zeros(2, 6)  # the first row is a photo
+    scales[:, 0], scales[1, 2] = 1, 0.5
+    made = guess(batch, scales, ["a"] * 6)
     told = torch.tensor([True, True, True, True, False])
-    scales = torch.zeros(2, 8)  # the first three rows are photos
-    scales[:, :3], scales[1, 4] = 1, 0.5
-    found = {tuple(row.nonzero()[:, 0].tolist()) for row in some_drawings(stage, scales, told)}
-    assert found == {(3, 5), (3, 6), (5, 6)}
-    assert not any(row.any() for row in some_drawings(stage, scales, ~told & (scales[1, 3:] > 0)))
-
-
-def some_drawings(stage, scales, told):
-    return [stage._some_drawings(scales, told, np.random.default_rng(seed)) for seed in range(20)]
+    found = {
+        tuple(made.by_caption(told, 2, np.random.default_rng(seed)).nonzero()[:, 0].tolist())
+        for seed in range(20)
+    }
+    assert found == {(1, 3), (1, 4), (3, 4)}
+    controlled = torch.tensor([False, True, False, False, False])
+    assert not made.by_caption(controlled, 2, np.random.default_rng(0)).any()
 
 
 @pytest.mark.weights

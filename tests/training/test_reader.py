@@ -142,9 +142,10 @@ def test_another_reader_comes_at_the_end_of_ones_life(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     rng = np.random.default_rng(0)
-    first = stage._reader(rng)
-    assert stage._reader(rng) is first
-    stage.config = stage.config.model_copy(update={"reader_life": 1})
-    others = [stage._reader(rng) for _ in range(2)]
+    config, clarity = stage.config, stage.clarity
+    first = clarity.reader(config, rng)
+    assert clarity.reader(config, rng) is first
+    short = config.model_copy(update={"reader_life": 1})
+    others = [clarity.reader(short, rng) for _ in range(2)]
     weights = [reader.body[0].weight for reader in (first, *others)]
     assert not any(torch.equal(one, other) for one, other in itertools.pairwise(weights))
