@@ -31,7 +31,7 @@ def measure(lab: Lab) -> Section:
     _one(lab, section)
     _two(lab, section)
     _negative_shape(lab, section)
-    _negative_colour(lab, section)
+    _negative_open(lab, section)
     _guidance(lab, section)
     return section
 
@@ -80,20 +80,25 @@ def _share(named: Sequence[Shape], made: Sequence[np.ndarray]) -> float:
     return float(np.mean([there(*pair) for pair in zip(named, made, strict=True)]))
 
 
-def _negative_colour(lab: Lab, section: Section) -> None:
+def _negative_open(lab: Lab, section: Section) -> None:
     """The prompt leaves something open; the negative prompt names what came most often."""
     count = lab.count(16, 8)
-    for what, prompt in (("colour", "a large circle on a white background"), ("name", "a large red shape")):
+    for what, prompt, phrase in (
+        ("colour", "a large circle on a white background", "a {} circle"),
+        ("name", "a large red shape", "a red {}"),
+    ):
         texts = [prompt] * count
         plain = lab.pictures(texts)
         seen = [_attribute(judge(picture).first, what) for picture in plain]
         # Where nothing is seen at all, there is nothing to remove either.
         counts = Counter(name for name in seen if name != "none") or Counter({"": 0})
         [(usual, times)] = counts.most_common(1)
-        without = lab.pictures(texts, negatives=[usual] * count)
-        save_sheet([*plain, *without], lab.out / f"negative-{what}.png", count)
-        after = float(np.mean([_attribute(judge(picture).first, what) == usual for picture in without]))
-        _removed(section, f"`{usual or 'nothing'}`, most frequent for `{prompt}`", times / count, after)
+        for negative in (usual, phrase.format(usual)):
+            without = lab.pictures(texts, negatives=[negative] * count)
+            save_sheet([*plain, *without], lab.out / f"negative-{negative.replace(' ', '-')}.png", count)
+            after = float(np.mean([_attribute(judge(picture).first, what) == usual for picture in without]))
+            named = f"`{usual or 'nothing'}`, most frequent for `{prompt}`, by the words `{negative}`"
+            _removed(section, named, times / count, after)
 
 
 def _attribute(seen: Seen | None, name: str) -> str:
