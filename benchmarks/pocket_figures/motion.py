@@ -83,7 +83,7 @@ def _drift(lab: Lab, section: Section, prompts: Sequence[str], seen: Sequence[Se
 def _long(lab: Lab, section: Section) -> None:
     """96 frames: sliding windows of 16, one every 8."""
     frames = lab.count(96, 40)
-    drawn = drawings(lab.count(6, 1), 7)
+    drawn = drawings(lab.count(12, 1), 7)
     prompts = [_prompt(drawing, "") for drawing in drawn]
     clips = lab.clips(prompts, frames, window=WINDOW, **_params())
     seen = [judge_clip(clip) for clip in clips]

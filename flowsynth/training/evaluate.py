@@ -37,7 +37,7 @@ class Restyle:
     prompt: str = "toon"
     strength: float = 0.25
     steps: int = 4
-    guidance: float = 1.2
+    guidance: float = 1.0
     tile: float = 1.0
     lines: float = 1.0
     seed: int = 0

@@ -27,7 +27,6 @@ from flowsynth.values import Frames
 DRAWS_SHAPES = True  # prompts of the shape world from pure noise
 LINES_DECIDE = True  # lines alone place a shape
 NAMED_MOTION = True  # `moving left|right|up|down`
-OPEN_COLOURS = False  # a colour that the prompt leaves open differs from seed to seed
 STEADIES = False  # the motion adapter makes frames agree whose noise doesn't
 
 SIDE = 96
