@@ -68,7 +68,7 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
         made = [_redraw(lab, photos, style, strength) for strength in strengths]
         alone, guide, *ratios[style] = _of_the_way(lab, photos, target, [lab.decoded(target), guided, *made])
         what = f"{style} as in the graph `toon`, from the target as guide and tile, strength"
-        what += f" {defaults('toon').strength:g} (the autoencoder alone leaves {alone:.2f})"
+        what += f" {default:g} (the autoencoder alone leaves {alone:.2f})"
         section.add(what, guide, 0.5, most=True, form=".2f")
         shown = [[row[i] for row in (photos, target, *made)] for i in range(len(photos) - 1)]
         save_sheet([p for row in shown for p in row], lab.out / f"style-{style}.png", len(shown[0]), 1)

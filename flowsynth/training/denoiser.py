@@ -125,9 +125,10 @@ class DenoiserStage:
         captions = drop_captions(batch.captions, config.caption_dropout, rng)
         text = self.states(captions)
         made = self.predict((noisy, times, text), (batch.tile, batch.lines), scales)
-        errors = (made - wanted).square().mean((1, 2, 3))
+        squares = (made - wanted).square()
+        errors = squares.mean((1, 2, 3))
         figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
-        guess = Guess(batch, alpha * noisy - sigma * made, (made - wanted).square(), times, scales, captions)
+        guess = Guess(batch, alpha * noisy - sigma * made, squares, times, scales, captions)
         unclear, more = self.clarity.loss(config, guess, rng)
         return errors.mean() + unclear, figures | more
 

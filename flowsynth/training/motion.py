@@ -42,8 +42,8 @@ class MotionConfig(BaseModel):
     side: int = 64  # pixels
     speed: float = 4.0  # pixels a frame at most
     zoom: float = 0.15  # change of scale over a clip at most
-    shapes_share: float = 0.6  # clips of a moving shape
-    still_share: float = 0.2  # of these, clips in which nothing moves
+    shapes_share: float = 0.6  # clips of shapes
+    still_share: float = 0.2  # of these, clips of any drawing, most of which stand; the rest move
     low_noise_share: float = 0.3
     low_noise_step: int = 450
     blank_share: float = 0.25  # clips that start from noise alone, where the text says which way
