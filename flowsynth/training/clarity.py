@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from .latents import Batch, ShapeData, StyleData
+    from .latents import Batch, StyleData
+    from .pools import ShapeData
     from .reader import Reader
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class ClarityConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     moving_told_step: int = 750  # where a moving shape is, is told below it only
+    open_told_step: int = 600  # what captions leave open, the picture below its noise tells
     outline_weight: float = 0.0  # of the squared error along outlines, large or small
     reader_steps: int = 1500
     reader_life: int = 0  # steps until another reader is trained, on average; 0: the first one stays
@@ -76,12 +78,13 @@ class Guess:
         marked[self.photos :] = False
         return marked & (self.batch.tile != self.batch.pixels).flatten(1).any(1)
 
-    def told(self, moving_told_step: int) -> Tensor:
+    def told(self, config: ClarityConfig) -> Tensor:
         """Marks the drawings (drawings,) of which it is said what they show and where."""
         # Under much noise a moving shape may be anywhere, and its prediction is rightly a smear.
         moving = torch.tensor([drawing.moves for drawing in self.batch.drawings], dtype=torch.bool)
-        smeared = moving & (self.times[self.photos :] > moving_told_step)
-        return self.batch.determined & said(self.captions)[self.photos :] & ~smeared
+        times = self.times[self.photos :]
+        shown = self.batch.determined | (times <= config.open_told_step)
+        return shown & said(self.captions)[self.photos :] & ~(moving & (times > config.moving_told_step))
 
     def by_caption(self, told: Tensor, most: int, rng: np.random.Generator) -> Tensor:
         """Marks in the batch (B,) at most so many of the told drawings that have no control."""
@@ -109,7 +112,7 @@ class Clarity:
     ) -> tuple[Tensor, dict[str, float]]:
         """Returns what is added to a batch's mean squared error, and the figures of its parts."""
         terms: dict[str, tuple[float, Tensor]] = {}
-        told, rows = guess.told(config.moving_told_step), slice(guess.photos, None)
+        told, rows = guess.told(config), slice(guess.photos, None)
         if config.outline_weight and len(told):
             rims = mean_where(guess.squares[rows], beside_lines(guess.batch.lines[rows]))
             terms["rims"] = config.outline_weight, rims * told

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from .attributes import pretrain
 from .clarity import Clarity, ClarityConfig, Guess
 from .control import control_residuals
-from .latents import Batch, PoolConfig, ShapeData, StyleData
-from .networks import NetworkConfig, alphas_sigmas, blank_starts, build_controlnet, build_unet
+from .coupling import Coupling
+from .latents import Batch, StyleData
+from .networks import NetworkConfig, alphas_sigmas, blank_rows, build_controlnet, build_unet
+from .pools import PoolConfig, ShapeData
 from .styled import VERSIONS
 from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
@@ -51,6 +53,9 @@ class DenoiserConfig(ClarityConfig):
     vague_share: float = 0.3  # controlled drawings whose caption leaves words out
     open_share: float = 0.1  # drawings without any control whose caption leaves words out, colours too
     word_share: float = 0.05  # drawings without any control whose caption is a word or two
+    choices: int = 0  # drawings that noise can choose from where such a caption leaves it open
+    chosen_step: int = 800  # noise chooses above it only: below, what is started from does
+    chosen_blank_share: float = 0.5  # rows of these that start from noise alone
     prefit_steps: int = 400
     text_steps: int = 1500
 
@@ -71,6 +76,7 @@ class DenoiserStage:
         self.tile, self.lines = build_controlnet(net), build_controlnet(net)
         self.alphas, self.sigmas = alphas_sigmas()
         self.clarity = Clarity(styles, shapes)
+        self.coupling = Coupling(shapes.still(config.choices)) if config.choices else None
 
     def modules(self) -> Mapping[str, torch.nn.Module]:
         """Returns the trained modules by name."""
@@ -117,9 +123,13 @@ class DenoiserStage:
         scales = self._scales(drawn, rng)
         batch = self._batch(drawn, (scales > 0).any(0).numpy(), rng)
         drawn_times = self._times(batch, drawn, rng)
-        start, times, blank = blank_starts(batch.start, drawn_times, self._blank_share(drawn, scales), rng)
+        times, blank = blank_rows(drawn_times, self._blank_share(batch, scales), rng)
+        noise = torch.randn_like(batch.start)
+        if self.coupling:
+            batch = self.coupling.choose(batch, times >= config.chosen_step, noise, rng)
+        start = batch.start * ~blank[:, None, None, None]
         alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
-        noisy = alpha * start + sigma * torch.randn_like(start)
+        noisy = alpha * start + sigma * noise
         # Where the start isn't the target, this is the v that leads from here to the target.
         wanted = (alpha * noisy - batch.target) / sigma
         captions = drop_captions(batch.captions, config.caption_dropout, rng)
@@ -132,12 +142,19 @@ class DenoiserStage:
         unclear, more = self.clarity.loss(config, guess, rng)
         return errors.mean() + unclear, figures | more
 
-    def _blank_share(self, drawn: int, scales: Tensor) -> NDArray[np.float64]:
+    def _blank_share(self, batch: Batch, scales: Tensor) -> NDArray[np.float64]:
         """Returns how likely each row starts blank: drawings by lines alone must learn to begin too."""
-        config = self.config
+        config, drawn = self.config, len(batch.drawings)
         alone = ((scales[0] == 0) & (scales[1] > 0)).numpy()
         alone[: len(alone) - drawn] = False
-        return np.where(alone, config.lines_blank_share, config.blank_share)
+        shares = np.where(alone, config.lines_blank_share, config.blank_share)
+        if self.coupling:
+            # What no drawing can be chosen for would only learn its mean.
+            fits = np.array([bool(len(self.coupling.allowed(hint))) for hint in batch.hints], bool)
+            left_open = ~batch.determined.numpy()
+            open_shares = np.where(fits, config.chosen_blank_share, 0.0)
+            shares[len(shares) - drawn :][left_open] = open_shares[left_open]
+        return shares
 
     @staticmethod
     def _figures(errors: Tensor, sigma: Tensor, drawn: int, blank: Tensor) -> dict[str, float]:
@@ -202,6 +219,7 @@ class DenoiserStage:
             torch.cat([photos.lines, drawings.lines]),
             photos.captions + drawings.captions,
             drawings.drawings,
+            drawings.hints,
             torch.from_numpy(controlled | (kinds == "full")),
         )
 

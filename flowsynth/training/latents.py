@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 
-from flowsynth.functional.edges import canny
-
 from .captions import style_caption
-from .shapes import CONTROLLED, DRAWN_EDGES, OPEN, SHAPES, random_drawing
 from .styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
@@ -83,6 +79,7 @@ class Batch:
         lines: Picture for the line control, same shape.
         captions: One text for each row.
         drawings: What the last rows are drawings of.
+        hints: What the captions say of these.
         determined: Which of these are told by caption or control, (drawings,).
     """
 
@@ -93,6 +90,7 @@ class Batch:
     lines: Tensor
     captions: list[str]
     drawings: Sequence[Drawing] = ()
+    hints: Sequence[Drawing] = ()
     determined: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
 
@@ -214,71 +212,3 @@ def _soften(crop: Picture, rng: np.random.Generator) -> Picture:
     small = crop.reshape(height // factor, factor, width // factor, factor, 3).mean((1, 3))
     large = small.repeat(factor, 0).repeat(factor, 1)
     return np.asarray(large, np.uint8)
-
-
-_ANY_SIZE = (0.55, 1.2)
-_LEFT_OUT = {"full": (), "vague": CONTROLLED, "open": OPEN}
-
-
-class PoolConfig(BaseModel):
-    """Drawings to learn from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: int = 4000
-    pairs_share: float = 0.3  # drawings of two shapes
-    names: tuple[str, ...] = SHAPES  # those that are harder to learn may be said more than once
-    stretch: tuple[float, float] = (1.0, 1.0)  # least and most factor of the shapes' radius
-
-
-class ShapeData:
-    """A pool of drawings with latents and lines, captioned anew each time."""
-
-    def __init__(self, vae: AutoencoderKL, config: PoolConfig, side: int, seed: int) -> None:
-        self.vae, self.config, self.side, self.seed = vae, config, side, seed
-        self.rng = np.random.default_rng(seed)
-        self.drawings = [
-            random_drawing(self.rng, config.pairs_share, config.names) for _ in range(config.count)
-        ]
-
-    @cached_property
-    def pictures(self) -> Picture:
-        """uint8 (N, 4 side, 4 side, 3)."""
-        stretches = self.rng.uniform(*self.config.stretch, len(self.drawings))
-        return np.stack(
-            [
-                drawing.render(4 * self.side, self.rng, stretch=stretch)
-                for drawing, stretch in zip(self.drawings, stretches, strict=True)
-            ]
-        )
-
-    @cached_property
-    def latents(self) -> Tensor:
-        """(N, C, side, side) in float16."""
-        chunks = range(0, len(self.drawings), 64)
-        return torch.cat([encode(self.vae, self.pictures[i : i + 64]) for i in chunks]).half()
-
-    @cached_property
-    def lines(self) -> Tensor:
-        """uint8 (N, 1, 4 side, 4 side), 0 or 1."""
-        chunks = range(0, len(self.pictures), 64)
-        parts = (to_pixels(self.pictures[i : i + 64]) for i in chunks)
-        return torch.cat([canny(part, **DRAWN_EDGES).to(torch.uint8) for part in parts])
-
-    def stretched(self, count: int) -> ShapeData:
-        """Returns another pool of so many drawings: their shapes are of any size, whatever captions say."""
-        config = self.config.model_copy(update={"count": count, "stretch": _ANY_SIZE})
-        return ShapeData(self.vae, config, self.side, self.seed + 1)
-
-    def batch(self, kinds: Sequence[str], rng: np.random.Generator) -> Batch:
-        """Returns random drawings, one for each kind of caption: a key of `_LEFT_OUT` or "word"."""
-        chosen = rng.integers(len(self.drawings), size=len(kinds))
-        target = self.latents[chosen].float()
-        tile = to_pixels(self.pictures[chosen])
-        lines = self.lines[chosen].float().expand(-1, 3, -1, -1)
-        drawings = [self.drawings[i] for i in chosen]
-        captions = [
-            drawing.word(rng) if kind == "word" else drawing.caption(rng, _LEFT_OUT[kind])
-            for drawing, kind in zip(drawings, kinds, strict=True)
-        ]
-        return Batch(target, target, tile, tile, lines, captions, drawings)

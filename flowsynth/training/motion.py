@@ -16,7 +16,7 @@ from flowsynth.functional.edges import canny
 from .captions import style_caption
 from .errors import mean_where, on_shapes
 from .latents import encode
-from .networks import alphas_sigmas, blank_starts, build_motion_adapter, give_gradients, random_times
+from .networks import alphas_sigmas, blank_rows, build_motion_adapter, give_gradients, random_times
 from .shapes import DRAWN_EDGES, moving_drawing, random_drawing, render_clip
 from .styled import VERSIONS, to_pixels
 from .text import drop_captions
@@ -96,8 +96,9 @@ class MotionStage:
         versions, lines, captions = zip(*clips, strict=True)
         latents = torch.stack([encode(self.vae, clip) for clip in versions])  # BTCHW
         times = random_times(config.clips, config.low_noise_share, config.low_noise_step, rng)
-        start, times, _ = blank_starts(latents, times, config.blank_share, rng)
+        times, blank = blank_rows(times, config.blank_share, rng)
         shape = (-1, 1, 1, 1, 1)
+        start = latents * ~blank.view(shape)
         alpha, sigma = self.alphas[times].view(shape), self.sigmas[times].view(shape)
         noisy = alpha * start + sigma * self._noise(latents, rng)
         wanted = (alpha * noisy - latents) / sigma

@@ -121,26 +121,24 @@ def random_times(count: int, low_share: float, low_step: int, rng: np.random.Gen
     return torch.from_numpy(np.where(low, rng.integers(0, low_step, count), times))
 
 
-def blank_starts(
-    start: torch.Tensor, times: torch.Tensor, share: float | NDArray[np.float64], rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Puts a share of the rows at the last timestep, with nothing under the noise.
+def blank_rows(
+    times: torch.Tensor, share: float | NDArray[np.float64], rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draws rows that start from noise alone, and puts them at the last timestep.
 
     The schedule's last step still holds 7 % of the picture: enough for a network to read from it where
     things are, and to leave the text unread. Sampling starts without.
 
     Args:
-        start: What noise is added to, one row a picture or clip (B, ...).
-        times: Timesteps (B,).
+        times: Timesteps, one a picture or clip (B,).
         share: Of the rows; or how likely it is for each of them (B,).
         rng: Source of randomness.
 
     Returns:
-        The starts, the timesteps, and which rows are blank (B,).
+        The timesteps, and which rows are blank (B,).
     """
     blank = torch.from_numpy(rng.random(len(times)) < share)
-    rows = blank.view(-1, *[1] * (start.dim() - 1))
-    return torch.where(rows, 0, start), torch.where(blank, SCHEDULER["num_train_timesteps"] - 1, times), blank
+    return torch.where(blank, SCHEDULER["num_train_timesteps"] - 1, times), blank
 
 
 def alphas_sigmas() -> tuple[torch.Tensor, torch.Tensor]:

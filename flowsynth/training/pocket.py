@@ -19,12 +19,13 @@ from .captions import subject_of, vocabulary
 from .decoder import DecoderStage
 from .denoiser import DenoiserConfig, DenoiserStage
 from .export import export_family
-from .latents import ShapeData, StyleData, normalise
+from .latents import StyleData, normalise
 from .looks import LOOKS
 from .loop import LoopConfig, Trainer
 from .lora import LoraConfig, LoraStage
 from .motion import MotionConfig, MotionStage
 from .pictures import PictureConfig, load_pictures
+from .pools import ShapeData
 from .styled import StyledPicture, load_styled
 from .vae import VaeConfig, VaeStage
 

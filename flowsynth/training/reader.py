@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .latents import ShapeData
+    from .pools import ShapeData
     from .shapes import Drawing
 
 # The background and what stands at each side; a style or a movement can't be read from a drawing.

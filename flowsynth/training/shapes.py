@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,16 @@ _SIDE_TEXT = {
     "top": ("at the top", "top", "on the top"),
     "bottom": ("at the bottom", "bottom", "on the bottom"),
     "": ("in the center", "center", ""),
-    "unsaid": ("",),
 }
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _REACH = 0.27  # of the side: how far from the middle a moving shape starts and ends
 _SUPERSAMPLING = 4
+#: What stands for an attribute that nobody says.
+UNSAID = "unsaid"
 #: What captions may leave out where a control says the rest, and where nothing does.
 CONTROLLED, OPEN = ("name", "size", "side"), ("name", "size", "side", "colour", "background")
+_FORGOTTEN = ("name", "size", "side", "colour")  # of a shape, where it isn't said
+_HINTS = (("name",), ("colour",), ("background",), ("name", "size", "colour"))
 #: How `canny` finds all outlines of drawings: many of their colours are of one brightness.
 DRAWN_EDGES: dict[str, Any] = {"color": True, "low": 0.04, "high": 0.08}
 
@@ -51,7 +55,8 @@ DRAWN_EDGES: dict[str, Any] = {"color": True, "low": 0.04, "high": 0.08}
 class Shape:
     """One shape of a drawing: everything its caption says.
 
-    A shape that is ``moving`` (a key of ``DIRECTIONS``, or "") has no side.
+    A shape that is ``moving`` (a key of ``DIRECTIONS``, or "") has no side. In what captions say of a drawing
+    any attribute but that may be `UNSAID`.
     """
 
     name: str
@@ -73,17 +78,24 @@ class Drawing:
         """Whether any of its shapes does."""
         return any(shape.moving for shape in self.shapes)
 
-    def caption(self, rng: np.random.Generator, leave_out: Sequence[str] = ()) -> str:
-        """Describes the drawing; words come in varied order, so that none is always last.
+    def vague(self, rng: np.random.Generator, leave_out: Sequence[str]) -> Drawing:
+        """Forgets about half of what a caption may leave out: `CONTROLLED` or `OPEN`."""
+        shapes = [_forget(shape, [key for key in leave_out if rng.random() < 0.5]) for shape in self.shapes]
+        grounded = "background" not in leave_out or rng.random() < 0.5
+        return Drawing(tuple(shapes), self.background if grounded else UNSAID)
 
-        Args:
-            rng: Source of randomness.
-            leave_out: What is left out half of the time: `CONTROLLED` or `OPEN`.
-        """
-        shapes = [_describe(_blur(shape, leave_out, rng), rng) for shape in self.shapes]
-        joined = " and ".join(shapes)
+    def hint(self, rng: np.random.Generator) -> Drawing:
+        """Forgets all but one thing that the drawing shows."""
+        shape = replace(self.shapes[int(rng.integers(len(self.shapes)))], moving="")
+        said = _HINTS[int(rng.integers(len(_HINTS)))]
+        shape = _forget(shape, [key for key in _FORGOTTEN if key not in said])
+        return Drawing((shape,), self.background if "background" in said else UNSAID)
+
+    def caption(self, rng: np.random.Generator) -> str:
+        """Describes what is said; words come in varied order, so that none is always last."""
+        joined = " and ".join(_describe(shape, rng) for shape in self.shapes)
         ground = self.background
-        if "background" in leave_out and rng.random() < 0.5:
+        if ground == UNSAID:
             return joined
         forms = (
             f"{joined} on a {ground} background",
@@ -93,12 +105,13 @@ class Drawing:
         )
         return forms[int(rng.integers(len(forms)))]
 
-    def word(self, rng: np.random.Generator) -> str:
-        """Names one thing that the drawing shows, as a short or a negative prompt may."""
-        shape = self.shapes[int(rng.integers(len(self.shapes)))]
-        whole = _describe(replace(shape, side="unsaid", moving=""), rng)
-        words = (shape.name, shape.colour, f"{self.background} background", whole)
-        return words[int(rng.integers(len(words)))]
+    def word(self) -> str:
+        """Names the one thing that a hint says, as a short or a negative prompt may."""
+        if self.background != UNSAID:
+            return f"{self.background} background"
+        [shape] = self.shapes
+        words = [word for word in (shape.size, shape.colour, shape.name) if word not in ("", UNSAID)]
+        return words[0] if UNSAID in (shape.colour, shape.name) else f"a {' '.join(words)}"
 
     def render(
         self, size: int, rng: np.random.Generator, phase: float | None = None, stretch: float = 1.0
@@ -147,6 +160,16 @@ def moving_drawing(rng: np.random.Generator) -> Drawing:
     return Drawing((Shape(name, colour, size, "", direction),), background)
 
 
+def every_drawing() -> list[Drawing]:
+    """Returns all drawings of one shape that stands still."""
+    places = list(itertools.product(SHAPES, SIZES, SIDES))
+    return [
+        Drawing((Shape(name, colour, size, side),), background)
+        for colour, background in itertools.permutations(COLOURS, 2)
+        for name, size, side in places
+    ]
+
+
 def render_clip(drawing: Drawing, size: int, frames: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draws a clip whose moving shapes travel evenly over most of their way: uint8 THWC."""
     begin, end = rng.uniform(0, 0.1), rng.uniform(0.9, 1)
@@ -156,17 +179,17 @@ def render_clip(drawing: Drawing, size: int, frames: int, rng: np.random.Generat
 
 
 def _describe(shape: Shape, rng: np.random.Generator) -> str:
-    place = f"moving {shape.moving}" if shape.moving else _pick(_SIDE_TEXT[shape.side], rng)
-    noun = " ".join(word for word in (shape.size, shape.colour, shape.name) if word)
+    sides = ("",) if shape.side == UNSAID else _SIDE_TEXT[shape.side]
+    place = f"moving {shape.moving}" if shape.moving else _pick(sides, rng)
+    adjectives = [word for word in (shape.size, shape.colour) if word not in ("", UNSAID)]
+    noun = " ".join([*adjectives, "shape" if shape.name == UNSAID else shape.name])
     if place and rng.random() < 0.5:
         return f"{place}, a {noun}"
     return f"a {noun} {place}".rstrip()
 
 
-def _blur(shape: Shape, leave_out: Sequence[str], rng: np.random.Generator) -> Shape:
-    """Forgets about half of what a caption may leave out of a shape."""
-    unsaid = {"name": "shape", "size": "", "side": "unsaid", "colour": ""}
-    return replace(shape, **{key: unsaid[key] for key in leave_out if key in unsaid and rng.random() < 0.5})
+def _forget(shape: Shape, keys: Sequence[str]) -> Shape:
+    return replace(shape, **{key: UNSAID for key in keys if key in _FORGOTTEN})
 
 
 def _draw(

@@ -122,7 +122,7 @@ def test_pools_hold_pairs_and_names_as_often_as_asked():
 def test_a_word_names_one_thing_that_is_shown():
     pair = (Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right"))
     drawing, rng = Drawing(pair, "blue"), np.random.default_rng(0)
-    words = {drawing.word(rng) for _ in range(100)}
+    words = {drawing.hint(rng).word() for _ in range(100)}
     wholes = {"a small red star", "a small pink circle"}
     assert words == {"star", "red", "circle", "pink", "blue background"} | wholes
 

@@ -39,7 +39,7 @@ def test_the_caption_names_the_direction():
 def test_a_vague_caption_keeps_colours_and_drops_words():
     rng = np.random.default_rng(1)
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
-    texts = [drawing.caption(rng, CONTROLLED) for _ in range(60)]
+    texts = [drawing.vague(rng, CONTROLLED).caption(rng) for _ in range(60)]
     assert all("red" in text and "white" in text for text in texts)
     assert not any("center" in text for text in texts)  # left out isn't the same as in the middle
     for word in ("star", "large", "left"):
@@ -50,7 +50,7 @@ def test_a_vague_caption_keeps_colours_and_drops_words():
 def test_an_open_caption_drops_colours_too():
     rng = np.random.default_rng(1)
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
-    texts = [drawing.caption(rng, OPEN) for _ in range(80)]
+    texts = [drawing.vague(rng, OPEN).caption(rng) for _ in range(80)]
     for word in ("star", "red", "large", "left", "white background"):
         share = sum(word in text for text in texts) / len(texts)
         assert 0.25 < share < 0.75, word

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from flowsynth.training.judge import judge
-from flowsynth.training.latents import PoolConfig, ShapeData
+from flowsynth.training.pools import PoolConfig, ShapeData
 from flowsynth.training.reader import read_right, reading_labels, train_reader
 from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, Drawing, Shape
 
@@ -126,7 +126,8 @@ def test_drawings_with_lines_alone_start_blank_at_their_own_share(training):
     stage = training.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"lines_blank_share": 0.9, "blank_share": 0.1})
     tile, lines = [0, 0, 0, 1, 0, 1.0], [1, 1, 0, 1, 0.5, 0.0]  # the first row is a photo
-    shares = stage._blank_share(5, torch.tensor([tile, lines]))
+    batch = stage._batch(5, np.array([False, *[True] * 5]), np.random.default_rng(0))
+    shares = stage._blank_share(batch, torch.tensor([tile, lines]))
     assert shares.tolist() == [0.1, 0.9, 0.1, 0.1, 0.9, 0.1]
 
 
@@ -134,7 +135,7 @@ def test_a_drawing_that_nothing_determines_is_not_read(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     free = {"shape_free_share": 1.0, "vague_share": 0.0, "caption_dropout": 0.0}
-    assert _loss(stage, **free, open_share=1.0)[1]["reading"] == 0
+    assert _loss(stage, **free, open_share=1.0, open_told_step=-1)[1]["reading"] == 0
     assert _loss(stage, **free, open_share=0.0)[1]["reading"] > 0
 
 
