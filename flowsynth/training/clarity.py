@@ -120,10 +120,14 @@ class Clarity:
             reader = self.reader(config, rng)
             readings = reader.loss(guess.latents[rows], reading_labels(guess.batch.drawings))
             terms["reading"] = config.reading_weight, readings * told
-        if config.perceptual_weight and (marked := guess.restyled()).any():
-            terms["looks"] = config.perceptual_weight, self._looks(guess, marked)
-        if config.drawing_looks and (marked := guess.by_caption(told, config.drawing_looks, rng)).any():
-            terms["seen"] = config.drawing_looks_weight, self._looks(guess, marked)
+        looks: dict[str, tuple[float, Tensor]] = {}
+        if config.perceptual_weight:
+            looks["looks"] = config.perceptual_weight, guess.restyled()
+        if config.drawing_looks:
+            looks["seen"] = config.drawing_looks_weight, guess.by_caption(told, config.drawing_looks, rng)
+        terms |= self._looks(
+            guess, {name: (w, marked) for name, (w, marked) in looks.items() if marked.any()}
+        )
         parts = [weight * values.sum() / len(guess.captions) for weight, values in terms.values()]
         figures = {name: float(values.detach().mean()) for name, (_, values) in terms.items()}
         return torch.stack([torch.zeros(()), *parts]).sum(), figures
@@ -145,8 +149,13 @@ class Clarity:
         assert self.styles.cache is not None
         return Perception(self.styles.vae, self.styles.cache)
 
-    def _looks(self, guess: Guess, marked: Tensor) -> Tensor:
-        return self.perception.loss(guess.latents[marked], guess.batch.pixels[marked])
+    def _looks(self, guess: Guess, marks: dict[str, tuple[float, Tensor]]) -> dict[str, tuple[float, Tensor]]:
+        """Returns LPIPS of the rows that each term marks, looked at in one pass."""
+        if not marks:
+            return {}
+        either = torch.stack([marked for _, marked in marks.values()]).any(0)
+        values = self.perception.loss(guess.latents[either], guess.batch.pixels[either])
+        return {name: (weight, values[marked[either]]) for name, (weight, marked) in marks.items()}
 
 
 def said(captions: Sequence[str]) -> Tensor:
