@@ -13,8 +13,9 @@ from .clarity import Clarity, ClarityConfig, Guess
 from .control import control_residuals
 from .coupling import Coupling
 from .latents import Batch, StyleData
-from .networks import NetworkConfig, alphas_sigmas, blank_rows, build_controlnet, build_unet
+from .networks import NetworkConfig, blank_rows, build_controlnet, build_unet
 from .pools import PoolConfig, ShapeData
+from .rollout import Noisy, RolloutConfig, roll_on
 from .styled import VERSIONS
 from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
@@ -56,6 +57,7 @@ class DenoiserConfig(ClarityConfig):
     choices: int = 0  # drawings that noise can choose from where such a caption leaves it open
     chosen_step: int = 800  # noise chooses above it only: below, what is started from does
     chosen_blank_share: float = 0.5  # rows of these that start from noise alone
+    rollout: RolloutConfig = RolloutConfig()
     prefit_steps: int = 400
     text_steps: int = 1500
 
@@ -74,7 +76,6 @@ class DenoiserStage:
         )
         self.unet = build_unet(net)
         self.tile, self.lines = build_controlnet(net), build_controlnet(net)
-        self.alphas, self.sigmas = alphas_sigmas()
         self.clarity = Clarity(styles, shapes)
         self.coupling = Coupling(shapes.still(config.choices)) if config.choices else None
 
@@ -127,18 +128,21 @@ class DenoiserStage:
         noise = torch.randn_like(batch.start)
         if self.coupling:
             batch = self.coupling.choose(batch, times >= config.chosen_step, noise, rng)
-        start = batch.start * ~blank[:, None, None, None]
-        alpha, sigma = self.alphas[times][:, None, None, None], self.sigmas[times][:, None, None, None]
-        noisy = alpha * start + sigma * noise
-        # Where the start isn't the target, this is the v that leads from here to the target.
-        wanted = (alpha * noisy - batch.target) / sigma
+        noisy = Noisy.mix(batch.start * ~blank[:, None, None, None], noise, times)
         captions = drop_captions(batch.captions, config.caption_dropout, rng)
-        text = self.states(captions)
-        made = self.predict((noisy, times, text), (batch.tile, batch.lines), scales)
-        squares = (made - wanted).square()
+        text, pictures = self.states(captions), (batch.tile, batch.lines)
+
+        def predict(some: Noisy, rows: Tensor) -> Tensor:
+            tile, lines = (picture[rows] for picture in pictures)
+            return self.predict((some.latents, some.times, text[rows]), (tile, lines), scales[:, rows])
+
+        noisy, moved = roll_on(config.rollout, noisy, batch.target, predict, rng)
+        made = self.predict((noisy.latents, noisy.times, text), pictures, scales)
+        # Where the start isn't the target, this is the v that leads from here to the target.
+        squares = (made - noisy.towards(batch.target)).square()
         errors = squares.mean((1, 2, 3))
-        figures = self._figures(errors.detach(), sigma.flatten(), drawn, blank)
-        guess = Guess(batch, alpha * noisy - sigma * made, squares, times, scales, captions)
+        figures = self._figures(errors.detach(), noisy.sigma.flatten(), drawn, blank & ~moved)
+        guess = Guess(batch, noisy.picture(made), squares, noisy.times, scales, captions)
         unclear, more = self.clarity.loss(config, guess, rng)
         return errors.mean() + unclear, figures | more
 
