@@ -43,6 +43,8 @@ def _one(lab: Lab, section: Section) -> None:
     for name, share in shares(drawn, made).items():
         what = f"{len(drawn)} prompts of one shape: {name} right"
         section.add(what, share, GOALS[name], form=".1%")
+    flat = np.mean([picture[:8, :8].std((0, 1)).mean() for picture in made.astype(np.float32)])
+    section.add("their top left corners, where nothing is: variation in levels (drawn: 0)", flat, form=".1f")
 
 
 def _two(lab: Lab, section: Section) -> None:
@@ -92,6 +94,7 @@ def _negative_open(lab: Lab, section: Section) -> None:
         seen = [_attribute(judge(picture).first, what) for picture in plain]
         # Where nothing is seen at all, there is nothing to remove either.
         counts = Counter(name for name in seen if name != "none") or Counter({"": 0})
+        section.add(f"{count} seeds of `{prompt}`: different {what}s", len(counts), 3, form=".0f")
         [(usual, times)] = counts.most_common(1)
         for negative in (usual, phrase.format(usual)):
             without = lab.pictures(texts, negatives=[negative] * count)

@@ -37,7 +37,7 @@ class ClarityConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     moving_told_step: int = 750  # where a moving shape is, is told below it only
-    open_told_step: int = 600  # what captions leave open, the picture below its noise tells
+    open_told_step: int = 800  # what captions leave open, the picture below its noise tells
     outline_weight: float = 0.0  # of the squared error along outlines, large or small
     reader_steps: int = 1500
     reader_life: int = 0  # steps until another reader is trained, on average; 0: the first one stays

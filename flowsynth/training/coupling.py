@@ -9,7 +9,6 @@ every drawing is still given equally often, and the first step of sampling can c
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
     from .pools import ShapeData
     from .shapes import Drawing
 
-_DIRECTIONS = 160  # in which drawings vary; all others together are a thousandth of it
-_POWER = (
-    0.5  # 1 measures distances between latents, in which backgrounds are nearly all; 0 all directions alike
-)
 _RIVALS = 64  # noises, and drawings, among which one is assigned
 
 
@@ -72,22 +67,22 @@ class Coupling:
         if not len(allowed):
             return None
         rivals = np.resize(rng.permutation(allowed), _RIVALS)
-        axes, marks = self._space
-        # Of other noise only what matters here is drawn: along orthogonal axes it is normal too.
-        others = rng.standard_normal((_RIVALS - 1, axes.shape[1]))
-        nearness = np.concatenate([noise.flatten()[None].numpy() @ axes, others]) @ marks[rivals].T
+        noises = rng.standard_normal((_RIVALS, noise.numel()), np.float32)
+        noises[0] = noise.flatten()
+        # Squared distances less what no assignment changes: the squares of all noises and all drawings.
+        nearness = noises @ self.pool.latents[rivals].flatten(1).float().numpy().T
         _, assigned = linear_sum_assignment(nearness, maximize=True)
         return int(rivals[assigned[0]])
 
     def _with(self, batch: Batch, chosen: dict[int, int]) -> Batch:
-        """Returns a batch whose drawings (keys) are those of the pool (values), and told by its noise."""
+        """Returns a batch whose drawings (keys) are those of the pool (values)."""
         if not chosen:
             return batch
         rows = torch.tensor(list(chosen)) + len(batch.target) - len(batch.drawings)
         latents, pixels, lines = self.pool.rows(np.array(list(chosen.values())))
-        drawings, determined = list(batch.drawings), batch.determined.clone()
+        drawings = list(batch.drawings)
         for row, index in chosen.items():
-            drawings[row], determined[row] = self.pool.drawings[index], True
+            drawings[row] = self.pool.drawings[index]
         return replace(
             batch,
             target=batch.target.index_copy(0, rows, latents),
@@ -96,18 +91,7 @@ class Coupling:
             tile=batch.tile.index_copy(0, rows, pixels),
             lines=batch.lines.index_copy(0, rows, lines),
             drawings=drawings,
-            determined=determined,
         )
-
-    @cached_property
-    def _space(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Orthogonal axes (C h w, q) in which drawings vary, and where each drawing lies on them (N, q)."""
-        latents = self.pool.latents.flatten(1).numpy().astype(np.float32)
-        centred = latents - latents.mean(0)
-        variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))  # in ascending order
-        axes = axes[:, -_DIRECTIONS:]
-        spread = np.sqrt(np.maximum(variances[-_DIRECTIONS:], 1e-6 * variances[-1]))
-        return axes, centred @ axes * spread ** (_POWER - 1)
 
 
 def _attributes(drawing: Drawing) -> tuple[str, ...]:

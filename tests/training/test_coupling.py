@@ -107,8 +107,8 @@ def test_rows_with_less_noise_or_a_told_drawing_keep_theirs(coupling):
     assert changed.tolist() == [False, True, False, False]
     assert torch.equal(made.start, made.target)
     assert (made.pixels != 0).flatten(1).any(1).tolist() == changed.tolist()
-    assert made.determined.tolist() == [True, False, True]
-    [chosen] = [d for d, keeps in zip(made.drawings, [False, True, True], strict=True) if not keeps]
+    chosen, *others = made.drawings
+    assert others == [drawn] * 2
     assert (chosen.background, chosen.shapes[0].name) == ("white", "circle")
     index = coupling.pool.drawings.index(chosen)
     assert torch.equal(made.target[1], coupling.pool.latents[index].float())
