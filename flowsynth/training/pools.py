@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .shapes import Drawing
 
 _ANY_SIZE = (0.55, 1.2)
+_SIMPLE_SHARE = 0.8
 _LEFT_OUT = {"full": (), "vague": CONTROLLED, "open": OPEN}
 
 
@@ -102,8 +103,13 @@ class ShapeData:
         return ShapeData(self.vae, self.config, self.side, self.seed + 2, drawings)
 
     def batch(self, kinds: Sequence[str], rng: np.random.Generator) -> Batch:
-        """Returns random drawings, one for each kind of caption: a key of `_LEFT_OUT` or "word"."""
+        """Returns random drawings, one for each kind of caption: a key of `_LEFT_OUT` or "word".
+
+        Most captions that leave colours open are of one shape that stands still: of these noise can choose.
+        """
         chosen = rng.integers(len(self.drawings), size=len(kinds))
+        simple = (np.array(kinds) == "open") & (rng.random(len(kinds)) < _SIMPLE_SHARE)
+        chosen = np.where(simple, rng.choice(self._simple, len(kinds)), chosen)
         drawings = [self.drawings[i] for i in chosen]
         hints, captions = [], []
         for drawing, kind in zip(drawings, kinds, strict=True):
@@ -112,6 +118,12 @@ class ShapeData:
             captions.append(hints[-1].word() if word else hints[-1].caption(rng))
         latents, pixels, lines = self.rows(chosen)
         return Batch(latents, latents, pixels, pixels, lines, captions, drawings, hints)
+
+    @cached_property
+    def _simple(self) -> NDArray[np.int64]:
+        """Which drawings are of one shape that stands still; all, where none is."""
+        simple = [len(drawing.shapes) == 1 and not drawing.moves for drawing in self.drawings]
+        return np.flatnonzero(simple) if any(simple) else np.arange(len(simple))
 
     def rows(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Returns latents (N, C, h, w), pixels (N, 3, 4h, 4w) in [0, 1] and lines, same shape, of some."""
