@@ -23,12 +23,6 @@ from flowsynth.operators.vae_decode import VaeDecode
 from flowsynth.operators.vae_encode import VaeEncode
 from flowsynth.values import Frames
 
-#: What the weights in the package have learned. Raise a flag with weights that have, never a threshold.
-DRAWS_SHAPES = True  # prompts of the shape world from pure noise
-LINES_DECIDE = True  # lines alone place a shape
-NAMED_MOTION = True  # `moving left|right|up|down`
-STEADIES = False  # the motion adapter makes frames agree whose noise doesn't
-
 SIDE = 96
 PICTURES = Path(str(files("flowsynth") / "assets" / "pictures"))
 CONTROLS = {"lines": "canny", "tile": "tile"}

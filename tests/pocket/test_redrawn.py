@@ -14,7 +14,7 @@ from flowsynth.operators.vae_decode import VaeDecode
 from flowsynth.operators.vae_encode import VaeEncode
 from flowsynth.training.judge_clips import frame_changes
 from flowsynth.values import Frames
-from tests.pocket.conftest import STEADIES, Pocket, change, colourfulness, frames, pixels
+from tests.pocket.conftest import Pocket, change, colourfulness, frames, pixels
 
 #: diffusers gives numpy 2 tensors without its new argument of ``__array__``.
 quiet = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -181,7 +181,6 @@ def test_windows_change_a_clip_little_and_leave_no_edge(redraw, still):
     assert changes[edges].mean() < 1.3 * changes[~edges].mean()
 
 
-@pytest.mark.skipif(not STEADIES, reason="the motion adapter steadies noise of its own by a tenth only")
 def test_the_motion_adapter_steadies_noise_of_its_own_in_every_frame(redraw, still):
     params = {**still, "num_inference_steps": 4, "noise": "independent"}
     moved, apart = (frame_changes(pixels(redraw(**params, motion=motion))).mean() for motion in (True, False))

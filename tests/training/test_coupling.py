@@ -128,3 +128,16 @@ def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training):
     with torch.autocast("cpu", torch.bfloat16):  # as in training
         loss, _ = stage.loss(np.random.default_rng(1))
     assert torch.isfinite(loss)
+
+
+def test_most_open_captions_are_of_what_noise_can_choose(training):
+    training.vae_trainer().run()
+    pool = training.denoiser_trainer().stage.shapes
+    rng = np.random.default_rng(0)
+    shares = {}
+    for kind in ("full", "open"):
+        drawn = [d for _ in range(20) for d in pool.batch([kind] * 10, rng).drawings]
+        shares[kind] = np.mean([len(d.shapes) == 1 and not d.moves for d in drawn])
+    every = np.mean([len(d.shapes) == 1 and not d.moves for d in pool.drawings])
+    assert abs(shares["full"] - every) < 0.12
+    assert abs(shares["open"] - (0.8 + 0.2 * every)) < 0.1

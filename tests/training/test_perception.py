@@ -84,8 +84,10 @@ def test_looking_at_drawings_adds_to_the_loss(training):
     stage = training.denoiser_trainer().stage
     stage.styles.cache = published("lpips-alex")
     losses = []
+    told = {"shapes_share": 1.0, "shape_free_share": 1.0, "open_share": 0.0, "caption_dropout": 0.0}
+    told |= {"word_share": 0.0, "moving_told_step": 1000}
     for looks in (0, 3):
-        stage.config = stage.config.model_copy(update={"shapes_share": 0.8, "drawing_looks": looks})
+        stage.config = stage.config.model_copy(update={**told, "drawing_looks": looks})
         torch.manual_seed(1)
         losses.append(stage.loss(np.random.default_rng(1)))
     (plain, before), (more, after) = losses

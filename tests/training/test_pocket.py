@@ -73,7 +73,7 @@ def test_the_loss_table_keeps_its_columns_when_figures_change(training):
 def test_blank_rows_start_from_noise_alone_at_the_last_step(training):
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
-    stage.config = stage.config.model_copy(update={"blank_share": 1.0})
+    stage.config = stage.config.model_copy(update={"blank_share": 1.0, "lines_blank_share": 1.0})
     seen = []
     stage.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[:2]))
     torch.manual_seed(0)
