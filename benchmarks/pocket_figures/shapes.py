@@ -48,7 +48,7 @@ def _one(lab: Lab, section: Section) -> None:
 
 
 def _two(lab: Lab, section: Section) -> None:
-    drawn = drawings(lab.count(80, 8), 2, shapes=2)
+    drawn = drawings(lab.count(240, 8), 2, shapes=2)
     made = lab.pictures(captions(drawn))
     save_sheet(made, lab.out / "two-shapes.png", 10)
     present = [both_present(drawing, judge(picture)) for drawing, picture in zip(drawn, made, strict=True)]
