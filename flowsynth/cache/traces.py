@@ -27,6 +27,8 @@ from flowsynth.cache.platform import exclusive, temp_name
 
 _T = TypeVar("_T")
 _log = logging.getLogger("flowsynth.cache")
+#: What SQLite says while somebody is just replacing the index: no file yet, or one without its table.
+_BEING_REPLACED = ("unable to open", "no such table")
 
 
 class TraceStore:
@@ -202,7 +204,7 @@ class TraceStore:
                     raise
                 if rows.is_damage(error):
                     self._begin_anew(str(error))
-                elif "unable to open" in str(error):  # somebody is just replacing it
+                elif any(sign in str(error) for sign in _BEING_REPLACED):
                     with self._lock:
                         self._prepare()
                 else:

@@ -189,6 +189,19 @@ def test_damage_met_while_reading_sets_the_index_aside(tmp_path: Path, by_check:
     store.close()
 
 
+def test_an_index_that_is_just_being_made_is_waited_for(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "index")
+    store.put_many({"k": b"old"})
+    store.close()
+    path = tmp_path / "index" / "cache.db"
+    path.unlink()
+    with closing(sqlite3.connect(path)) as half:  # as far as its maker is before the table is there
+        half.execute("PRAGMA journal_mode=wal")
+    assert store.get("k") is None
+    store.put_many({"k": b"new"})
+    assert store.get("k") == b"new"
+
+
 def test_damage_met_by_several_threads_at_once(tmp_path: Path) -> None:
     keys = [f"{i:040x}" for i in range(3000)]
     store = TraceStore(tmp_path / "index")
