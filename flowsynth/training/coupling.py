@@ -41,7 +41,7 @@ class Coupling:
 
     def allowed(self, hint: Drawing) -> NDArray[np.int64]:
         """Returns which drawings (N,) agree with all that is said: none with two shapes or moving ones."""
-        if len(hint.shapes) > 1 or hint.moves:
+        if not hint.simple:
             return np.zeros(0, np.int64)
         said = np.array(_attributes(hint))
         fits: NDArray[np.bool_] = (self._said == said) | (said == UNSAID)

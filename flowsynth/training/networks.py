@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,6 +142,7 @@ def blank_rows(
     return torch.where(blank, SCHEDULER["num_train_timesteps"] - 1, times), blank
 
 
+@cache
 def alphas_sigmas() -> tuple[torch.Tensor, torch.Tensor]:
     """Returns signal and noise levels (1000,) of the training schedule; their squares sum to 1."""
     start, end = SCHEDULER["beta_start"] ** 0.5, SCHEDULER["beta_end"] ** 0.5

@@ -122,7 +122,7 @@ class ShapeData:
     @cached_property
     def _simple(self) -> NDArray[np.int64]:
         """Which drawings are of one shape that stands still; all, where none is."""
-        simple = [len(drawing.shapes) == 1 and not drawing.moves for drawing in self.drawings]
+        simple = [drawing.simple for drawing in self.drawings]
         return np.flatnonzero(simple) if any(simple) else np.arange(len(simple))
 
     def rows(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:

@@ -41,23 +41,29 @@ class Noisy:
     Attributes:
         latents: (B, C, h, w).
         times: Timesteps (B,).
-        alpha: Signal levels (B, 1, 1, 1).
-        sigma: Noise levels, same shape.
     """
 
     latents: Tensor
     times: Tensor
-    alpha: Tensor
-    sigma: Tensor
 
     @classmethod
     def mix(cls, start: Tensor, noise: Tensor, times: Tensor) -> Noisy:
         """Returns pictures (B, C, h, w) with noise at timesteps (B,)."""
-        alpha, sigma = (levels[times][:, None, None, None] for levels in alphas_sigmas())
-        return cls(alpha * start + sigma * noise, times, alpha, sigma)
+        alpha, sigma = _levels(times)
+        return cls(alpha * start + sigma * noise, times)
+
+    @property
+    def alpha(self) -> Tensor:
+        """Signal levels (B, 1, 1, 1)."""
+        return _levels(self.times)[0]
+
+    @property
+    def sigma(self) -> Tensor:
+        """Noise levels, same shape."""
+        return _levels(self.times)[1]
 
     def __getitem__(self, rows: Tensor) -> Noisy:
-        return Noisy(self.latents[rows], self.times[rows], self.alpha[rows], self.sigma[rows])
+        return Noisy(self.latents[rows], self.times[rows])
 
     def picture(self, v: Tensor) -> Tensor:
         """Returns the picture that a prediction of v is of (Salimans and Ho 2022, arXiv 2202.00512)."""
@@ -70,6 +76,11 @@ class Noisy:
     def towards(self, picture: Tensor) -> Tensor:
         """Returns the v that leads to a picture, wherever these latents came from."""
         return (self.alpha * self.latents - picture) / self.sigma
+
+
+def _levels(times: Tensor) -> tuple[Tensor, Tensor]:
+    alphas, sigmas = (levels[times][:, None, None, None] for levels in alphas_sigmas())
+    return alphas, sigmas
 
 
 def roll_on(
@@ -104,10 +115,4 @@ def roll_on(
         made = torch.lerp(target[rows], before.picture(v), excess)
         after = Noisy.mix(made, before.noise(v), later[rows])
     latents = noisy.latents.index_copy(0, rows, after.latents)
-    times = noisy.times.index_copy(0, rows, after.times)
-    return Noisy(
-        latents,
-        times,
-        noisy.alpha.index_copy(0, rows, after.alpha),
-        noisy.sigma.index_copy(0, rows, after.sigma),
-    ), moved
+    return Noisy(latents, torch.where(moved, later, noisy.times)), moved

@@ -78,6 +78,11 @@ class Drawing:
         """Whether any of its shapes does."""
         return any(shape.moving for shape in self.shapes)
 
+    @property
+    def simple(self) -> bool:
+        """Whether it shows one shape, which stands still."""
+        return len(self.shapes) == 1 and not self.moves
+
     def vague(self, rng: np.random.Generator, leave_out: Sequence[str]) -> Drawing:
         """Forgets about half of what a caption may leave out: `CONTROLLED` or `OPEN`."""
         shapes = [_forget(shape, [key for key in leave_out if rng.random() < 0.5]) for shape in self.shapes]
