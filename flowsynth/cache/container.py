@@ -20,12 +20,13 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from xxhash import xxh3_64
 
 from flowsynth.cache.errors import FormatError
-from flowsynth.core.canonical import canonical_json
+from flowsynth.core.canonical import plain_json
 from flowsynth.core.codec import DTYPE_BYTES, Buffer, Encoded
 
 ALIGN = 64
@@ -35,6 +36,7 @@ FORMAT = "1"
 _quote = json.JSONEncoder().encode
 _PREFIX = b'{"__metadata__":{"xxh3":"'
 _ZEROS = b"0" * 16
+_START = f'{_PREFIX.decode()}{_ZEROS.decode()}","format":"{FORMAT}","key":"'
 #: Where the checksum's digits start in the file.
 DIGEST_AT = 8 + len(_PREFIX)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
@@ -74,38 +76,61 @@ def build_header(
 ) -> tuple[bytes, list[memoryview | bytes]]:
     """The header with a zero checksum, and the pieces of data that follow it, in order.
 
+    Args:
+        key: the object's name: letters, digits, ``_`` and ``-`` only.
+        codec_name: which value type it is.
+        codec_version: version of that type's codec.
+        encoded: the value, whose ``meta`` is JSON (its key was made from it).
+        seconds: what it cost to compute.
+
     Raises:
         ValueError: a name that cannot be stored.
     """
-    entries: list[str] = []
+    tensors = encoded.tensors
+    names = sorted(tensors)
+    codec, layout, gaps = _template(
+        codec_name, codec_version, tuple([(name, tensors[name].dtype, tensors[name].shape) for name in names])
+    )
     pieces: list[memoryview | bytes] = []
-    offset = 0
-    for name in sorted(encoded.tensors):
-        buffer = encoded.tensors[name]
-        if not _NAME.fullmatch(name) or name == "__metadata__":
-            raise ValueError(f"{name!r} cannot name a stored tensor: letters, digits, _ - . only")
-        if gap := -offset % ALIGN:
-            entries.append(_entry(f"{_PAD}{len(pieces)}", "U8", (gap,), offset, gap))
-            pieces.append(bytes(gap))
-            offset += gap
-        size = buffer.data.nbytes
-        entries.append(_entry(name, buffer.dtype, buffer.shape, offset, size))
-        pieces.append(buffer.data)
-        offset += size
-    text = (
-        f'{{"__metadata__":{{"xxh3":"0000000000000000","format":"{FORMAT}","key":{_quote(key)},'
-        f'"codec":{_quote(codec_name)},"version":"{codec_version}","seconds":"{seconds:.6g}",'
-        f'"meta":{_quote(canonical_json(dict(encoded.meta)))}}}{"".join(entries)}}}'
-    ).encode("ascii")
-    text += b" " * (-(8 + len(text)) % ALIGN)
-    return struct.pack("<Q", len(text)) + text, pieces
+    for name, gap in zip(names, gaps, strict=True):
+        if gap:
+            pieces.append(gap)
+        pieces.append(tensors[name].data)
+    meta = _quote(plain_json(encoded.meta))
+    text = f'{_START}{key}{codec}{seconds:.6g}","meta":{meta}{layout}'.encode("ascii")
+    size = len(text) + -(8 + len(text)) % ALIGN
+    return size.to_bytes(8, "little") + text.ljust(size), pieces
 
 
 @lru_cache(maxsize=256)
-def _entry(name: str, dtype: str, shape: tuple[int, ...], start: int, size: int) -> str:
-    """One tensor's line, written by hand: the general encoder took as long as the write of the header."""
+def _template(
+    codec_name: str, codec_version: int, tensors: tuple[tuple[str, str, tuple[int, ...]], ...]
+) -> tuple[str, str, list[bytes]]:
+    """What the headers of one stream's chunks share: codec, lines of the tensors, the gap before each.
+
+    Written by hand: the general encoder took as long as the write of the header.
+    """
+    lines: list[str] = []
+    gaps: list[bytes] = []
+    offset = 0
+    for name, dtype, shape in tensors:
+        if not _NAME.fullmatch(name) or name == "__metadata__":
+            raise ValueError(f"{name!r} cannot name a stored tensor: letters, digits, _ - . only")
+        gap = -offset % ALIGN
+        gaps.append(bytes(gap))
+        if gap:
+            lines.append(_line(f"{_PAD}{len(lines)}", "U8", (gap,), offset))
+            offset += gap
+        lines.append(_line(name, dtype, shape, offset))
+        offset += DTYPE_BYTES[dtype] * prod(shape)
+    codec = f'","codec":{_quote(codec_name)},"version":"{codec_version}","seconds":"'
+    return codec, f"}}{''.join(lines)}}}", gaps
+
+
+def _line(name: str, dtype: str, shape: tuple[int, ...], start: int) -> str:
     sizes = ",".join(map(str, shape))
-    return f',"{name}":{{"dtype":"{dtype}","shape":[{sizes}],"data_offsets":[{start},{start + size}]}}'
+    stop = start + DTYPE_BYTES[dtype] * prod(shape)
+    return f',"{name}":{{"dtype":"{dtype}","shape":[{sizes}],"data_offsets":[{start},{stop}]}}'
 
 
 def with_checksum(header: bytes, digest: bytes) -> bytes:

@@ -63,11 +63,15 @@ def test_ten_thousand_nodes_cost_four_times_what_a_quarter_does(
     tmp_path: Path, build: Callable[[int], Graph]
 ) -> None:
     cost(build, 50, tmp_path / "start", "serial")  # imports
-    small = cost(build, 2_500, tmp_path / "small", "serial")
-    large = cost(build, 10_000, tmp_path / "large", "serial")
-    assert large[0] / small[0] < 5.5
-    # Some tens of microseconds a node: caches of the processor show. Quadratic would be 16.
-    assert large[1] / small[1] < 8
+    ratios = []
+    for attempt in range(3):  # a busy machine may slow one of the two; what is quadratic fails all three
+        small = cost(build, 2_500, tmp_path / f"small{attempt}", "serial")
+        large = cost(build, 10_000, tmp_path / f"large{attempt}", "serial")
+        ratios.append((large[0] / small[0], large[1] / small[1]))
+        # Warm it is some tens of microseconds a node: caches of the processor show. Quadratic would be 16.
+        if ratios[-1][0] < 5.5 and ratios[-1][1] < 8:
+            return
+    pytest.fail(f"cold and warm, four times the nodes cost {ratios}")
 
 
 @pytest.mark.parametrize("build", [chain, fan])
