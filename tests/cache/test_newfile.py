@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import pytest
 
 from flowsynth.cache.newfile import NewFiles
 
-from .helpers import start
+from .helpers import python, start
 
 LARGE = 400_000  # from here on room is set aside
 
@@ -66,30 +64,30 @@ def test_a_file_that_is_there_stays_until_it_is_replaced(files: NewFiles, tmp_pa
     assert found(tmp_path) == ["abcd"]
 
 
-@pytest.fixture
-def short_files() -> Iterator[None]:
-    """Files may have 1000 bytes."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, old)
+LIMITED = """
+import errno, resource, sys
+from pathlib import Path
+from flowsynth.cache.newfile import NewFiles
+root, unnamed, nbytes = Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
+files = NewFiles(str(root / "tmp"))
+files.unnamed = unnamed
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+for write in (files.create, files.replace):
+    try:
+        write(str(root / "ab" / "abcd"), [bytes(nbytes)], nbytes)
+    except OSError as error:
+        assert error.errno == errno.EFBIG, error
+    else:
+        raise SystemExit("no error")
+assert files.unnamed == unnamed, "that says nothing about files without a name"
+"""
 
 
-@pytest.mark.usefixtures("short_files")
+@pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
 @pytest.mark.parametrize("nbytes", [2000, LARGE])
 def test_a_write_that_fails_leaves_nothing(files: NewFiles, tmp_path: Path, nbytes: int) -> None:
-    path = target(tmp_path)
-    path.parent.mkdir(parents=True)
-    unnamed = files.unnamed
-    for write in (files.create, files.replace):
-        with pytest.raises(OSError, match="File too large") as caught:
-            write(str(path), [bytes(nbytes)], nbytes)
-        assert caught.value.errno == errno.EFBIG
+    python(LIMITED, tmp_path, files.unnamed, nbytes)
     assert found(tmp_path) == []
-    assert files.unnamed == unnamed, "that says nothing about files without a name"
 
 
 def test_where_files_without_a_name_are_refused_they_get_one(
