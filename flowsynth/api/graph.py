@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flowsynth.api.outputs import require_folder
 from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
 from flowsynth.core import graph as core
@@ -105,7 +106,8 @@ class Graph(core.Graph):
                 `max_bytes` are then its own).
 
         Raises:
-            RequestError: an output, an executor, a file or a model that does not exist.
+            RequestError: an output, an executor, a file or a model that does not exist, or a folder that
+                cannot be written to.
             RunFailedError: a node failed, and `check` is set.
         """
         own = session or Session(cache_dir, device=device, offline=offline, max_bytes=max_bytes)
@@ -113,6 +115,8 @@ class Graph(core.Graph):
             start = time.perf_counter()
             observer = observer or SilentObserver()
             plan = own.plan(self, outputs)
+            if output_dir is not None:
+                require_folder(output_dir)
             run = _execute(self, own, plan, executor, chunk, observer, debug, workers)
             run.seconds = time.perf_counter() - start
             if output_dir is not None:

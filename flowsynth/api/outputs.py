@@ -9,7 +9,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flowsynth.core.errors import RunError
+from flowsynth.core.errors import RequestError, RunError
+
+
+def require_folder(folder: Path | str) -> None:
+    """Make the folder that a run is to write into, before it computes for minutes in vain.
+
+    Raises:
+        RequestError: it cannot be made or written to.
+    """
+    path = Path(folder).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(path, os.W_OK) else "not writable"
+    except OSError as error:
+        reason = "a file" if path.is_file() else error.strerror or str(error)
+    if reason:
+        raise RequestError(f"output_dir: expected a folder to write to; given {path} ({reason})")
 
 
 def write_atomic(path: Path, data: bytes | memoryview) -> None:

@@ -14,6 +14,12 @@ class CacheError(RunError):
     """The cache folder cannot be used as asked; what was stored before stays readable."""
 
 
+class CacheFolderError(CacheError):
+    """The folder that was asked for cannot be a cache: a wrong request, as no run was begun."""
+
+    exit_code = 2
+
+
 class CacheFull(CacheError):  # noqa: N818  (a state of the disk, named as people name it)
     """No room on the disk. Nothing finished is lost: rows wait in memory and can be committed again.
 

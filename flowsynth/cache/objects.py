@@ -20,7 +20,7 @@ from xxhash import xxh3_64
 
 from flowsynth.cache import container
 from flowsynth.cache.container import Header, StoredObject
-from flowsynth.cache.errors import CacheError, FormatError, write_error
+from flowsynth.cache.errors import CacheError, CacheFolderError, FormatError, write_error
 from flowsynth.cache.newfile import NewFiles
 from flowsynth.cache.platform import map_private, remove_file, sweep, temp_name
 from flowsynth.core.codec import Encoded
@@ -254,12 +254,12 @@ def make_folder(path: Path) -> None:
     """Create a folder of the cache.
 
     Raises:
-        CacheError: it cannot be one.
+        CacheFolderError: it cannot be one.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CacheError(f"cache: {path} cannot be used as a folder: {error.strerror}") from error
+        raise CacheFolderError(f"cache: {path} cannot be used as a folder: {error.strerror}") from error
 
 
 def _checked(header: bytes, pieces: list[memoryview | bytes]) -> list[memoryview | bytes]:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
 from flowsynth.core.errors import Fault, GraphError
+from flowsynth.core.yaml_text import CODE_KEYS
 
 #: Keys whose values are texts that people type with commas, brackets and apostrophes in them.
 _TEXT_KEY = re.compile(r"(^|[._])(prompt|video|image|path|file|dir|output_dir|source)$")
@@ -80,6 +81,8 @@ def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
     key = override.key_or_group
     if override.is_hydra_override():
         return Fault(key, "not used here", "output_dir=PATH and --multirun in place of hydra.*", repr(line))
+    if named := CODE_KEYS.intersection(key.split(".")):
+        return Fault(key, "code in an override", "an operator's name under 'op'", min(named))
     if override.is_sweep_override() and not sweeping:
         value = line.partition("=")[2]
         if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP:

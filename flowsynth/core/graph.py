@@ -220,7 +220,13 @@ def _sources(handles: object) -> tuple[Source, ...]:
 
 
 def _unknown(path: str, what: str, given: str, valid: Mapping[str, object]) -> Fault:
-    return Fault(path, f"unknown {what}", f"one of {listing(valid)}", repr(given), nearest(given, valid))
+    return Fault(
+        path,
+        f"unknown {what}",
+        f"one of {listing(valid)}" if valid else "none",
+        repr(given),
+        nearest(given, valid),
+    )
 
 
 def name_faults(graph: Graph, name: Any) -> list[Fault]:

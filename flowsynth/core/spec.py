@@ -135,6 +135,7 @@ def _param_fault(node: FlatNode, cls: type[Operator], error: dict[str, Any]) -> 
     expected = error["msg"]
     for prefix in ("Value error, ", "Input should be ", "expected "):
         expected = expected.removeprefix(prefix)
+    expected = expected.removesuffix(f", given {error.get('input')!r}")  # that is said once, for all of them
     choices = error["msg"].split("'")[1::2] if error["type"] in ("literal_error", "enum") else []
     return Fault(path, "bad value", expected, given, nearest(str(error.get("input")), choices))
 

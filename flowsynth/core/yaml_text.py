@@ -26,7 +26,8 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_CODE_KEYS = frozenset({"_target_", "_partial_", "_call_"})
+#: Keys by which other programs' YAML names code to call; nothing here does.
+CODE_KEYS = frozenset({"_target_", "_partial_", "_call_"})
 
 
 def load_yaml(text: str, where: str) -> Any:
@@ -148,7 +149,7 @@ class _Reader:
         self._place(value, line)
 
     def _key(self, top: _Open, key: str, line: int) -> None:
-        if key in _CODE_KEYS:
+        if key in CODE_KEYS:
             self._fail(line, "code in YAML", expected="an operator's name under 'op'", given=key)
         if key in top.value:
             self._fail(line, f"duplicate key {key!r}", expected="every key once")

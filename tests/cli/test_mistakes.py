@@ -133,7 +133,17 @@ OVERRIDES = {
         ["graph=upscale_video", "input.video=graphs"],
         ["graphs", "is a folder", "expected a file"],
     ),
-    "a file for an output folder": (["output_dir=my_ops.py"], ["my_ops.py", "cannot be written"]),
+    "a file for an output folder": (["output_dir=my_ops.py"], ["output_dir", "my_ops.py (a file)"]),
+    "a folder in a file": (["output_dir=my_ops.py/x"], ["output_dir", "my_ops.py/x", "expected a folder"]),
+    "code in an override": (["+_target_=os.system"], ["_target_", "expected an operator's name"]),
+    "a port that is not there": (
+        ["graph=upscale_video", "+graph.nodes.clip.inputs.x=clip"],
+        ["nodes.clip.inputs.x", "unknown port", "expected none"],
+    ),
+    "a rate that is none": (
+        ["graph=upscale_video", "+graph.nodes.clip.params.fps=fast"],
+        ["nodes.clip.params.fps", "\"30000/1001\"; given 'fast'"],
+    ),
 }
 
 
@@ -164,6 +174,8 @@ def test_overrides_and_files(cli, home, name):
     graph = [] if overrides[0].startswith("graph=") else ["graph=small"]
     code, _, err = cli("run", *graph, "cache.dir=c", *overrides, "-q")
     check(code, err, words)
+    assert code == 2
+    assert not list((home / "c").glob("objects/*")), "and nothing was computed"
 
 
 def test_all_faults_of_a_graph_come_at_once(cli, home):
