@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="cache.dir=PATH, and cache.max_bytes=20GB to prune to",
     )

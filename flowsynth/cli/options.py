@@ -48,6 +48,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],  # else a message about FILE names this as missing too
         metavar="KEY=VALUE",
         help="graph=NAME, input.video=PATH, prompt=..., model=NAME, experiment=NAME, seed=N, "
         "graph.nodes.NODE.params.PARAM=V, output_dir=PATH, cache.dir=PATH, executor=serial|threads, "

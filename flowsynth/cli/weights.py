@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "names",
         nargs="*",
+        default=[],
         metavar="NAME",
         help=f"names that 'list' prints, or {_ALL!r}; and cache.dir=PATH, offline=true",
     )

@@ -188,3 +188,12 @@ def test_all_faults_of_a_graph_come_at_once(cli, home):
     assert all(
         place in err for place in ("nodes.a.op", "nodes.b.params.bye", "nodes.c.inputs.a", "outputs[0]")
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"), [("reproduce", "FILE"), ("explain", "NODE"), ("cache", "action")]
+)
+def test_a_missing_argument_is_named_alone(cli, command, missing):
+    code, _, err = cli(command)
+    assert code == 2
+    assert f"required: {missing};" in err
