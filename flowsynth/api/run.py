@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cached_property
@@ -64,6 +65,12 @@ class Run:
         self._rss = peak_rss()
         self._started = datetime.now(timezone.utc)
         self.seconds = 0.0
+
+    def __repr__(self) -> str:
+        """What became of it, as ``Run('toon', done, hit=11, computed=1)``."""
+        counts = Counter(node.status for node in self.record.nodes.values())
+        shown = [repr(self.graph.name), self.record.status, *(f"{name}={n}" for name, n in counts.items())]
+        return f"Run({', '.join(shown)})"
 
     @property
     def ok(self) -> bool:

@@ -119,6 +119,10 @@ class Graph:
         self.models: dict[str, dict[str, Any]] = {}
         self.outputs: list[str] = []
 
+    def __repr__(self) -> str:
+        """Name and size, as ``Graph('toon', nodes=12, outputs=['video'])``."""
+        return f"{type(self).__name__}({self.name!r}, nodes={len(self.nodes)}, outputs={self.outputs})"
+
     def model(self, name: str, spec: Mapping[str, Any]) -> Handle:
         """Declare a model that nodes may use, as under ``models:`` in YAML."""
         self.models[name] = dict(spec)

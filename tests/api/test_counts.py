@@ -118,6 +118,14 @@ def test_only_what_the_outputs_need_runs(tmp_path: Path) -> None:
     assert set(run.record.nodes) == {"a", "c"}
 
 
+def test_graphs_and_runs_say_what_they_are(tmp_path: Path) -> None:
+    g = Graph("two")
+    g.add("b", Add(), x=g.add("a", Add(step=7)))
+    assert repr(g) == "Graph('two', nodes=2, outputs=[])"
+    assert repr(g.run(cache_dir=tmp_path)) == "Run('two', done, computed=2)"
+    assert repr(g.run(cache_dir=tmp_path)) == "Run('two', done, hit=2)"
+
+
 def test_never_is_never_kept(tmp_path: Path) -> None:
     def graph() -> Graph:
         g = Graph("never")
