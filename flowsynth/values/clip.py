@@ -23,7 +23,7 @@ def fraction_text(value: Fraction | None) -> str | None:
 
 
 def as_fraction(value: Fraction | float | str | None) -> Fraction | None:
-    """A rate from what people write: 12, "30000/1001", 29.97 (taken as the nearest n/1001 or decimal)."""
+    """A rate from what people write: 12, "30000/1001", 29.97 (2997/100, as it is written)."""
     return None if value is None else Fraction(value).limit_denominator(100_000)
 
 
