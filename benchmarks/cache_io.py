@@ -19,7 +19,6 @@ import platform
 import shutil
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from pathlib import Path
 import diskcache
 import numpy as np
 import torch
+from report import processor, publish
 from safetensors import safe_open
 from safetensors.torch import save_file
 from xxhash import xxh3_64
@@ -44,8 +44,6 @@ MEGABYTES = (0.5, 8, 50, 200)
 GOAL = 0.8
 ROWS = 5000
 ROW_BYTES = 400
-#: What follows this line in the report is written by hand and stays when the tables are measured again.
-NOTES = "<!-- notes -->"
 
 
 def timed(
@@ -233,15 +231,6 @@ def table(title: str, head: str, lines: list[str]) -> str:
     return "\n".join([f"## {title}", "", f"| {head} |", f"|{rule}|", *(f"| {line} |" for line in lines), ""])
 
 
-def processor() -> str:
-    """The CPU's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def report(folder: Path, repetitions: int) -> str:
     """All tables as Markdown."""
     writing, reading, slow = [], [], []
@@ -304,10 +293,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=args.folder, prefix="cache_io-") as folder:
         text = report(Path(folder), args.repetitions)
-    if args.out:
-        before = args.out.read_text() if args.out.exists() else ""
-        args.out.write_text(text + "".join(before.partition(NOTES)[1:]))
-    sys.stdout.write(text)
+    publish([text.rstrip()], args.out)
 
 
 if __name__ == "__main__":
