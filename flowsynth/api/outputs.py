@@ -13,19 +13,21 @@ from flowsynth.core.errors import RequestError, RunError
 
 
 def require_folder(folder: Path | str) -> None:
-    """Make the folder that a run is to write into, before it computes for minutes in vain.
+    """See that a run can write into a folder, which may be yet to be made, before it computes in vain.
 
     Raises:
-        RequestError: it cannot be made or written to.
+        RequestError: it cannot.
     """
     path = Path(folder).absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(path, os.W_OK) else "not writable"
+        there = next(place for place in (path, *path.parents) if place.exists())
+        usable, reason = there.is_dir(), f"{there} is a file"
+        if usable:
+            usable, reason = os.access(there, os.W_OK | os.X_OK), f"{there} is not writable"
     except OSError as error:
-        reason = "a file" if path.is_file() else error.strerror or str(error)
-    if reason:
-        raise RequestError(f"output_dir: expected a folder to write to; given {path} ({reason})")
+        usable, reason = False, error.strerror or str(error)
+    if not usable:
+        raise RequestError(f"output_dir: expected a folder to write to; given {path}: {reason}")
 
 
 def write_atomic(path: Path, data: bytes | memoryview) -> None:

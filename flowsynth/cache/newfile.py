@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from flowsynth.cache.platform import remove_file, replace_file, reserve, temp_name, write_all
 
@@ -22,6 +23,7 @@ _RESERVE = 1 << 18
 #: Where a file without a name can be got hold of, to name it.
 _OPEN_FILES = "/proc/self/fd/"
 
+_T = TypeVar("_T")
 Pieces = Sequence[memoryview | bytes]
 
 
@@ -62,15 +64,13 @@ class NewFiles:
     def replace(self, path: str, pieces: Pieces, size: int) -> None:
         """Write a file in the place of one of that name, if any; else as :meth:`create`."""
         temp = Path(self.temp, temp_name())
-        temp.parent.mkdir(parents=True, exist_ok=True)
         try:
-            fd = os.open(temp, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+            fd = _in_folder(self.temp, lambda: os.open(temp, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666))
             try:
                 _fill(fd, pieces, size)
             finally:
                 os.close(fd)
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            replace_file(temp, path)
+            _in_folder(path.rpartition(os.sep)[0], lambda: replace_file(temp, path))
         except BaseException:
             remove_file(temp)
             raise
@@ -86,7 +86,7 @@ class NewFiles:
         try:
             try:
                 fd = os.open(folder, self._unnamed_flags, 0o666)
-            except FileNotFoundError:  # the first of its folder, or somebody cleared the cache under us
+            except FileNotFoundError:  # as _in_folder, whose calls cost a small write 4 %
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 fd = os.open(folder, self._unnamed_flags, 0o666)
         except OSError as error:
@@ -109,6 +109,15 @@ class NewFiles:
             raise error
         self.unnamed = False
         return False
+
+
+def _in_folder(folder: str, act: Callable[[], _T]) -> _T:
+    """Do something in a folder, which is made if it isn't there."""
+    try:
+        return act()
+    except FileNotFoundError:  # the first of its folder, or somebody cleared the cache under us
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return act()
 
 
 def _fill(fd: int, pieces: Pieces, size: int) -> None:

@@ -158,7 +158,8 @@ class ObjectStore:
         finally:
             os.close(fd)
         signature = _signature(stat)
-        # What was not changed since this process wrote it is sound too: to look at once costs each write 4 %.
+        # Sound too is what this process wrote and nobody changed since. (To take the file's status after each
+        # write, and compare that, made a write of 0.5 MB 4 % slower.)
         own = stat.st_mtime_ns <= self._written.pop(key, -1)
         check = deep or not (own or self._verified.get(key) == signature)
         header, encoded = container.open_view(view, key, check)

@@ -133,8 +133,11 @@ OVERRIDES = {
         ["graph=upscale_video", "input.video=graphs"],
         ["graphs", "is a folder", "expected a file"],
     ),
-    "a file for an output folder": (["output_dir=my_ops.py"], ["output_dir", "my_ops.py (a file)"]),
-    "a folder in a file": (["output_dir=my_ops.py/x"], ["output_dir", "my_ops.py/x", "expected a folder"]),
+    "a file for an output folder": (["output_dir=my_ops.py"], ["output_dir", "my_ops.py is a file"]),
+    "a folder in a file": (
+        ["output_dir=my_ops.py/x"],
+        ["output_dir", "my_ops.py/x: ", "expected a folder", "my_ops.py is a file"],
+    ),
     "code in an override": (["+_target_=os.system"], ["_target_", "expected an operator's name"]),
     "a port that is not there": (
         ["graph=upscale_video", "+graph.nodes.clip.inputs.x=clip"],
