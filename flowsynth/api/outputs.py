@@ -21,9 +21,10 @@ def require_folder(folder: Path | str) -> None:
     path = Path(folder).absolute()
     try:
         there = next(place for place in (path, *path.parents) if place.exists())
-        usable, reason = there.is_dir(), f"{there} is a file"
+        what = "that" if there == path else there
+        usable, reason = there.is_dir(), f"{what} is a file"
         if usable:
-            usable, reason = os.access(there, os.W_OK | os.X_OK), f"{there} is not writable"
+            usable, reason = os.access(there, os.W_OK | os.X_OK), f"{what} is not writable"
     except OSError as error:
         usable, reason = False, error.strerror or str(error)
     if not usable:

@@ -133,7 +133,7 @@ OVERRIDES = {
         ["graph=upscale_video", "input.video=graphs"],
         ["graphs", "is a folder", "expected a file"],
     ),
-    "a file for an output folder": (["output_dir=my_ops.py"], ["output_dir", "my_ops.py is a file"]),
+    "a file for an output folder": (["output_dir=my_ops.py"], ["output_dir", "my_ops.py: that is a file"]),
     "a folder in a file": (
         ["output_dir=my_ops.py/x"],
         ["output_dir", "my_ops.py/x: ", "expected a folder", "my_ops.py is a file"],
