@@ -21,14 +21,18 @@ def require_folder(folder: Path | str) -> None:
     path = Path(folder).absolute()
     try:
         there = next(place for place in (path, *path.parents) if place.exists())
-        what = "that" if there == path else there
-        usable, reason = there.is_dir(), f"{what} is a file"
-        if usable:
-            usable, reason = os.access(there, os.W_OK | os.X_OK), f"{what} is not writable"
+        fault = _fault(there)
+        reason = fault and f"{'that' if there == path else there} is {fault}"
     except OSError as error:
-        usable, reason = False, error.strerror or str(error)
-    if not usable:
+        reason = error.strerror or str(error)
+    if reason:
         raise RequestError(f"output_dir: expected a folder to write to; given {path}: {reason}")
+
+
+def _fault(place: Path) -> str:
+    if not place.is_dir():
+        return "a file"
+    return "" if os.access(place, os.W_OK | os.X_OK) else "not writable"
 
 
 def write_atomic(path: Path, data: bytes | memoryview) -> None:

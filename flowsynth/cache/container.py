@@ -20,14 +20,13 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 from xxhash import xxh3_64
 
 from flowsynth.cache.errors import FormatError
 from flowsynth.core.canonical import plain_json
-from flowsynth.core.codec import DTYPE_BYTES, Buffer, Encoded
+from flowsynth.core.codec import Buffer, Encoded, tensor_bytes
 
 ALIGN = 64
 #: Headers hold JSON only; more than this is an attack, not a value.
@@ -119,17 +118,17 @@ def _template(
         gap = -offset % ALIGN
         gaps.append(bytes(gap))
         if gap:
-            lines.append(_line(f"{_PAD}{len(lines)}", "U8", (gap,), offset))
+            lines.append(_line(f"{_PAD}{len(lines)}", "U8", (gap,), offset, offset + gap))
             offset += gap
-        lines.append(_line(name, dtype, shape, offset))
-        offset += DTYPE_BYTES[dtype] * prod(shape)
+        stop = offset + tensor_bytes(dtype, shape)
+        lines.append(_line(name, dtype, shape, offset, stop))
+        offset = stop
     codec = f'","codec":{_quote(codec_name)},"version":"{codec_version}","seconds":"'
     return codec, f"}}{''.join(lines)}}}", gaps
 
 
-def _line(name: str, dtype: str, shape: tuple[int, ...], start: int) -> str:
+def _line(name: str, dtype: str, shape: tuple[int, ...], start: int, stop: int) -> str:
     sizes = ",".join(map(str, shape))
-    stop = start + DTYPE_BYTES[dtype] * prod(shape)
     return f',"{name}":{{"dtype":"{dtype}","shape":[{sizes}],"data_offsets":[{start},{stop}]}}'
 
 
@@ -208,10 +207,7 @@ def _tensors(
         start, stop = entry["data_offsets"]
         if not all(type(n) is int and n >= 0 for n in (*shape, start, stop)):
             raise FormatError("a size in its header is no count")
-        expected = DTYPE_BYTES[dtype]
-        for size in shape:
-            expected *= size
-        if start != at or stop - start != expected:
+        if start != at or stop - start != tensor_bytes(dtype, shape):
             raise FormatError("the tensors in its header do not fit together")
         at = stop
         if not name.startswith(_PAD):

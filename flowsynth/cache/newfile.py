@@ -12,7 +12,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from flowsynth.cache.platform import remove_file, replace_file, reserve, temp_name, write_all
 
@@ -23,6 +23,7 @@ _RESERVE = 1 << 18
 #: Where a file without a name can be got hold of, to name it.
 _OPEN_FILES = "/proc/self/fd/"
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 Pieces = Sequence[memoryview | bytes]
 
@@ -65,12 +66,12 @@ class NewFiles:
         """Write a file in the place of one of that name, if any; else as :meth:`create`."""
         temp = Path(self.temp, temp_name())
         try:
-            fd = _in_folder(self.temp, lambda: os.open(temp, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666))
+            fd = _in_folder(self.temp, os.open, temp, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 _fill(fd, pieces, size)
             finally:
                 os.close(fd)
-            _in_folder(path.rpartition(os.sep)[0], lambda: replace_file(temp, path))
+            _in_folder(path.rpartition(os.sep)[0], replace_file, temp, path)
         except BaseException:
             remove_file(temp)
             raise
@@ -84,11 +85,7 @@ class NewFiles:
         """
         folder = path.rpartition(os.sep)[0]
         try:
-            try:
-                fd = os.open(folder, self._unnamed_flags, 0o666)
-            except FileNotFoundError:  # as _in_folder does, without its calls: every object comes by
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                fd = os.open(folder, self._unnamed_flags, 0o666)
+            fd = _in_folder(folder, os.open, folder, self._unnamed_flags, 0o666)
         except OSError as error:
             return self._refused(error)
         try:
@@ -111,13 +108,13 @@ class NewFiles:
         return False
 
 
-def _in_folder(folder: str, act: Callable[[], _T]) -> _T:
+def _in_folder(folder: str, act: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Do something in a folder, which is made if it isn't there."""
     try:
-        return act()
+        return act(*args, **kwargs)
     except FileNotFoundError:  # the first of its folder, or somebody cleared the cache under us
         Path(folder).mkdir(parents=True, exist_ok=True)
-        return act()
+        return act(*args, **kwargs)
 
 
 def _fill(fd: int, pieces: Pieces, size: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flowsynth.core.canonical import Json, canonical_json, digest_parts, digest_text, frame_digest
@@ -13,6 +14,11 @@ DTYPE_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
+
+
+def tensor_bytes(dtype: str, shape: Sequence[int]) -> int:
+    """What a tensor takes, in bytes."""
+    return DTYPE_BYTES[dtype] * prod(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,7 @@ class Buffer:
 
     def __post_init__(self) -> None:
         """Refuse bytes that do not fill the shape."""
-        expected = DTYPE_BYTES[self.dtype]
-        for size in self.shape:
-            expected *= size
+        expected = tensor_bytes(self.dtype, self.shape)
         if self.data.nbytes != expected:
             raise ValueError(
                 f"{self.dtype}{list(self.shape)} takes {expected} bytes, given {self.data.nbytes}"
