@@ -17,12 +17,12 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
-from flowsynth.functional.block_tree import count_fields
-from flowsynth.operators.encode_video import EncodeVideo
-from flowsynth.operators.measure import Measure
-from flowsynth.operators.read_video import ReadVideo
-from flowsynth.operators.side_by_side import SideBySide
-from flowsynth.operators.temporal_smooth import TemporalSmooth
+from flowsynth.functional.patchmatch.block_tree import count_fields
+from flowsynth.operators.files.encode_video import EncodeVideo
+from flowsynth.operators.files.read_video import ReadVideo
+from flowsynth.operators.measure.measure import Measure
+from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
+from flowsynth.operators.picture.side_by_side import SideBySide
 from flowsynth.values import Frames
 
 RESULTS = Path(__file__).parent / "results" / "deflicker.md"

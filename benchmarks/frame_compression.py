@@ -30,8 +30,8 @@ from report import machine, publish
 from xxhash import xxh3_64
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.read_video import ReadVideo
-from flowsynth.operators.stylize import Stylize
+from flowsynth.operators.files.read_video import ReadVideo
+from flowsynth.operators.picture.stylize import Stylize
 
 Bytes = NDArray[np.uint8]
 

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
-from flowsynth.functional.resize import bicubic
+from flowsynth.functional.picture.resize import bicubic
 from flowsynth.media.fetch import fetch
 from flowsynth.media.reader import VideoReader
 from flowsynth.nets.drawings import DrawingGenerator
@@ -34,11 +34,11 @@ from flowsynth.nets.layers import backward_warp
 from flowsynth.nets.lpips import Lpips, lpips_from_state
 from flowsynth.nets.rrdbnet import RRDBNet
 from flowsynth.nets.srvgg import SRVGG
-from flowsynth.operators._super import enlarge
-from flowsynth.operators._weights import load_network
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.interpolate import Interpolate
-from flowsynth.operators.upscale import Upscale
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.shared.weights import load_network
+from flowsynth.operators.size._super import enlarge
+from flowsynth.operators.size.upscale import Upscale
+from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 
 CONTEXT = RunContext(cache_dir=default_cache_dir())
@@ -242,7 +242,7 @@ def speed() -> None:
         ("realesrgan-x4plus-anime", (160, 270), plain_rrdb),
         ("realesrgan-x4plus", (96, 160), plain_rrdb),
     ):
-        from flowsynth.operators._super import load_super_resolution
+        from flowsynth.operators.size._super import load_super_resolution
 
         net = load_super_resolution(CONTEXT, weights, "float32")
         x = read("bikes", 60, 61)[..., : size[0], : size[1]] / 255
@@ -254,7 +254,7 @@ def speed() -> None:
         slow = fastest(lambda: plain(net, x))  # type: ignore[arg-type]  # noqa: B023
         net.to(memory_format=torch.channels_last)
         row(weights, f"{size[1]}x{size[0]}", slow, ours, ours / slow, tiles, gap)
-    from flowsynth.operators._rife import _plain
+    from flowsynth.operators.timing._rife import _plain
 
     net = load_network(CONTEXT, "rife-v4", "float32", _plain)
     pair = [frame / 255 for frame in read("bikes", 60, 62)[..., :256, :].split(1)]

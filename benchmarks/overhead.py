@@ -25,10 +25,10 @@ from report import machine, publish
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from flowsynth.api import Graph, Session
-from flowsynth.operators.denoise import Denoise
-from flowsynth.operators.empty_latents import EmptyLatents
-from flowsynth.operators.text_encode import TextEncode
-from flowsynth.operators.vae_decode import VaeDecode
+from flowsynth.operators.diffusion.denoise import Denoise
+from flowsynth.operators.diffusion.empty_latents import EmptyLatents
+from flowsynth.operators.diffusion.text_encode import TextEncode
+from flowsynth.operators.diffusion.vae_decode import VaeDecode
 from tests.tiny import tiny_sd
 
 PROMPT = "a red house, the sky"

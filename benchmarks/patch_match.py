@@ -21,8 +21,8 @@ import torch
 from torch.nn import functional as F
 
 from flowsynth.core.context import RunContext
-from flowsynth.functional.patchmatch import MatchSettings, match, patch_sizes, pyramid_sizes
-from flowsynth.operators.read_video import ReadVideo
+from flowsynth.functional.patchmatch.search import MatchSettings, match, patch_sizes, pyramid_sizes
+from flowsynth.operators.files.read_video import ReadVideo
 
 RESULTS = Path(__file__).parent / "results" / "patch_match.md"
 Array = npt.NDArray[Any]

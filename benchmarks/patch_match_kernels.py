@@ -24,13 +24,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowsynth.core.context import RunContext
-from flowsynth.functional import patchmatch, patchmatch_torch
-from flowsynth.functional.patchmatch import Field, MatchSettings, match
-from flowsynth.operators.read_video import ReadVideo
+from flowsynth.functional.patchmatch import search as patchmatch
+from flowsynth.functional.patchmatch import search_torch
+from flowsynth.functional.patchmatch.search import Field, MatchSettings, match
+from flowsynth.operators.files.read_video import ReadVideo
 
 RESULTS = Path(__file__).parent / "results" / "patch_match_kernels.md"
 CARDS = {75: "T4", 80: "A100", 86: "RTX 30", 89: "RTX 40", 90: "H100", 100: "B200"}
-BY_TORCH = patchmatch._Steps(patchmatch_torch.improve, patchmatch_torch.remap)
+BY_TORCH = patchmatch._Steps(search_torch.improve, search_torch.remap)
 
 
 class Asked(TorchDispatchMode):
@@ -59,7 +60,7 @@ def choose(steps: patchmatch._Steps) -> None:
 
 def agreement(source: Tensor, target: Tensor, settings: MatchSettings) -> list[str]:
     """Match two frames by torch and by the kernels in the interpreter."""
-    from flowsynth.functional import patchmatch_triton as kernels
+    from flowsynth.functional.patchmatch import search_triton as kernels
 
     with Asked() as asked:
         theirs, expected = match(source, target, source, settings)
@@ -91,7 +92,7 @@ def compiled() -> list[str]:
     from triton.runtime.driver import driver
     from triton.runtime.jit import JITFunction
 
-    from flowsynth.functional import patchmatch_triton as kernels
+    from flowsynth.functional.patchmatch import search_triton as kernels
 
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     launch = JITFunction.run

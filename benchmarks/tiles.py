@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from flowsynth.api.run import peak_rss
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
-from flowsynth.operators.interpolate import Interpolate
+from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 
 CONTEXT = RunContext(cache_dir=default_cache_dir())

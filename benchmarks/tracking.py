@@ -16,9 +16,9 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
-from flowsynth.functional.fastblend import Job, Remapper
-from flowsynth.functional.patchmatch import MatchSettings
-from flowsynth.operators.read_video import ReadVideo
+from flowsynth.functional.patchmatch.fastblend import Job, Remapper
+from flowsynth.functional.patchmatch.search import MatchSettings
+from flowsynth.operators.files.read_video import ReadVideo
 
 RESULTS = Path(__file__).parent / "results" / "tracking.md"
 _MARGIN = 16  # pixels at the sides that are not judged: what enters there has no match

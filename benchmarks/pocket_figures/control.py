@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pocket_figures.drawn import drawings
+from benchmarks.pocket_figures.lab import Clip, Lab, Redraw
+from benchmarks.pocket_figures.pictures import save_plot, save_sheet
+from benchmarks.pocket_figures.report import Section
 from flowsynth.training.judge import Verdict, judge, overlap
 from flowsynth.training.shapes import DRAWN_EDGES, Drawing
-
-from .drawn import drawings
-from .lab import Clip, Lab, Redraw
-from .pictures import save_plot, save_sheet
-from .report import Section
 
 SCALES = (1.0, 0.75, 0.5, 0.25, 0.0)
 

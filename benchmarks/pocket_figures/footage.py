@@ -8,14 +8,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import flowsynth as fs
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.read_video import ReadVideo
-from flowsynth.operators.stylize import Stylize
-from flowsynth.operators.temporal_smooth import TemporalSmooth
+from benchmarks.pocket_figures.lab import Clip, Lab
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.files.read_video import ReadVideo
+from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
+from flowsynth.operators.picture.stylize import Stylize
 from flowsynth.training.pictures import load_pictures
 from flowsynth.training.pocket import Training
-
-from .lab import Clip, Lab
 
 WIDTH, HEIGHT = 256, 144
 #: Clip -> second to start at. Frames of bikes are measured, never shown: their licence isn't stated.

@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 import flowsynth as fs
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.denoise import Denoise
-from flowsynth.operators.empty_latents import EmptyLatents
-from flowsynth.operators.measure import Measure
-from flowsynth.operators.read_image import ReadImage
-from flowsynth.operators.text_encode import TextEncode
-from flowsynth.operators.vae_decode import VaeDecode
-from flowsynth.operators.vae_encode import VaeEncode
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.diffusion.denoise import Denoise
+from flowsynth.operators.diffusion.empty_latents import EmptyLatents
+from flowsynth.operators.diffusion.text_encode import TextEncode
+from flowsynth.operators.diffusion.vae_decode import VaeDecode
+from flowsynth.operators.diffusion.vae_encode import VaeEncode
+from flowsynth.operators.files.read_image import ReadImage
+from flowsynth.operators.measure.measure import Measure
 
 Clip = np.ndarray  # uint8 THWC
 DETECTORS = {"lines": "canny", "tile": "tile"}  # of the family's ControlNets

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .drawn import captions, drawings
-from .lab import Clip, Lab
-from .pictures import save_sheet
-from .report import Section
+from benchmarks.pocket_figures.drawn import captions, drawings
+from benchmarks.pocket_figures.lab import Clip, Lab
+from benchmarks.pocket_figures.pictures import save_sheet
+from benchmarks.pocket_figures.report import Section
 
 SCALES = (0.0, 0.5, 1.0)
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pocket_figures.drawn import drawings
+from benchmarks.pocket_figures.lab import Clip, Lab, defaults
+from benchmarks.pocket_figures.pictures import save_plot, save_sheet
+from benchmarks.pocket_figures.report import Section
 from flowsynth.training.judge import Verdict
 from flowsynth.training.judge_clips import colour_drift, direction, frame_changes, judge_clip
 from flowsynth.training.shapes import Drawing
-
-from .drawn import drawings
-from .lab import Clip, Lab, defaults
-from .pictures import save_plot, save_sheet
-from .report import Section
 
 DIRECTIONS = ("left", "right", "up", "down")
 WINDOW = 16

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.pocket_figures.drawn import ATTRIBUTES, captions, drawings, shares, shows
+from benchmarks.pocket_figures.lab import Lab, defaults
+from benchmarks.pocket_figures.pictures import save_plot, save_sheet
+from benchmarks.pocket_figures.report import Section
 from flowsynth.training.judge import Seen, Verdict, judge
 from flowsynth.training.shapes import Drawing, Shape
-
-from .drawn import ATTRIBUTES, captions, drawings, shares, shows
-from .lab import Lab, defaults
-from .pictures import save_plot, save_sheet
-from .report import Section
 
 GOALS = {"background": 0.95, "colour": 0.95, "shape": 0.85, "size": 0.9, "side": 0.9}
 SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 10.0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawn import drawings
-from .lab import Lab, Redraw
-from .pictures import save_sheet
-from .report import Section
+from benchmarks.pocket_figures.drawn import drawings
+from benchmarks.pocket_figures.lab import Lab, Redraw
+from benchmarks.pocket_figures.pictures import save_sheet
+from benchmarks.pocket_figures.report import Section
 
 STRENGTHS = (0.2, 0.5, 0.9)
 

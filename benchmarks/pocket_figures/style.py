@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import flowsynth as fs
-from flowsynth.functional.stylize import STYLES
+from benchmarks.pocket_figures import footage
+from benchmarks.pocket_figures.lab import Clip, Lab, Redraw, defaults
+from benchmarks.pocket_figures.pictures import save_plot, save_sheet
+from benchmarks.pocket_figures.report import Section
+from flowsynth.functional.style.stylize import STYLES
 from flowsynth.training.captions import STYLE_WORDS
 from flowsynth.training.judge_lines import edge_f1
-
-from . import footage
-from .lab import Clip, Lab, Redraw, defaults
-from .pictures import save_plot, save_sheet
-from .report import Section
 
 STRENGTHS = (0.2, 0.4, 0.6, 1.0)
 STEPS = 4  # really made, whatever the strength

@@ -14,10 +14,10 @@ from flowsynth.core import graph as core
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.core.events import Observer, SilentObserver
-from flowsynth.core.plan import Plan, explain
 from flowsynth.core.refs import Trace
 from flowsynth.core.spec import build, to_spec
 from flowsynth.core.streams import DEFAULT_CHUNK
+from flowsynth.planning.plan import Plan, explain
 
 
 class Graph(core.Graph):

@@ -18,10 +18,10 @@ from flowsynth.core.errors import RunError
 from flowsynth.core.events import NodeStatus
 from flowsynth.core.graph import Edge
 from flowsynth.core.keys import library_version
-from flowsynth.core.plan import Plan
 from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
 from flowsynth.core.refs import JsonRef, Ref, ref_bytes
 from flowsynth.core.spec import to_spec
+from flowsynth.planning.plan import Plan
 
 if TYPE_CHECKING:
     from flowsynth.api.graph import Graph

@@ -20,8 +20,8 @@ from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
 from flowsynth.core.graph import Graph
 from flowsynth.core.operator import Operator
-from flowsynth.core.plan import Environment, Plan, make_plan
-from flowsynth.executors.placement import place
+from flowsynth.planning.placement import place
+from flowsynth.planning.plan import Environment, Plan, make_plan
 
 if TYPE_CHECKING:
     from flowsynth.models import Model, ModelManager, ModelSpec

@@ -69,11 +69,11 @@ def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tupl
     import flowsynth as fs
     from flowsynth.core.context import RunContext
     from flowsynth.media.reader import VideoReader
-    from flowsynth.operators.encode_video import EncodeVideo
-    from flowsynth.operators.measure import Measure
-    from flowsynth.operators.overlay import Overlay
-    from flowsynth.operators.read_video import ReadVideo
-    from flowsynth.operators.side_by_side import SideBySide
+    from flowsynth.operators.files.encode_video import EncodeVideo
+    from flowsynth.operators.files.read_video import ReadVideo
+    from flowsynth.operators.measure.measure import Measure
+    from flowsynth.operators.picture.overlay import Overlay
+    from flowsynth.operators.picture.side_by_side import SideBySide
 
     first = ReadVideo(path=a) if start == "0" else ReadVideo(path=a, start=start)
     with VideoReader(first.files(RunContext())["path"], start=first.start) as reader:

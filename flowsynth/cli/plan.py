@@ -12,8 +12,8 @@ from flowsynth.core.record import NodePlan, PlanRecord
 
 if TYPE_CHECKING:
     from flowsynth.api import Session
-    from flowsynth.core.plan import Plan, Step
     from flowsynth.executors.forecast import Forecast
+    from flowsynth.planning.plan import Plan, Step
 
 _WORDS = {
     "hit": "in the cache",
@@ -74,8 +74,8 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
 
 def changes(step: Step, plan: Plan, session: Session) -> list[str]:
     """Which parts of a step's key differ from those of its last run."""
-    from flowsynth.core.plan import explain
     from flowsynth.core.refs import Trace
+    from flowsynth.planning.plan import explain
 
     row = session.lookup(plan.last_keys.get(step.name, ""))
     return explain(step, Trace.from_bytes(row) if row is not None else None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, FlowsynthError
-from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
+from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_modules
 from flowsynth.core.streams import Reads, StreamInfo, StreamKind, Whole
 
 #: Every operator class defined so far, by name; the registry looks here first.
@@ -140,7 +140,7 @@ class Operator(BaseModel):
 
 def _define(cls: type[Operator]) -> None:
     # The last definition of a name wins among a user's own classes: a notebook cell run again.
-    if cls.op in shipped_names() and not cls.__module__.startswith(SHIPPED_PACKAGE + "."):
+    if cls.op in shipped_modules() and not cls.__module__.startswith(SHIPPED_PACKAGE + "."):
         raise FlowsynthError(
             f"{cls.__module__}.{cls.__qualname__}: {cls.op!r} is the name of a shipped operator"
         )

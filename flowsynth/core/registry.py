@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 from flowsynth.core.errors import RequestError, hint, listing, nearest
 from flowsynth.core.operator import DEFINED, Operator
-from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
+from flowsynth.core.shipped import shipped_modules
 
 ENTRY_POINT_GROUP = "flowsynth.operators"
 
@@ -30,7 +30,7 @@ def _plugin_names() -> dict[str, str]:
 
 def operator_names() -> list[str]:
     """All names that a graph may use, sorted."""
-    return sorted({*shipped_names(), *_plugin_names(), *DEFINED})
+    return sorted({*shipped_modules(), *_plugin_names(), *DEFINED})
 
 
 def operator_class(name: str) -> type[Operator]:
@@ -40,8 +40,8 @@ def operator_class(name: str) -> type[Operator]:
         UnknownOperatorError: no such operator.
     """
     if name not in DEFINED:
-        if name in shipped_names():
-            importlib.import_module(f"{SHIPPED_PACKAGE}.{name}")
+        if name in shipped_modules():
+            importlib.import_module(shipped_modules()[name])
         elif name in _plugin_names():
             module, _, attribute = _plugin_names()[name].partition(":")
             DEFINED.setdefault(name, getattr(importlib.import_module(module), attribute))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.events import NodeOutline, Observer, SilentObserver
-from flowsynth.core.plan import Plan, Step, last_keys_row
 from flowsynth.core.refs import Trace
 from flowsynth.core.streams import DEFAULT_CHUNK, StreamInfo, Whole
 from flowsynth.executors.expand import Expander
@@ -19,6 +18,7 @@ from flowsynth.executors.loops import EXECUTORS
 from flowsynth.executors.scheduler import Scheduler
 from flowsynth.executors.tasks import StepRun
 from flowsynth.executors.worker import Shared, sound
+from flowsynth.planning.plan import Plan, Step, last_keys_row
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache

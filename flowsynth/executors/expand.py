@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from flowsynth.core.errors import RunError
-from flowsynth.core.plan import Step
 from flowsynth.core.streams import (
     Fold,
     Map,
@@ -23,6 +22,7 @@ from flowsynth.core.streams import (
     window_span,
 )
 from flowsynth.executors.tasks import Role, StepRun, Task
+from flowsynth.planning.plan import Step
 
 #: The lane of operators that read files through a cursor.
 IO_LANE = "io"

@@ -8,12 +8,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from flowsynth.core.errors import FlowsynthError, RunError
-from flowsynth.core.plan import Index, Plan, Step
 from flowsynth.core.refs import StreamRef
 from flowsynth.core.streams import Scan, StreamInfo, Whole
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.inputs import Feed, hashes
 from flowsynth.executors.tasks import Role, StepRun, Task, task_key
+from flowsynth.planning.plan import Index, Plan, Step
 
 
 class Forecast(NamedTuple):

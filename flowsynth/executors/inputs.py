@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.codec import temporal_hash, value_type
 from flowsynth.core.keys import whole_hash
-from flowsynth.core.plan import Step
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
 from flowsynth.executors.expand import is_streamed, stream_name
 from flowsynth.executors.placed import HOST, Placed, transfer
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
+from flowsynth.planning.plan import Step
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache

@@ -16,10 +16,10 @@ from flowsynth.core.codec import (
     value_type,
 )
 from flowsynth.core.errors import RunError
-from flowsynth.core.plan import Step
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, ref_bytes
 from flowsynth.core.streams import Fold, Whole
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, Task
+from flowsynth.planning.plan import Step
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache

@@ -9,9 +9,9 @@ from typing import Any
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.core.plan import Step
 from flowsynth.core.refs import Ref, StreamRef
 from flowsynth.core.streams import Fold, Span, StreamInfo, Whole
+from flowsynth.planning.plan import Step
 
 #: Hidden output ports: a scan's state, and the value of one segment of a fold.
 STATE, SEGMENT = "$state", "$segment"

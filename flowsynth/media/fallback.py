@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.errors import OfflineError
 from flowsynth.media.catalogue import find_asset
 from flowsynth.media.errors import MediaNotFoundError
@@ -24,7 +25,7 @@ DEFAULT_CLIP = "bikes"
 WIDTH, HEIGHT, FRAMES, FPS = 320, 180, 96, 12
 #: Seconds for which a failed download is not tried again: a run without network starts at once.
 _RETRY_SECONDS = 3600
-_PICTURES = Path(__file__).resolve().parent.parent / "assets" / "pictures"
+_PICTURES = asset_folder("pictures")
 
 
 def default_clip(cache_dir: str | os.PathLike[str], *, offline: bool = False) -> tuple[Path, str]:

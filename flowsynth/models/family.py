@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "flowsynth.families"
 #: Shipped families: name -> ``module:class``.
-_SHIPPED = {"sd": "flowsynth.models.families.sd:StableDiffusion"}
+_SHIPPED = {"sd": "flowsynth.models.families.sd.family:StableDiffusion"}
 
 
 class PartStore(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowsynth.core.errors import InputError
+from flowsynth.core.shipped import asset_folder
 from flowsynth.models.source import POCKET, Source
 
 #: Folders of a pipeline that hold no weights.
@@ -13,7 +14,7 @@ _NO_WEIGHTS = ("tokenizer", "scheduler")
 
 def assets_folder() -> Path:
     """The folder of the models that the package ships."""
-    return Path(__file__).resolve().parent.parent / "assets" / POCKET
+    return asset_folder(POCKET)
 
 
 def local_root(path: str) -> Path:

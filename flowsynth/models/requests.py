@@ -49,7 +49,7 @@ class DenoiseSettings:
         eta: eta of DDIM and TCD.
         strength: share of the noise put on the initial latents, in [0, 1]; unused without them.
         seed: one seed, or one a frame.
-        noise: see :func:`flowsynth.models.families.sd_noise.make_generators`.
+        noise: see :func:`flowsynth.models.diffusion.noise.make_generators`.
         window: frames the UNet sees at once.
         stride: step between windows; at most ``window``.
         window_batch: windows in one forward pass.

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .captions import STYLE_WORDS, style_caption
-from .shapes import COLOURS, DIRECTIONS, SHAPES, SIDES, SIZES, random_drawing
-from .text import tokenize
+from flowsynth.training.captions import STYLE_WORDS, style_caption
+from flowsynth.training.shapes import COLOURS, DIRECTIONS, SHAPES, SIDES, SIZES, random_drawing
+from flowsynth.training.text import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .shapes import Drawing
+    from flowsynth.training.shapes import Drawing
 
 _PLACES = (*SIDES, *(f"moving {direction}" for direction in DIRECTIONS))
 # Class 0 is "not said"; a place holds a shape with a name, a colour and a size.

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
-from .shapes import COLOURS, DIRECTIONS, SHAPES, SIDES, SIZES
+from flowsynth.training.shapes import COLOURS, DIRECTIONS, SHAPES, SIDES, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

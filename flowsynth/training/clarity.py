@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from .errors import beside_lines, mean_where
-from .perception import Perception
-from .reader import reading_labels, train_reader
+from flowsynth.training.errors import beside_lines, mean_where
+from flowsynth.training.perception import Perception
+from flowsynth.training.reader import reading_labels, train_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from .latents import Batch, StyleData
-    from .pools import ShapeData
-    from .reader import Reader
+    from flowsynth.training.latents import Batch, StyleData
+    from flowsynth.training.pools import ShapeData
+    from flowsynth.training.reader import Reader
 
 log = logging.getLogger(__name__)
 

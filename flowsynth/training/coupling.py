@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from .shapes import UNSAID
+from flowsynth.training.shapes import UNSAID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .latents import Batch
-    from .pools import ShapeData
-    from .shapes import Drawing
+    from flowsynth.training.latents import Batch
+    from flowsynth.training.pools import ShapeData
+    from flowsynth.training.shapes import Drawing
 
 _RIVALS = 64  # noises, and drawings, among which one is assigned
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .perception import perceptual_network
-from .vae import reconstruction_loss
+from flowsynth.training.perception import perceptual_network
+from flowsynth.training.vae import reconstruction_loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsynth.nets.lpips import Lpips
-
-    from .vae import VaeStage
+    from flowsynth.training.vae import VaeStage
 
 
 class DecoderStage:

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .attributes import pretrain
-from .clarity import Clarity, ClarityConfig, Guess
-from .control import control_residuals
-from .coupling import Coupling
-from .latents import Batch, StyleData
-from .networks import NetworkConfig, blank_rows, build_controlnet, build_unet
-from .pools import PoolConfig, ShapeData
-from .rollout import Noisy, RolloutConfig, roll_on
-from .styled import VERSIONS
-from .text import build_text_encoder, build_tokenizer, caption_states, drop_captions
+from flowsynth.training.attributes import pretrain
+from flowsynth.training.clarity import Clarity, ClarityConfig, Guess
+from flowsynth.training.control import control_residuals
+from flowsynth.training.coupling import Coupling
+from flowsynth.training.latents import Batch, StyleData
+from flowsynth.training.networks import NetworkConfig, blank_rows, build_controlnet, build_unet
+from flowsynth.training.pools import PoolConfig, ShapeData
+from flowsynth.training.rollout import Noisy, RolloutConfig, roll_on
+from flowsynth.training.styled import VERSIONS
+from flowsynth.training.text import build_text_encoder, build_tokenizer, caption_states, drop_captions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .captions import STYLE_WORDS
-from .styled import VERSIONS, StyledPicture, render_versions
-from .vae import reconstruct
+from flowsynth.training.captions import STYLE_WORDS
+from flowsynth.training.styled import VERSIONS, StyledPicture, render_versions
+from flowsynth.training.vae import reconstruct
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .pictures import Picture
+    from flowsynth.training.pictures import Picture
 
 log = logging.getLogger(__name__)
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import DDIMScheduler
 
-from .networks import SCHEDULER
+from flowsynth.training.networks import SCHEDULER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import AutoencoderKL
 
-    from .denoiser import DenoiserStage
+    from flowsynth.training.denoiser import DenoiserStage
 
 BUDGET_BYTES = 25 * 2**20
+#: The model card and what belongs to it.
+CARD_FILES = ("README.md", "LICENSE", "ATTRIBUTION.md")
 
 
 def export_family(
@@ -32,7 +34,7 @@ def export_family(
         vae: The normalised autoencoder.
         denoiser: Text encoder, UNet and ControlNets, with the weights to ship.
         adapter: The motion adapter.
-        card: Folder whose files (README.md, LICENSE...) are copied in.
+        card: Folder whose texts (README.md, LICENSE...) are copied in; may be the target itself.
 
     Returns:
         Bytes written.
@@ -56,8 +58,9 @@ def export_family(
     denoiser.tokenizer.save_pretrained(folder / "tokenizer")
     DDIMScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
     (folder / "model_index.json").write_text(json.dumps(model_index(), indent=2) + "\n")
-    for path in card.iterdir() if card.is_dir() else ():
-        shutil.copyfile(path, folder / path.name)
+    for name in CARD_FILES:
+        if (card / name).is_file() and card.resolve() != folder.resolve():
+            shutil.copyfile(card / name, folder / name)
     return _finish(folder)
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .shapes import COLOURS, SHAPES, SIZES, outline
+from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .pictures import Picture
+    from flowsynth.training.pictures import Picture
 
     Mask = NDArray[np.bool_]
     Colour = NDArray[np.float64]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .judge import judge
+from flowsynth.training.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from .judge import Verdict
+    from flowsynth.training.judge import Verdict
 
 _LEAST_WAY = 0.08  # of the side, over the clip: less is standing still
 _LEAST_SEEN = 0.75  # of the frames: with fewer there is no shape to follow

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .judge import Mask
+    from flowsynth.training.judge import Mask
 
 
 def edge_f1(made: Mask, wanted: Mask, reach: int = 2) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from .captions import style_caption
-from .styled import VERSIONS, StyledPicture, to_pixels
+from flowsynth.training.captions import style_caption
+from flowsynth.training.styled import VERSIONS, StyledPicture, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
     from torch import Tensor
 
-    from .pictures import Picture
-    from .shapes import Drawing
+    from flowsynth.training.pictures import Picture
+    from flowsynth.training.shapes import Drawing
 
 
 @torch.no_grad()

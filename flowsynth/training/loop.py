@@ -147,7 +147,7 @@ class Trainer:
             until: Step to stop at.
             seconds: Wall-clock limit of this call.
         """
-        from .progress import TrainingProgress, plot_losses
+        from flowsynth.training.progress import TrainingProgress, plot_losses
 
         end = self.config.steps if until is None else min(until, self.config.steps)
         began = saved = time.monotonic()

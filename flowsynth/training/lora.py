@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from .captions import style_caption
-from .latents import encode
-from .looks import LOOKS
-from .networks import alphas_sigmas, give_gradients, random_times
-from .styled import VERSIONS, to_levels, to_pixels
-from .text import drop_captions
+from flowsynth.training.captions import style_caption
+from flowsynth.training.latents import encode
+from flowsynth.training.looks import LOOKS
+from flowsynth.training.networks import alphas_sigmas, give_gradients, random_times
+from flowsynth.training.styled import VERSIONS, to_levels, to_pixels
+from flowsynth.training.text import drop_captions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
     from torch import Tensor
 
-    from .denoiser import DenoiserStage
+    from flowsynth.training.denoiser import DenoiserStage
 
 _LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "proj_in", "proj_out", "conv_out"]
 

@@ -11,15 +11,20 @@ from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from flowsynth.functional.edges import canny
-
-from .captions import style_caption
-from .errors import mean_where, on_shapes
-from .latents import encode
-from .networks import alphas_sigmas, blank_rows, build_motion_adapter, give_gradients, random_times
-from .shapes import DRAWN_EDGES, moving_drawing, random_drawing, render_clip
-from .styled import VERSIONS, to_pixels
-from .text import drop_captions
+from flowsynth.functional.picture.edges import canny
+from flowsynth.training.captions import style_caption
+from flowsynth.training.errors import mean_where, on_shapes
+from flowsynth.training.latents import encode
+from flowsynth.training.networks import (
+    alphas_sigmas,
+    blank_rows,
+    build_motion_adapter,
+    give_gradients,
+    random_times,
+)
+from flowsynth.training.shapes import DRAWN_EDGES, moving_drawing, random_drawing, render_clip
+from flowsynth.training.styled import VERSIONS, to_pixels
+from flowsynth.training.text import drop_captions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .denoiser import DenoiserStage
-    from .pictures import Picture
+    from flowsynth.training.denoiser import DenoiserStage
+    from flowsynth.training.pictures import Picture
 
 
 class MotionConfig(BaseModel):

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from safetensors.torch import load_file
 
 from flowsynth.nets.lpips import Lpips, lpips_from_state
+from flowsynth.training.networks import give_gradients
 from flowsynth.weights.store import fetch_weights
-
-from .networks import give_gradients
 
 if TYPE_CHECKING:
     from pathlib import Path

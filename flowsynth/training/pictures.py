@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from .archives import deb_members, rcc_members
+from flowsynth.training.archives import deb_members, rcc_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .captions import subject_of, vocabulary
-from .decoder import DecoderStage
-from .denoiser import DenoiserConfig, DenoiserStage
-from .export import export_family
-from .latents import StyleData, normalise
-from .looks import LOOKS
-from .loop import LoopConfig, Trainer
-from .lora import LoraConfig, LoraStage
-from .motion import MotionConfig, MotionStage
-from .pictures import PictureConfig, load_pictures
-from .pools import ShapeData
-from .styled import StyledPicture, load_styled
-from .vae import VaeConfig, VaeStage
+from flowsynth.training.captions import subject_of, vocabulary
+from flowsynth.training.decoder import DecoderStage
+from flowsynth.training.denoiser import DenoiserConfig, DenoiserStage
+from flowsynth.training.export import export_family
+from flowsynth.training.latents import StyleData, normalise
+from flowsynth.training.looks import LOOKS
+from flowsynth.training.loop import LoopConfig, Trainer
+from flowsynth.training.lora import LoraConfig, LoraStage
+from flowsynth.training.motion import MotionConfig, MotionStage
+from flowsynth.training.pictures import PictureConfig, load_pictures
+from flowsynth.training.pools import ShapeData
+from flowsynth.training.styled import StyledPicture, load_styled
+from flowsynth.training.vae import VaeConfig, VaeStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ class Training:
         if stage == "export":
             log.info("wrote %.1f MiB to %s", self.export(target, card) / 2**20, target)
         elif stage == "evaluate":
-            from .evaluate import evaluate
+            from flowsynth.training.evaluate import evaluate
 
             evaluate(target, self.pictures[1], self.work / "evaluation")
         elif stage == "lora":
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--config", type=Path, default=Path("conf/training/pocket"))
     parser.add_argument("--target", type=Path, default=Path("flowsynth/assets/pocket"))
-    parser.add_argument("--card", type=Path, default=Path("conf/training/pocket/card"))
+    parser.add_argument("--card", type=Path, default=Path("flowsynth/assets/pocket"))
     parser.add_argument("--seconds", type=float, help="time limit of a training stage")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)

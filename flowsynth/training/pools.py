@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from flowsynth.functional.edges import canny
-
-from .latents import Batch, encode
-from .shapes import CONTROLLED, DRAWN_EDGES, OPEN, SHAPES, every_drawing, random_drawing
-from .styled import to_pixels
+from flowsynth.functional.picture.edges import canny
+from flowsynth.training.latents import Batch, encode
+from flowsynth.training.shapes import CONTROLLED, DRAWN_EDGES, OPEN, SHAPES, every_drawing, random_drawing
+from flowsynth.training.styled import to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .pictures import Picture
-    from .shapes import Drawing
+    from flowsynth.training.pictures import Picture
+    from flowsynth.training.shapes import Drawing
 
 _ANY_SIZE = (0.55, 1.2)
 _SIMPLE_SHARE = 0.8

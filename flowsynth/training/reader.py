@@ -16,17 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .attributes import CLASSES, PLACE_CLASSES, drawing_labels
-from .networks import alphas_sigmas
-from .shapes import SIDES
+from flowsynth.training.attributes import CLASSES, PLACE_CLASSES, drawing_labels
+from flowsynth.training.networks import alphas_sigmas
+from flowsynth.training.shapes import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from .pools import ShapeData
-    from .shapes import Drawing
+    from flowsynth.training.pools import ShapeData
+    from flowsynth.training.shapes import Drawing
 
 # The background and what stands at each side; a style or a movement can't be read from a drawing.
 _HEADS = slice(1, 2 + len(PLACE_CLASSES) * len(SIDES))

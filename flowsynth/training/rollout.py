@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from .networks import alphas_sigmas
+from flowsynth.training.networks import alphas_sigmas
 
 if TYPE_CHECKING:
     from collections.abc import Callable

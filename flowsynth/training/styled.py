@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from flowsynth.functional.edges import canny
-from flowsynth.functional.stylize import STYLES
-
-from .pictures import pyramid
+from flowsynth.functional.picture.edges import canny
+from flowsynth.functional.style.stylize import STYLES
+from flowsynth.training.pictures import pyramid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .pictures import Picture
+    from flowsynth.training.pictures import Picture
 
 VERSIONS = ("photo", *STYLES)
 

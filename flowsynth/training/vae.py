@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from pydantic import BaseModel, ConfigDict
 
-from .pictures import pyramid, random_crops
-from .shapes import draw_noise_patches
+from flowsynth.training.pictures import pyramid, random_crops
+from flowsynth.training.shapes import draw_noise_patches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from .pictures import Picture
-    from .styled import StyledPicture
+    from flowsynth.training.pictures import Picture
+    from flowsynth.training.styled import StyledPicture
 
 
 class VaeConfig(BaseModel):

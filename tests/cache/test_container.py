@@ -15,8 +15,7 @@ from flowsynth.cache import container
 from flowsynth.cache.errors import FormatError
 from flowsynth.cache.objects import ObjectStore
 from flowsynth.core.codec import Buffer
-
-from .helpers import key_of, same, sample
+from tests.cache.helpers import key_of, same, sample
 
 KEY = "ab" * 20
 

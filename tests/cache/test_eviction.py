@@ -9,8 +9,7 @@ import pytest
 
 from flowsynth.cache import Cache
 from flowsynth.cache.eviction import score
-
-from .helpers import key_of, python, sample
+from tests.cache.helpers import key_of, python, sample
 
 SIZE = 20_000
 

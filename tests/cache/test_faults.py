@@ -15,8 +15,7 @@ import pytest
 
 from flowsynth.cache import Cache, CacheError, CacheFull, StoredObject
 from flowsynth.cache.objects import ObjectStore
-
-from .helpers import key_of, python, same, sample, start
+from tests.cache.helpers import key_of, python, same, sample, start
 
 #: How objects come to their names: as this system does it, and as one does that must name files first.
 WAYS = {"unnamed": "import os; assert os.O_TMPFILE", "named": "import os; vars(os).pop('O_TMPFILE', None)"}

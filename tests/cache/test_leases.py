@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.cache.leases import Leases
-
-from .helpers import start
+from tests.cache.helpers import start
 
 BOTH = pytest.mark.parametrize("portable", [False, True])
 HOLD = """

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from flowsynth.cache.newfile import NewFiles
-
-from .helpers import python, start
+from tests.cache.helpers import python, start
 
 LARGE = 400_000  # from here on room is set aside
 

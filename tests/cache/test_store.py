@@ -8,8 +8,7 @@ import pytest
 
 from flowsynth.cache import Cache, CacheError
 from flowsynth.cache import store as module
-
-from .helpers import key_of, same, sample
+from tests.cache.helpers import key_of, same, sample
 
 
 def fresh_row(cache: Cache, key: str) -> bytes | None:

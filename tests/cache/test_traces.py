@@ -13,8 +13,7 @@ from flowsynth.cache import rows as module
 from flowsynth.cache.disk import open_index
 from flowsynth.cache.rows import COLUMNS, SCHEMA
 from flowsynth.cache.traces import TraceStore
-
-from .helpers import python
+from tests.cache.helpers import python
 
 DIRECT = pytest.mark.parametrize("direct", [True, False])
 
@@ -267,7 +266,7 @@ for i in range(50):
     store.put_many({f"p{sys.argv[2]}-{i}-{j}": b"row" for j in range(5)})
 store.close()
 """
-    from .helpers import start
+    from tests.cache.helpers import start
 
     processes = [start(code, tmp_path, n) for n in range(3)]  # all create the index at once
     store = TraceStore(tmp_path)

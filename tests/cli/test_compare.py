@@ -3,8 +3,8 @@ import json
 import pytest
 
 import flowsynth as fs
-from flowsynth.operators.encode_video import EncodeVideo
-from flowsynth.operators.temporal_smooth import TemporalSmooth
+from flowsynth.operators.files.encode_video import EncodeVideo
+from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
 from tests.odd_sources import pan, write
 from tests.operators.test_in_a_graph import MovingClip
 
@@ -56,9 +56,9 @@ def test_a_missing_file_is_one_message(cli, videos):
 
 def test_other_sizes_rates_and_lengths_are_brought_together(cli, home):
     """B shows A from its tenth frame on, twice as large and at twice the rate."""
-    from flowsynth.operators.interpolate import Interpolate
-    from flowsynth.operators.trim import Trim
-    from flowsynth.operators.upscale import Upscale
+    from flowsynth.operators.size.upscale import Upscale
+    from flowsynth.operators.timing.interpolate import Interpolate
+    from flowsynth.operators.timing.trim import Trim
 
     graph = fs.Graph("two")
     clip = graph.add("clip", MovingClip())

@@ -12,11 +12,11 @@ from flowsynth.api import Session
 from flowsynth.core.canonical import canonical_json
 from flowsynth.core.ports import ports_of
 from flowsynth.core.registry import operator_class
-from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_names
+from flowsynth.core.shipped import shipped_modules
 from flowsynth.core.streams import Fold, Map, Resample, Scan, Source, Whole, Window
 from tests.cache.helpers import python
 
-NAMES = sorted(shipped_names())
+NAMES = sorted(shipped_modules())
 #: Params of operators that have no defaults for all of them.
 EXAMPLES: dict[str, dict[str, object]] = {
     "read_image": {"path": "picture.png"},
@@ -32,7 +32,7 @@ def example(name: str) -> fs.Operator:
 def test_it_says_what_it_is(name: str) -> None:
     cls = operator_class(name)
     assert cls.op == name
-    assert cls.__module__ == f"{SHIPPED_PACKAGE}.{name}"
+    assert cls.__module__ == shipped_modules()[name]
     assert cls.version >= 1
     assert len((cls.__dict__["__doc__"] or "").split()) > 20, "the docstring is the reference page"
     for field, info in cls.model_fields.items():
@@ -84,9 +84,9 @@ def test_they_import_no_heavy_library_and_have_fingerprints() -> None:
 import sys
 from flowsynth.core.fingerprint import source_fingerprint
 from flowsynth.core.registry import operator_class
-from flowsynth.core.shipped import shipped_names
+from flowsynth.core.shipped import shipped_modules
 prints = {}
-for name in sorted(shipped_names()):
+for name in sorted(shipped_modules()):
     cls = operator_class(name)
     prints[name] = source_fingerprint(cls, uses=cls.uses)
 assert len(set(prints.values())) == len(prints)

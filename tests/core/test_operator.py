@@ -71,7 +71,9 @@ def test_names_resolve_and_typos_get_the_nearest() -> None:
 
 
 def test_shipped_names_cannot_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowsynth.core.operator.shipped_names", lambda: frozenset({"taken"}))
+    monkeypatch.setattr(
+        "flowsynth.core.operator.shipped_modules", lambda: {"taken": "flowsynth.operators.size.taken"}
+    )
     with pytest.raises(FlowsynthError, match="shipped operator"):
 
         class Taken(fs.Operator):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import flowsynth as fs
-from flowsynth.operators.concat import Concat
-from flowsynth.operators.reverse import Reverse
-from flowsynth.operators.trim import Trim
+from flowsynth.operators.timing.concat import Concat
+from flowsynth.operators.timing.reverse import Reverse
+from flowsynth.operators.timing.trim import Trim
 from flowsynth.values import Frames
 from tests.executors.dags import Blend, Builder
 from tests.executors.lives import identity

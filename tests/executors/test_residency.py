@@ -15,7 +15,7 @@ from flowsynth.api.session import Session
 from flowsynth.core.events import SilentObserver
 from flowsynth.models import ModelManager, parse_model
 from flowsynth.models.manager import unique_bytes
-from flowsynth.operators.text_encode import TextEncode
+from flowsynth.operators.diffusion.text_encode import TextEncode
 from tests.tiny import tiny_sd
 
 

@@ -12,8 +12,7 @@ from flowsynth.media.errors import MediaError
 from flowsynth.media.pictures import read_picture, write_picture
 from flowsynth.media.provenance import embed, read_text
 from flowsynth.media.reader import VideoReader
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 MakeClip = Callable[..., Path]
 VIDEOS = {"a.mp4": "libx264", "a.mkv": "libx264", "a.webm": "libvpx", "a.avi": "ffv1", "a.gif": "gif"}

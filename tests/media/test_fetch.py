@@ -17,8 +17,7 @@ from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
 from flowsynth.media.pictures import write_picture
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 NAME = "flowsynth_test_asset-1.0-py3-none-any.whl"
 

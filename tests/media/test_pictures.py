@@ -16,8 +16,7 @@ from flowsynth.media.errors import (
     TruncatedMediaError,
 )
 from flowsynth.media.pictures import encode_picture, read_picture, write_picture
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -10,8 +10,7 @@ import pytest
 from flowsynth.media import errors
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
-
-from .conftest import cut
+from tests.media.conftest import cut
 
 MakeClip = Callable[..., Path]
 

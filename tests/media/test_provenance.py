@@ -17,8 +17,7 @@ from flowsynth.media.probe import probe
 from flowsynth.media.provenance import embed, read_provenance, read_text
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 MakeClip = Callable[..., Path]
 RECORD = {"flowsynth": "0.1", "graph": {"prompt": 'a "cat" & <dog> \\ \u00e9\u4e2d\U0001f600\n'}}

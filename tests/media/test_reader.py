@@ -11,8 +11,7 @@ import pytest
 from flowsynth.media.errors import DecodeError, MediaRangeError, TruncatedMediaError
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
-
-from .conftest import cut, picture
+from tests.media.conftest import cut, picture
 
 MakeClip = Callable[..., Path]
 

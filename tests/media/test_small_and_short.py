@@ -16,8 +16,7 @@ from flowsynth.media.probe import probe
 from flowsynth.media.provenance import embed
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 STORED = [(codec, suffix) for codec, spec in CODECS.items() if spec.segmented for suffix in spec.suffixes]
 

@@ -21,8 +21,7 @@ from flowsynth.media.probe import probe
 from flowsynth.media.provenance import read_text
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment, segment_bounds
-
-from .conftest import picture
+from tests.media.conftest import picture
 
 MakeClip = Callable[..., Path]
 FILM = Fraction(24000, 1001)

@@ -68,10 +68,10 @@ SCRIPT = """
 import sys
 import flowsynth as fs
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.operators.denoise import Denoise
-from flowsynth.operators.empty_latents import EmptyLatents
-from flowsynth.operators.text_encode import TextEncode
-from flowsynth.operators.vae_decode import VaeDecode
+from flowsynth.operators.diffusion.denoise import Denoise
+from flowsynth.operators.diffusion.empty_latents import EmptyLatents
+from flowsynth.operators.diffusion.text_encode import TextEncode
+from flowsynth.operators.diffusion.vae_decode import VaeDecode
 
 def graph(**spec):
     g = fs.Graph("colours")

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flowsynth.functional.optical_flow import warp
-from flowsynth.functional.warp import pixel_grid
+from flowsynth.functional.motion.optical_flow import warp
+from flowsynth.functional.picture.warp import pixel_grid
 from flowsynth.nets.basicvsr import BasicVSR, basicvsr_from_state
 from flowsynth.nets.spynet import SPyNet, spynet_from_state
 from flowsynth.nets.staged import Stage
@@ -137,9 +137,9 @@ def test_published_flow_follows_a_turn_and_a_zoom(reds4: dict[str, Tensor]) -> N
 @pytest.mark.slow
 def test_published_basicvsr_beats_bicubic_by_three_decibels(reds4: dict[str, Tensor]) -> None:
     from flowsynth.core.context import RunContext
-    from flowsynth.functional.metrics import mean_squared_error, psnr
-    from flowsynth.functional.resize import bicubic
-    from flowsynth.operators.read_video import ReadVideo
+    from flowsynth.functional.measure.metrics import mean_squared_error, psnr
+    from flowsynth.functional.picture.resize import bicubic
+    from flowsynth.operators.files.read_video import ReadVideo
 
     clip = ReadVideo(path="clip:bikes", start="86f", max_frames=4).run(RunContext()).to_float()
     small = bicubic(clip, (68, 160)).clamp(0, 1)

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from flowsynth.functional.tiling import tile_by_context
+from flowsynth.functional.cut.tiling import tile_by_context
 from flowsynth.nets.ifnet import SCALES, STRIDE, WIDE_SCALES, ifnet_from_state, mix
 from flowsynth.nets.layers import backward_warp
 from flowsynth.nets.staged import Stage, whole

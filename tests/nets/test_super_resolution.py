@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowsynth.functional.tiling import tile_by_context
+from flowsynth.functional.cut.tiling import tile_by_context
 from flowsynth.nets.layouts import super_resolution_from_state
 from flowsynth.nets.staged import StagedNetwork
 from tests.nets.tiny import picture, tiny_rrdbnet, tiny_srvgg

@@ -8,8 +8,8 @@ import torch
 import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.operators.interpolate import Interpolate
-from flowsynth.operators.upscale import Upscale
+from flowsynth.operators.size.upscale import Upscale
+from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 from flowsynth.weights.catalogue import catalogue, weights_path
 

@@ -8,11 +8,11 @@ import torch
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError
 from flowsynth.core.operator import Operator
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.interpolate import Interpolate
-from flowsynth.operators.stylize import Stylize
-from flowsynth.operators.temporal_smooth import TemporalSmooth
-from flowsynth.operators.upscale import Upscale
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
+from flowsynth.operators.picture.stylize import Stylize
+from flowsynth.operators.size.upscale import Upscale
+from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip

@@ -9,12 +9,12 @@ import torch
 import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.contact_sheet import ContactSheet
-from flowsynth.operators.interpolate import Interpolate
-from flowsynth.operators.stylize import Stylize
-from flowsynth.operators.temporal_smooth import TemporalSmooth
-from flowsynth.operators.upscale import Upscale
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
+from flowsynth.operators.picture.contact_sheet import ContactSheet
+from flowsynth.operators.picture.stylize import Stylize
+from flowsynth.operators.size.upscale import Upscale
+from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 from tests.operators.conftest import moving_clip
 

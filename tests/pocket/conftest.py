@@ -14,13 +14,13 @@ from PIL import Image
 
 from flowsynth.core.context import RunContext
 from flowsynth.models import Model, ModelManager, parse_model
-from flowsynth.operators.annotate import Annotate
-from flowsynth.operators.denoise import Denoise
-from flowsynth.operators.empty_latents import EmptyLatents
-from flowsynth.operators.stylize import Stylize
-from flowsynth.operators.text_encode import TextEncode
-from flowsynth.operators.vae_decode import VaeDecode
-from flowsynth.operators.vae_encode import VaeEncode
+from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.diffusion.denoise import Denoise
+from flowsynth.operators.diffusion.empty_latents import EmptyLatents
+from flowsynth.operators.diffusion.text_encode import TextEncode
+from flowsynth.operators.diffusion.vae_decode import VaeDecode
+from flowsynth.operators.diffusion.vae_encode import VaeEncode
+from flowsynth.operators.picture.stylize import Stylize
 from flowsynth.values import Frames
 
 SIDE = 96

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.stylize import Stylize
-from flowsynth.operators.vae_decode import VaeDecode
-from flowsynth.operators.vae_encode import VaeEncode
+from flowsynth.operators.diffusion.vae_decode import VaeDecode
+from flowsynth.operators.diffusion.vae_encode import VaeEncode
+from flowsynth.operators.picture.stylize import Stylize
 from flowsynth.training.judge_clips import frame_changes
 from flowsynth.values import Frames
 from tests.pocket.conftest import Pocket, change, colourfulness, frames, pixels

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsynth.functional.stylize import STYLES
+from flowsynth.functional.style.stylize import STYLES
 from flowsynth.training.archives import deb_members, rcc_members
 from flowsynth.training.captions import style_caption, subject_of, vocabulary
 from flowsynth.training.judge import judge
@@ -16,8 +16,7 @@ from flowsynth.training.pictures import fetch, pyramid, random_crops
 from flowsynth.training.shapes import COLOURS, Drawing, Shape, random_drawing
 from flowsynth.training.styled import VERSIONS, render_versions
 from flowsynth.training.text import build_tokenizer, tokenize
-
-from .conftest import generated_picture
+from tests.training.conftest import generated_picture
 
 
 def deb(files: dict[str, bytes]) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsynth.functional.edges import canny
+from flowsynth.functional.picture.edges import canny
 from flowsynth.training.errors import beside_lines, mean_where, on_shapes
 from flowsynth.training.shapes import DRAWN_EDGES, SHAPES, Drawing, Shape
 from flowsynth.training.styled import to_pixels

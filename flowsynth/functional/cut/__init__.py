@@ -1,0 +1,1 @@
+"""A clip cut into shots and windows, a picture into tiles."""

@@ -1,0 +1,1 @@
+"""Faces and bodies: from a network's outputs to places."""

@@ -1,0 +1,1 @@
+"""Optical flow, and filters over time."""

@@ -1,0 +1,1 @@
+"""Patch match and what is blended by it (FastBlend)."""

@@ -1,0 +1,1 @@
+"""Drawings, sheets and plots to look at."""

@@ -1,0 +1,131 @@
+"""Predict the noise of any number of frames by sliding windows.
+
+Diffutoon (arXiv 2401.16224), section on long videos: inside every step the noise is predicted window by
+window and averaged with triangular weights, before guidance and before the scheduler's step. A clip that fits
+one window is predicted in one go, without any weighting, so it stays bit-equal to diffusers' pipelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from flowsynth.models.diffusion.control import Control, ResidualBuffer, split_first
+
+if TYPE_CHECKING:
+    import torch
+
+Span: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one step's prediction reads besides the latents.
+
+    Attributes:
+        unet: ``UNet2DConditionModel`` or ``UNetMotionModel``.
+        motion: whether the UNet takes clips (G x C x T x h x w).
+        text: G x T x L x D, text states a frame; G is 2 under guidance, unconditional first.
+        timestep_cond: embedding of the guidance scale for distilled UNets, else None.
+        spans: windows with rising starts that cover all frames.
+        window_batch: windows of equal length in one forward pass.
+        check: called before every forward pass; raises to cancel.
+    """
+
+    unet: Any
+    motion: bool
+    text: torch.Tensor
+    timestep_cond: torch.Tensor | None
+    spans: Sequence[Span]
+    window_batch: int
+    check: Callable[[], None]
+
+
+def batches_of(spans: Sequence[Span], size: int) -> list[list[Span]]:
+    """Consecutive spans of equal length, at most ``size`` together."""
+    batches: list[list[Span]] = []
+    for span in spans:
+        last = batches[-1] if batches else None
+        if last and len(last) < size and last[0][1] - last[0][0] == span[1] - span[0]:
+            last.append(span)
+        else:
+            batches.append([span])
+    return batches
+
+
+def predict_noise(
+    job: Prediction, controls: Sequence[tuple[Control, float]], t: torch.Tensor, sample_GTCHW: torch.Tensor
+) -> torch.Tensor:
+    """The UNet's output for all frames at one timestep, G x T x C x h x w.
+
+    Args:
+        job: the networks, text and windows.
+        controls: active ControlNets and their factors at this step.
+        t: the timestep, a scalar tensor.
+        sample_GTCHW: latents scaled for the scheduler.
+    """
+    import torch
+
+    from flowsynth.functional.cut.windows import triangular_weights
+
+    residuals = ResidualBuffer(controls, t, sample_GTCHW, job.text)
+    if len(job.spans) == 1:
+        job.check()
+        return _forward(job, residuals, t, sample_GTCHW, list(job.spans))[0]
+    total = torch.zeros(sample_GTCHW.shape, dtype=torch.float32, device=sample_GTCHW.device)
+    weight = torch.zeros(sample_GTCHW.shape[1], device=sample_GTCHW.device)
+    for batch in batches_of(job.spans, job.window_batch):
+        job.check()
+        for (start, stop), out in zip(batch, _forward(job, residuals, t, sample_GTCHW, batch), strict=True):
+            w = torch.tensor(triangular_weights(stop - start), device=total.device)
+            total[:, start:stop] += out.float() * w[None, :, None, None, None]
+            weight[start:stop] += w
+    return (total / weight[None, :, None, None, None]).to(sample_GTCHW.dtype)
+
+
+def _forward(
+    job: Prediction, residuals: ResidualBuffer, t: torch.Tensor, sample_GTCHW: torch.Tensor, batch: list[Span]
+) -> list[torch.Tensor]:
+    """One pass of the UNet over windows of equal length; a list of G x F x C x h x w."""
+    first = batch[0][0]
+    control = residuals.get(first, batch[-1][1])
+    text = _gather(job.text, batch, 0)
+    extra: dict[str, Any] = {}
+    if control is not None:
+        parts = [_gather(part, batch, first) for part in control]
+        extra = {"down_block_additional_residuals": parts[:-1], "mid_block_additional_residual": parts[-1]}
+    out = job.unet(
+        _windows(sample_GTCHW, batch, job.motion),
+        t,
+        encoder_hidden_states=text,
+        timestep_cond=job.timestep_cond,
+        return_dict=False,
+        **extra,
+    )[0]
+    return _split(out, sample_GTCHW.shape[0], batch, job.motion)
+
+
+def _gather(x_GT: torch.Tensor, batch: list[Span], origin: int) -> torch.Tensor:
+    """Frames of the windows as one batch, ordered guidance, window, frame."""
+    import torch
+
+    parts = [x_GT[:, start - origin : stop - origin] for start, stop in batch]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).flatten(0, 1)
+
+
+def _windows(sample_GTCHW: torch.Tensor, batch: list[Span], motion: bool) -> torch.Tensor:
+    """The UNet's input: (G*W*F) x C x h x w, or (G*W) x C x F x h x w for a UNet with motion modules."""
+    frames = _gather(sample_GTCHW, batch, 0)
+    if not motion:
+        return frames
+    length = batch[0][1] - batch[0][0]
+    return split_first(frames, -1, length).transpose(1, 2)
+
+
+def _split(out: torch.Tensor, guidance: int, batch: list[Span], motion: bool) -> list[torch.Tensor]:
+    if motion:
+        clips = split_first(out.transpose(1, 2), guidance, len(batch))
+    else:
+        clips = split_first(out, guidance, len(batch), -1)
+    return list(clips.unbind(1))

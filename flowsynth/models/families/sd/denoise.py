@@ -1,0 +1,288 @@
+"""The denoising loop of the Stable Diffusion 1.x and 2.x family: one loop for images, clips and long videos.
+
+For up to one window it makes the same calls in the same order as diffusers' pipelines, so its result is
+bit-equal to theirs; the tests hold it to that for every kind of call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.control import Control, split_first
+from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
+from flowsynth.models.diffusion.timesteps import set_timesteps
+from flowsynth.models.diffusion.windows import Prediction, Span, predict_noise
+from flowsynth.models.diffusion.x0 import (
+    CleanEdit,
+    edited_output,
+    require_plain,
+    require_steps,
+    signal_share,
+)
+from flowsynth.models.requests import DenoiseSettings, Hooks
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiseInputs:
+    """What a call works on.
+
+    Attributes:
+        unet: ``UNet2DConditionModel`` or ``UNetMotionModel``.
+        scheduler: a fresh scheduler.
+        shape: (T, C, h, w) of the latents.
+        prompt: T x L x D, or 1 x L x D for all frames.
+        negative: the same of the negative prompt; may be None without guidance.
+        init: clean latents T x C x h x w for image-to-image, else None.
+        controls: ControlNets in order.
+        clean_edit: what becomes of the predicted clean latents at some steps; None leaves them.
+    """
+
+    unet: Any
+    scheduler: Any
+    shape: tuple[int, int, int, int]
+    prompt: torch.Tensor
+    negative: torch.Tensor | None = None
+    init: torch.Tensor | None = None
+    controls: Sequence[Control] = ()
+    clean_edit: CleanEdit | None = None
+
+
+def denoise(inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks | None = None) -> torch.Tensor:
+    """Denoise latents.
+
+    Args:
+        inputs: networks, text, controls and initial latents.
+        settings: numbers and choices.
+        hooks: progress and cancellation.
+
+    Returns:
+        Latents T x C x h x w in the scheduler's scale (divide by the VAE's ``scaling_factor`` to decode).
+
+    Raises:
+        RequestError: more frames a window than the motion modules know, seeds that don't match the frames, a
+            stride above the window, an edit of the clean latents at a step that does not run.
+    """
+    import torch
+
+    hooks = hooks or Hooks()
+    with torch.no_grad():
+        return _Run(inputs, settings, hooks).loop()
+
+
+class _Run:
+    """One call's state: scheduler, generators and text, in the layout that diffusers' pipelines use."""
+
+    def __init__(self, inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks) -> None:
+        self.inputs, self.settings, self.hooks = inputs, settings, hooks
+        self.unet = inputs.unet
+        check_inputs(inputs)
+        self.device, self.dtype = inputs.prompt.device, inputs.prompt.dtype
+        self.motion = is_motion_unet(self.unet)
+        self.frames = inputs.shape[0]
+        self.guided = settings.guidance_scale > 1 and self.unet.config.time_cond_proj_dim is None
+        strength = None if inputs.init is None else settings.strength
+        self.scheduler, self.timesteps = set_timesteps(
+            inputs.scheduler,
+            settings.num_inference_steps,
+            strength,
+            settings.timestep_spacing,
+            self.device,
+        )
+        self.generators = make_generators(settings.seed, self.frames, settings.noise, self.motion)
+        self.job = self._prediction()
+        if inputs.clean_edit is not None and len(self.timesteps):
+            require_plain(self.scheduler)
+            require_steps(inputs.clean_edit.steps, len(self.timesteps))
+
+    def loop(self) -> torch.Tensor:
+        """All steps."""
+        steps = len(self.timesteps)
+        if steps == 0 and self.inputs.init is not None:
+            return self.inputs.init
+        latents = self._start()
+        extra = step_arguments(self.scheduler, self.settings.eta, self.generators)
+        for i, t in enumerate(self.timesteps):
+            noise = self._predict(latents, t, i, steps)
+            if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
+                noise = self._with_clean_edited(self.inputs.clean_edit, noise, latents, t, i)
+            latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
+            self.hooks.progress(i + 1, steps)
+        return self._frames_first(latents)
+
+    def _prediction(self) -> Prediction:
+        settings = self.settings
+        window = min(settings.window, self.frames) if settings.window else self.frames
+        if self.motion:
+            check_window(self.unet, window)
+        # Without motion modules a frame's noise does not depend on its neighbours: no overlap is needed.
+        stride = settings.stride if self.motion else window
+        return Prediction(
+            unet=self.unet,
+            motion=self.motion,
+            text=self._text(),
+            timestep_cond=self._timestep_cond(),
+            spans=window_spans(self.frames, window, stride),
+            window_batch=settings.window_batch if self.motion else 1,
+            check=self.hooks.check,
+        )
+
+    def _text(self) -> torch.Tensor:
+        import torch
+
+        prompt, negative = self.inputs.prompt, self.inputs.negative
+        parts = [prompt]
+        if self.guided:
+            if negative is None:
+                raise RequestError("guidance_scale above 1 needs a negative conditioning")
+            parts = [negative, prompt]
+        if all(part.shape[0] == 1 for part in parts):  # one prompt for all frames: no copy a frame
+            return torch.stack(parts).expand(-1, self.frames, -1, -1)
+        return torch.stack([part.expand(self.frames, -1, -1) for part in parts])
+
+    def _timestep_cond(self) -> torch.Tensor | None:
+        """Embedding of the guidance scale, for UNets distilled to take it (LCM, arXiv 2310.04378)."""
+        width = self.unet.config.time_cond_proj_dim
+        if width is None:
+            return None
+        import torch
+        from diffusers import StableDiffusionPipeline
+
+        scale = torch.tensor([self.settings.guidance_scale - 1])
+        embedding = StableDiffusionPipeline.get_guidance_scale_embedding(None, scale, embedding_dim=width)
+        moved: torch.Tensor = embedding.to(device=self.device, dtype=self.dtype)
+        return moved
+
+    def _start(self) -> torch.Tensor:
+        """Latents at the first timestep, T x C x h x w, or 1 x C x T x h x w with motion modules."""
+        init = self.inputs.init
+        if init is None:
+            noise = draw_noise(self._layout_shape(), self.generators, self.device, self.dtype)
+            scaled: torch.Tensor = noise * self.scheduler.init_noise_sigma
+            return scaled
+        # A convolution's last bits depend on its input's memory format, and VAEs give channels-last.
+        init = init.to(device=self.device, dtype=self.dtype).contiguous()
+        # AnimateDiff's video-to-video draws its noise frame after frame, its text-to-video in C x T order.
+        noise = draw_noise(self.inputs.shape, self.generators, self.device, self.dtype)
+        start = self.timesteps[:1].repeat(self.frames)
+        noisy: torch.Tensor = self.scheduler.add_noise(init, noise, start)
+        return noisy[None].transpose(1, 2) if self.motion else noisy
+
+    def _layout_shape(self) -> tuple[int, ...]:
+        frames, channels, height, width = self.inputs.shape
+        return (1, channels, frames, height, width) if self.motion else self.inputs.shape
+
+    def _frames_first(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents[0].transpose(0, 1) if self.motion else latents
+
+    def _predict(self, latents: torch.Tensor, t: torch.Tensor, step: int, steps: int) -> torch.Tensor:
+        import torch
+
+        doubled = torch.cat([latents] * 2) if self.guided else latents
+        scaled = self.scheduler.scale_model_input(doubled, t)
+        sample_GTCHW = scaled.transpose(1, 2) if self.motion else split_first(scaled, -1, self.frames)
+        factors = [(control, control.scale_at(step, steps)) for control in self.inputs.controls]
+        active = [(control, factor) for control, factor in factors if factor != 0.0]
+        noise_GTCHW = predict_noise(self.job, active, t, sample_GTCHW)
+        guided = self._guide(noise_GTCHW)
+        return guided[None].transpose(1, 2) if self.motion else guided
+
+    def _with_clean_edited(
+        self, clean: CleanEdit, output: torch.Tensor, latents: torch.Tensor, t: torch.Tensor, step: int
+    ) -> torch.Tensor:
+        """The guided output, changed so that it leads to the edited clean latents."""
+        alpha = signal_share(self.scheduler, len(self.timesteps), step, t)
+        sample = self.scheduler.scale_model_input(latents, t)
+        kind = self.scheduler.config.prediction_type
+        frames = self._frames_first(output), self._frames_first(sample)
+        changed = edited_output(*frames, alpha, kind, clean.edit)
+        return changed[None].transpose(1, 2) if self.motion else changed
+
+    def _guide(self, noise_GTCHW: torch.Tensor) -> torch.Tensor:
+        if not self.guided:
+            return noise_GTCHW[0]
+        uncond, text = noise_GTCHW[0], noise_GTCHW[1]
+        guided = uncond + self.settings.guidance_scale * (text - uncond)
+        if self.settings.guidance_rescale > 0:
+            return rescale_guidance(guided, text, self.settings.guidance_rescale)
+        return guided
+
+
+def rescale_guidance(guided: torch.Tensor, text: torch.Tensor, phi: float) -> torch.Tensor:
+    """Bring the guided noise back to the text noise's deviation (arXiv 2305.08891, equations 15 and 16).
+
+    Args:
+        guided: T x C x h x w after guidance.
+        text: the same before it, conditional.
+        phi: share of the rescaled result.
+    """
+    dims = list(range(1, text.ndim))
+    rescaled = guided * (text.std(dim=dims, keepdim=True) / guided.std(dim=dims, keepdim=True))
+    return phi * rescaled + (1 - phi) * guided
+
+
+def step_arguments(scheduler: Any, eta: float, generators: Generators) -> dict[str, Any]:
+    """The optional arguments that this scheduler's ``step`` takes."""
+    known = inspect.signature(scheduler.step).parameters
+    given = {"eta": eta, "generator": generators}
+    return {name: value for name, value in given.items() if name in known}
+
+
+def is_motion_unet(unet: Any) -> bool:
+    """Whether a UNet takes clips instead of single frames."""
+    return "motion_max_seq_length" in unet.config
+
+
+def check_inputs(inputs: DenoiseInputs) -> None:
+    """Raise unless latents and text states fit the UNet.
+
+    Raises:
+        RequestError: other channels (an inpainting or depth UNet, say), or states of another text encoder.
+    """
+    config = inputs.unet.config
+    if config.in_channels != inputs.shape[1]:
+        raise RequestError(
+            f"the UNet takes {config.in_channels} channels, the latents have {inputs.shape[1]};"
+            " inpainting, depth and instruction UNets are not supported"
+        )
+    width, given = config.cross_attention_dim, inputs.prompt.shape[-1]
+    if isinstance(width, int) and width != given:
+        raise RequestError(
+            f"the UNet takes text states of {width} values, the conditioning has {given};"
+            " it was encoded by another model"
+        )
+
+
+def check_window(unet: Any, window: int) -> None:
+    """Raise unless the motion modules' position table reaches as far as the window.
+
+    Raises:
+        RequestError: it ends before.
+    """
+    limit = unet.config.motion_max_seq_length
+    if window > limit:
+        raise RequestError(
+            f"window is {window} frames, but the motion adapter's position table ends at {limit};"
+            f" set window to {limit} or less (longer videos run as overlapping windows)"
+        )
+
+
+def window_spans(frames: int, window: int, stride: int) -> Sequence[Span]:
+    """The windows of a clip; one window for a clip that fits, whatever the stride.
+
+    Raises:
+        RequestError: the stride would leave frames out.
+    """
+    from flowsynth.functional.cut.windows import spans
+
+    if frames <= window:
+        return [(0, frames)]
+    if not 1 <= stride <= window:
+        raise RequestError(f"stride must be from 1 to the window's {window} frames, given {stride}")
+    return spans(frames, window, stride)

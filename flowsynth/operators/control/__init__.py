@@ -1,0 +1,1 @@
+"""Maps that steer a diffusion model, found in frames."""

@@ -1,0 +1,93 @@
+"""What operators on media files share: names to files, frames to arrays and back, faults of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from flowsynth.core.context import RunContext
+from flowsynth.media.rational import parse_fps
+from flowsynth.operators.shared.frames import as_rgb
+from flowsynth.values import Frames
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+    Array = npt.NDArray[Any]
+
+FrameType = Literal["uint8", "float32", "float16"]
+
+
+def _checked_rate(value: float | str | None) -> float | str | None:
+    if value is not None:
+        parse_fps(value)
+    return value
+
+
+#: Frames a second as people write them: 12, 29.97 or "30000/1001".
+FrameRate = Annotated[float | str | None, AfterValidator(_checked_rate)]
+#: Pixels across or down; more is a slip of the keyboard.
+Side = Annotated[int | None, Field(ge=1, le=32_768)]
+
+_CLIP = "clip:"
+#: Frames converted at a time: a frame of 1080p is 25 MB as float32.
+_STEP = 4
+
+
+def find_file(ctx: RunContext, path: str) -> Path:
+    """Turns what a user gives into a file: a path, or ``clip:NAME`` of the catalogue, fetched at first use.
+
+    ``clip:default`` is real footage, or without network a clip made of a shipped picture; a note says which.
+
+    Raises:
+        FetchError: No such name, or it can't be had.
+    """
+    if not path.startswith(_CLIP):
+        return Path(path).expanduser()
+    from flowsynth.cache.location import default_cache_dir
+    from flowsynth.media.fallback import default_clip
+    from flowsynth.media.fetch import fetch
+
+    name, folder = path.removeprefix(_CLIP), ctx.cache_dir or default_cache_dir()
+    if name != "default":
+        return fetch(name, folder, offline=ctx.offline)
+    file, description = default_clip(folder, offline=ctx.offline)
+    ctx.note(f"{path} is {description}")
+    return file
+
+
+def to_tensor(pictures: Array, dtype: FrameType) -> torch.Tensor:
+    """Turns (T, H, W, C) uint8 or uint16 into T, C, H, W of a type (floats in [0, 1])."""
+    import numpy as np
+    import torch
+
+    if dtype == "uint8":
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+    limit = np.float32(np.iinfo(pictures.dtype).max)
+    parts = [torch.from_numpy(picture.astype(np.float32) / limit) for picture in pictures]
+    return torch.stack(parts).permute(0, 3, 1, 2).to(getattr(torch, dtype)).contiguous()
+
+
+def to_arrays(frames: Frames, *, deep: bool = False) -> Iterator[Array]:
+    """Gives the frames one by one as (H, W, 3) uint8, or uint16 over the full range; alpha is dropped.
+
+    Raises:
+        ValueError: A frame holds NaN.
+    """
+    import numpy as np
+    import torch
+
+    from flowsynth.values.frames import as_dtype, as_float
+
+    for part in frames.chunks(_STEP):
+        rgb = as_rgb(part.cpu())
+        if deep:
+            values = as_dtype(as_float(rgb), "float32").mul(65_535).round_().to(torch.int32).numpy()
+            pictures = values.astype(np.uint16)
+        else:
+            pictures = (rgb if rgb.dtype == torch.uint8 else as_dtype(as_float(rgb), "uint8")).numpy()
+        yield from np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))

@@ -1,0 +1,185 @@
+"""Encode frames as a video file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from flowsynth.core.canonical import Json
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, RunError
+from flowsynth.core.operator import Operator
+from flowsynth.core.streams import Fold, StreamKind, chunk_spans
+from flowsynth.media.codecs import SEGMENT, SEGMENT_SUFFIX, Codec, EncodeSettings, require_pixel_format
+from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.rational import parse_fps, parse_instant
+from flowsynth.operators.files._media import FrameRate, find_file, to_arrays
+from flowsynth.values import Frames, Video
+
+Container = Literal["auto", "mp4", "mov", "mkv", "webm", "avi", "gif", "webp"]
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+
+
+class EncodeVideo(Operator):
+    """Encode a clip as a video file, segment by segment.
+
+    Segments of 128 frames or a little more are encoded on their own (each starts with a key frame) and their
+    packets joined, so an interrupted run goes on at a segment and gives the same bytes. Equal frames and
+    parameters give equal bytes with the same libraries. YUV is BT.709 in limited range, tagged as such.
+    Sizes that the pixel format can't hold (odd ones in 4:2:0) are padded to even by repeating the last column
+    or row, with a note; `pixel_format: yuv444p` or `codec: ffv1` keep them. h265 takes sides of 32 pixels and
+    more, av1 of 8.
+
+    | codec | default crf | default container | default pixel format |
+    |---|---|---|---|
+    | h264 | 18 (0-51) | mp4 | yuv420p |
+    | h265 | 22 (0-51) | mp4 | yuv420p |
+    | vp9 | 28 (0-63) | webm | yuv420p |
+    | av1 | 28 (0-63) | mp4 | yuv420p |
+    | ffv1 (lossless) | none | mkv | bgr0; gbrp16le for 16 bits |
+    | gif | none | gif | one palette of 256 colours |
+    | webp | 10 (0-50, quality 100 - 2 crf) | webp | bgra |
+
+    Inputs:
+        frames: T, C, H, W of at least one frame; C is 1, 3 or 4 (alpha is dropped).
+
+    Output:
+        The file, with its size, rate, number of frames and codec.
+
+    Errors:
+        Faults of settings that don't go together before the run; RunError for frames without a rate where
+        `fps` isn't given; InputError for sound that isn't there or that the container can't hold.
+    """
+
+    op: ClassVar[str] = "encode_video"
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("av",)
+
+    codec: Codec = Field("h264", description="how frames are stored")
+    crf: int | None = Field(
+        None, ge=0, le=63, description="quality, lower is better; the codec's default unless given"
+    )
+    preset: Preset = Field("medium", description="effort: slower is smaller")
+    pixel_format: str = Field(
+        "", description="FFmpeg's name, such as yuv444p or yuv420p10le; the codec's own if empty"
+    )
+    container: Container = Field("auto", description="kind of file; the codec's usual one for auto")
+    fps: FrameRate = Field(None, description="frames a second; the frames' own rate unless given")
+    faststart: bool = Field(True, description="index at the front of an MP4, so that it plays while it loads")
+    audio: str | None = Field(
+        None, description="file (or clip:NAME) whose sound is carried over as it is stored"
+    )
+    audio_start: float | str = Field(
+        0.0, description="moment of that file at which the video starts, seconds"
+    )
+
+    @field_validator("audio_start")
+    @classmethod
+    def _instant(cls, value: float | str) -> float | str:
+        if isinstance(parse_instant(value), int):
+            raise ValueError(f'expected seconds or "1:02.5", given {value!r}')
+        return value
+
+    def stream(self) -> StreamKind:
+        """Encode segments, then join them."""
+        return Fold(SEGMENT)
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The file that the sound comes from."""
+        return {} if self.audio is None else {"audio": find_file(ctx, self.audio)}
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Codec, container, quality, pixel format and sound must go together."""
+        del inputs
+        try:
+            settings = self._settings(Fraction(24))
+            if self.pixel_format:
+                require_pixel_format(settings)
+        except EncodeSettingsError as error:
+            field = {"suffix": "container"}.get(error.path, error.path)
+            return [Fault(f"params.{field}", "does not fit", error.expected, error.found)]
+        if self.audio is not None and not settings.spec.segmented:
+            return [Fault("params.audio", "has no place", "a codec with sound", self.codec)]
+        return []
+
+    def segment(self, ctx: RunContext, /, *, frames: Frames) -> Video:
+        """Encode the frames of a segment."""
+        from flowsynth.media.segments import encode_segment
+
+        settings = self._settings(self._fps(frames))
+        ctx.check_cancelled()
+        with tempfile.TemporaryDirectory(dir=ctx.work_dir, prefix="encode-") as folder:
+            path = Path(folder) / f"segment{SEGMENT_SUFFIX}"
+            pictures = _counted(ctx, frames, deep=settings.deep)
+            width, height, count = encode_segment(pictures, path, settings)
+            data = path.read_bytes()
+        if (width, height) != (frames.width, frames.height):
+            size = f"{frames.width}x{frames.height}"
+            ctx.note(f"{size} does not fit {settings.pixel_format}: padded to {width}x{height}")
+        info: dict[str, Json] = {
+            "width": width,
+            "height": height,
+            "fps": str(settings.fps),
+            "num_frames": count,
+        }
+        return Video(data, SEGMENT_SUFFIX, {**info, "codec": self.codec})
+
+    def combine(self, ctx: RunContext, parts: Sequence[Video], /, **inputs: Any) -> Video:
+        """Join the segments, with the sound."""
+        from flowsynth.media.mux import AudioFrom, mux
+
+        del inputs
+        settings = self._settings(Fraction(str(parts[0].info["fps"])))
+        audio = None
+        if self.audio is not None:
+            audio = AudioFrom(str(find_file(ctx, self.audio)), Fraction(parse_instant(self.audio_start)))
+        with tempfile.TemporaryDirectory(dir=ctx.work_dir, prefix="mux-") as folder:
+            segments = []
+            for k, part in enumerate(parts):
+                segments.append(Path(folder) / f"{k:06d}{SEGMENT_SUFFIX}")
+                segments[-1].write_bytes(part.data)
+            out = Path(folder) / f"video{settings.suffix}"
+            count = mux(segments, out, settings, audio=audio)
+            data = out.read_bytes()
+        return Video(data, settings.suffix, {**parts[0].info, "num_frames": count})
+
+    def run(self, ctx: RunContext, /, *, frames: Frames) -> Video:
+        """Encode a whole clip."""
+        if frames.num_frames == 0:
+            raise RunError("encode_video: frames: expected at least one frame, given none")
+        # As a run cuts it, so that the bytes agree.
+        bounds = chunk_spans(frames.num_frames, SEGMENT)
+        parts = [self.segment(ctx, frames=frames.slice(start, stop)) for start, stop in bounds]
+        return self.combine(ctx, parts)
+
+    def _fps(self, frames: Frames) -> Fraction:
+        if self.fps is not None:
+            return parse_fps(self.fps)
+        if frames.fps is None:
+            raise RunError("encode_video: fps: expected a rate, since the frames carry none; given null")
+        return frames.fps
+
+    def _settings(self, fps: Fraction) -> EncodeSettings:
+        return EncodeSettings(
+            fps,
+            self.codec,
+            crf=self.crf,
+            preset=self.preset,
+            pixel_format=self.pixel_format,
+            suffix="" if self.container == "auto" else f".{self.container}",
+            faststart=self.faststart,
+        )
+
+
+def _counted(ctx: RunContext, frames: Frames, *, deep: bool) -> Any:
+    """The frames as arrays, with progress."""
+    for done, picture in enumerate(to_arrays(frames, deep=deep)):
+        ctx.progress(done, frames.num_frames)
+        yield picture

@@ -1,0 +1,143 @@
+"""Read pictures as frames."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from flowsynth.core.context import RunContext
+from flowsynth.core.operator import Operator
+from flowsynth.core.shipped import asset_folder
+from flowsynth.core.streams import Source, StreamInfo, StreamKind
+from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
+from flowsynth.media.rational import Resample, parse_fps
+from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor
+from flowsynth.values import Frames
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+#: File suffixes that are taken from a folder or a pattern.
+_SHIPPED = "picture:"
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga")
+
+
+class ReadImage(Operator):
+    """Read one picture, or several as the frames of a clip.
+
+    EXIF orientation is applied, grey becomes RGB, alpha is laid over white, an animation gives its first
+    frame. Several pictures come in the order of their names, numbers by value (2 before 10). Resizing is that
+    of `read_video`: the centre is cropped to the aspect first. Without it, all pictures must have one size.
+
+    Inputs:
+        none.
+
+    Output:
+        T, 3, H, W: uint8 in [0, 255], or float in [0, 1]; T is 1 for one picture.
+
+    Errors:
+        InputError: no such file, no picture, different sizes, too many pixels: one message with path,
+            expected and found.
+    """
+
+    op: ClassVar[str] = "read_image"
+    version: ClassVar[int] = 1
+    positional: ClassVar[bool] = True
+    io: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
+
+    path: str = Field(
+        description='a picture, a folder of pictures, a pattern such as "shots/*.png", or picture:astronaut'
+    )
+    fps: FrameRate = Field(None, description="frames a second, where the pictures are a clip")
+    max_frames: int | None = Field(None, ge=1, description="at most so many pictures")
+    width: Side = Field(None, description="of a frame, pixels")
+    height: Side = Field(None, description="of a frame, pixels")
+    resample: Resample = Field("lanczos", description="filter of the resize")
+    dtype: FrameType = Field("uint8", description="of the frames; floats keep 16-bit pictures whole")
+
+    def stream(self) -> StreamKind:
+        """Reads from outside the graph."""
+        return Source()
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """All pictures, in order; the first under the parameter's own name."""
+        del ctx
+        return {"path" if k == 0 else f"path[{k}]": file for k, file in enumerate(self._pictures())}
+
+    def probe(self, ctx: RunContext) -> StreamInfo:
+        """Number of pictures."""
+        del ctx
+        return StreamInfo(len(self._pictures()), None if self.fps is None else parse_fps(self.fps))
+
+    def run(self, ctx: RunContext, /) -> Frames:
+        """Read the pictures of the span, or all."""
+        import numpy as np
+
+        pictures = self._pictures()
+        start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(pictures))
+        first = self._read(pictures[0])
+        target = first.shape[1], first.shape[0]
+        frames = []
+        for k in range(start, stop):
+            ctx.progress(k - start, stop - start)
+            frames.append(first if k == 0 else self._read(pictures[k], target))
+            if frames[-1].shape != first.shape:
+                expected = (
+                    f"a picture of {target[0]}x{target[1]} as {pictures[0].name} (or give width and height)"
+                )
+                found = f"{frames[-1].shape[1]}x{frames[-1].shape[0]}"
+                raise MediaRangeError(pictures[k], expected, found)
+        if len({frame.dtype for frame in frames}) > 1:
+            # 8 and 16 bits mixed: 255 * 257 is 65535.
+            frames = [f if f.dtype == np.uint16 else f.astype(np.uint16) * np.uint16(257) for f in frames]
+        fps = None if self.fps is None else parse_fps(self.fps)
+        return Frames(to_tensor(np.stack(frames), self.dtype), fps=fps)
+
+    def _read(self, path: Path, target: tuple[int, int] | None = None) -> Array:
+        from flowsynth.media.geometry import fit, target_size
+        from flowsynth.media.pictures import read_picture
+
+        picture = read_picture(path, deep=self.dtype != "uint8")
+        if self.width is None and self.height is None:
+            return picture
+        size = target or target_size((picture.shape[1], picture.shape[0]), self.width, self.height)
+        return fit(picture, size, self.resample)
+
+    def _pictures(self) -> list[Path]:
+        if self.path.startswith(_SHIPPED):
+            return [_shipped(self.path)]
+        path = Path(self.path).expanduser()
+        if path.is_dir():
+            found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
+        elif glob.has_magic(str(path)) and not path.exists():
+            found = [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207  absolute patterns too
+            found = [file for file in found if file.suffix.lower() in _SUFFIXES]
+        else:
+            return [path]
+        if not found:
+            raise MediaNotFoundError(self.path, f"pictures ({', '.join(_SUFFIXES)})", "none")
+        return sorted(found, key=_natural)[: self.max_frames]
+
+
+def _shipped(name: str) -> Path:
+    """The file of ``picture:NAME``, a picture inside the package."""
+    folder = asset_folder("pictures")
+    files = {file.stem: file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES}
+    found = files.get(name.removeprefix(_SHIPPED))
+    if found is None:
+        raise MediaNotFoundError(name, f"a file, or {_SHIPPED} and one of {', '.join(sorted(files))}", "none")
+    return found
+
+
+def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that takes runs of digits by value."""
+    parts = re.split(r"(\d+)", path.name)
+    return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts)

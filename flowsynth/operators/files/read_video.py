@@ -1,0 +1,148 @@
+"""Read a video file as a stream of frames."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from flowsynth.core.context import RunContext
+from flowsynth.core.operator import Operator
+from flowsynth.core.streams import Source, StreamInfo, StreamKind
+from flowsynth.media.rational import Resample, parse_instant
+from flowsynth.operators.files._media import FrameRate, FrameType, Side, find_file, to_tensor
+from flowsynth.values import Frames
+
+if TYPE_CHECKING:
+    from flowsynth.media.reader import VideoReader
+
+#: Frames decoded between two looks at whether the run was asked to stop.
+_STEP = 16
+#: Open readers a thread keeps, so that the next chunk goes on where the last one ended.
+_KEPT = 4
+
+
+class ReadVideo(Operator):
+    """Read a range of a video, at a constant rate and a size.
+
+    The rate is changed by timestamps in exact fractions: output frame k is the source frame on screen
+    ``k / fps`` seconds after `start`, so a lower rate drops frames, a higher one repeats them, and a variable
+    rate becomes constant. Rotation metadata and non-square pixels are applied, grey becomes RGB, alpha is
+    laid over white. With both `width` and `height` the centre is cropped to their aspect, then resized
+    (Lanczos, antialiased); with one, the other follows the aspect, in even numbers; with none, the size
+    stays.
+
+    Inputs:
+        none.
+
+    Output:
+        T, 3, H, W: uint8 in [0, 255], or float in [0, 1]; RGB as stored, no change of transfer function.
+
+    Errors:
+        InputError: no such file, no video, no frames, cut off, an empty range: one message with path,
+            expected and found.
+    """
+
+    op: ClassVar[str] = "read_video"
+    version: ClassVar[int] = 1
+    positional: ClassVar[bool] = True
+    io: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
+
+    path: str = Field(
+        "clip:default",
+        description="a video file, or clip:NAME for one that is fetched (default, bikes, bigbuckbunny, "
+        "carphone); clip:NAME#SECONDS says where in it to start",
+    )
+    start: float | str = Field(0.0, description='first moment: seconds, a source frame "36f", or "1:02.5"')
+    end: float | str | None = Field(None, description="moment to stop before, in the same forms")
+    max_frames: int | None = Field(None, ge=1, description="at most so many output frames")
+    fps: FrameRate = Field(
+        None, description='frames a second, such as 12 or "30000/1001"; the source\'s own unless given'
+    )
+    width: Side = Field(None, description="of a frame, pixels")
+    height: Side = Field(None, description="of a frame, pixels")
+    resample: Resample = Field("lanczos", description="filter of the resize")
+    dtype: FrameType = Field(
+        "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shot(cls, data: Any) -> Any:
+        """A named clip may say where in it to start, so that a default can without binding a user's file."""
+        path = str(data.get("path", "")) if isinstance(data, dict) else ""
+        name, mark, moment = path.partition("#")
+        if not mark or not name.startswith("clip:"):
+            return data
+        return {**data, "path": name, "start": data.get("start") or moment}
+
+    @field_validator("start", "end")
+    @classmethod
+    def _instant(cls, value: float | str | None) -> float | str | None:
+        if value is not None:
+            parse_instant(value)
+        return value
+
+    def stream(self) -> StreamKind:
+        """Reads from outside the graph."""
+        return Source()
+
+    def files(self, ctx: RunContext) -> Mapping[str, Path]:
+        """The video, fetched if it is a name."""
+        return {"path": find_file(ctx, self.path)}
+
+    def probe(self, ctx: RunContext) -> StreamInfo:
+        """Length and rate from the file's packets; nothing but one frame is decoded."""
+        reader = self._reader(ctx)
+        return StreamInfo(len(reader), reader.fps)
+
+    def run(self, ctx: RunContext, /) -> Frames:
+        """Decode the frames of the span, or all."""
+        import numpy as np
+
+        reader = self._reader(ctx)
+        start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(reader))
+        parts = []
+        for begin in range(start, stop, _STEP):
+            ctx.progress(begin - start, stop - start)
+            parts.append(reader.read(begin, min(begin + _STEP, stop)))
+        pictures = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if stop == len(reader):
+            reader.close()
+        return Frames(to_tensor(pictures, self.dtype), fps=reader.fps)
+
+    def _reader(self, ctx: RunContext) -> VideoReader:
+        """This thread's reader of the file, where its last chunk ended."""
+        from flowsynth.media.errors import require_file
+        from flowsynth.media.reader import VideoReader
+
+        file = find_file(ctx, self.path)
+        stat = require_file(file, "a video file").stat()
+        key = (str(file.resolve()), stat.st_size, stat.st_mtime_ns, self.model_dump_json(exclude={"path"}))
+        kept: OrderedDict[tuple[object, ...], VideoReader] = _readers.__dict__.setdefault(
+            "kept", OrderedDict()
+        )
+        if key not in kept:
+            kept[key] = VideoReader(
+                file,
+                start=self.start,
+                end=self.end,
+                max_frames=self.max_frames,
+                fps=self.fps,
+                width=self.width,
+                height=self.height,
+                resample=self.resample,
+                deep=self.dtype != "uint8",
+            )
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)[1].close()
+        kept.move_to_end(key)
+        return kept[key]
+
+
+_readers = threading.local()

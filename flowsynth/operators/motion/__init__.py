@@ -1,0 +1,1 @@
+"""Motion, and what is smoothed along it."""

@@ -1,0 +1,1 @@
+"""How a picture looks, and several in one."""

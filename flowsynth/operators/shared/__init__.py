@@ -1,0 +1,1 @@
+"""What verbs of several rooms use. No verb lies here."""

@@ -1,0 +1,182 @@
+"""Enlarge frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, RunError
+from flowsynth.core.streams import Map, Reads, Resample, StreamInfo, StreamKind
+from flowsynth.operators.shared.frames import map_frames
+from flowsynth.operators.shared.weights import PRECISION_TEXT, TILE_TEXT, Precision, WeightedOperator
+from flowsynth.operators.size._clip_super import Block, blocks, relative
+from flowsynth.values import Frames
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LARGEST = 16384  # pixels along a side: beyond it a size is a slip, and a frame takes gigabytes
+_Method = Literal[
+    "lanczos", "bicubic", "realesr-animevideo", "realesrgan-x4plus", "x4plus-anime", "basicvsr", "network"
+]
+#: Weights of the methods that are trained networks.
+_WEIGHTS = {
+    "realesr-animevideo": "realesr-animevideo",
+    "realesrgan-x4plus": "realesrgan-x4plus",
+    "x4plus-anime": "realesrgan-x4plus-anime",
+    "basicvsr": "basicvsr-reds4",
+}
+
+
+class Upscale(WeightedOperator):
+    """Resize frames by a factor or to a size.
+
+    The methods:
+
+    - ``lanczos``: Lanczos-3, the sharper; may ring slightly along hard edges.
+    - ``bicubic``: Keys' cubic with a = -1/2 (1981), the softer.
+
+    Both widen their kernel when reducing, against aliasing, agree with Pillow, and clamp to the range.
+    The others are trained networks, whose weights are fetched at first use:
+
+    - ``realesr-animevideo``: Real-ESRGAN's compact network for animated video; quick, and good on most
+      footage.
+    - ``realesrgan-x4plus``: Real-ESRGAN's RRDBNet of 23 blocks for photographs (Wang et al., arXiv
+      2107.10833); some twenty times slower.
+    - ``x4plus-anime``: the same of 6 blocks, for drawings.
+    - ``basicvsr``: BasicVSR (Chan et al., arXiv 2012.02181), which draws on neighbouring frames along the
+      motion: truer than any single-frame method on clean footage, and steady. `clip` frames are enlarged
+      together, and see `context` more on either side. Its parts pass in tiles as below, with the same result
+      as in one piece. Maps of whole frames take about 3 kB a source pixel; features of frames that wait for
+      their turn lie in files beyond 1 GiB.
+    - ``network``: whatever RRDBNet or compact network `weights` names (ESRGAN's first layout, BasicSR's older
+      and newer, with or without ``params`` and ``params_ema``).
+
+    A network enlarges by its own factor, 4 for those above; Lanczos brings the result to the size asked for.
+    Networks smooth fine texture and may tint; `fidelity` corrects their result so that, reduced, it gives the
+    source again: texture and colours come back. Noise and blocks of a bad source do too; there take 0.
+    Frames too large for memory pass in tiles (`tile`), with as much context as each part of a network sees,
+    so tiles show nowhere.
+
+    The size comes from `factor`, or from `height` and `width`; with one of these the other follows from
+    the aspect ratio. Without any the factor is 2. Sides are rounded to whole pixels.
+
+    Inputs:
+        frames: T, C, H, W of any size and dtype. Networks see grey as colours; alpha goes by Lanczos.
+
+    Output:
+        Frames of T, C, H', W', in the rate, dtype and kind of the input.
+
+    Errors:
+        OfflineError: the weights are not in the cache and can't be fetched; says how to get them.
+        InputError: `weights` is no file, or not one of a known network.
+    """
+
+    op: ClassVar[str] = "upscale"
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+
+    method: _Method = Field("lanczos", description="the kernel or the network")
+    factor: float | None = Field(None, gt=0, le=16, description="of both sides; 2 if no size is given")
+    height: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
+    width: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
+
+    weights: str | None = Field(
+        None,
+        description="of method network: a name out of 'flowsynth weights list', or a checkpoint file",
+    )
+    fallback: Literal["lanczos", "bicubic"] | None = Field(
+        None, description="method to take if the weights can't be had; else the run ends with a message"
+    )
+    tile: int | None = Field(None, ge=0, description=TILE_TEXT)
+    fidelity: int = Field(
+        2, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
+    )
+    clip: int = Field(8, ge=1, le=120, description="basicvsr: frames enlarged together")
+    context: int = Field(4, ge=0, le=60, description="basicvsr: frames that a clip sees before and after it")
+    precision: Precision = Field("auto", description=PRECISION_TEXT)
+
+    def stream(self) -> StreamKind:
+        """Frame by frame; for basicvsr, clips at fixed places with what they see around them."""
+        return Resample() if self.method == "basicvsr" else Map()
+
+    def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
+        """The frames that clips of basicvsr see."""
+        total = inputs["frames"].length
+        seen, geometry = relative(blocks(start, stop, total, self.clip, self.context))
+        return Reads({"frames": seen}, geometry)
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Refuse a factor beside a size, and weights without their method or the method without weights."""
+        del inputs
+        faults = []
+        if self.factor is not None and (self.height is not None or self.width is not None):
+            given = f"factor {self.factor}, height {self.height}, width {self.width}"
+            faults.append(Fault("params.factor", "beside a size", "factor, or height and width", given))
+        if (self.weights is None) == (self.method == "network"):
+            given = f"weights {self.weights or 'none'}, method {self.method}"
+            faults.append(Fault("params.weights", "without its method", "both or neither", given))
+        return faults
+
+    @property
+    def _weights(self) -> str | None:
+        return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
+
+    def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
+        """Resize each frame."""
+        from flowsynth.functional.picture.resize import bicubic, lanczos
+
+        size = self.target_size(frames.height, frames.width)
+        if self.method == "basicvsr":
+            return self._enlarged_clips(ctx, frames, size)
+        if self._weights is not None:
+            return self._enlarged(ctx, frames, self._weights, size)
+        resize = lanczos if self.method == "lanczos" else bicubic
+
+        def render(frame: Tensor) -> Tensor:
+            return resize(frame, size)
+
+        return map_frames(ctx, frames, render)
+
+    def _enlarged(self, ctx: RunContext, frames: Frames, weights: str, size: tuple[int, int]) -> Frames:
+        from flowsynth.operators.size._super import enlarge, load_super_resolution
+
+        network = load_super_resolution(ctx, weights, self.precision)
+
+        def render(frame: Tensor) -> Tensor:
+            return enlarge(frame, network, self.tile, size, self.fidelity)
+
+        return map_frames(ctx, frames, render)
+
+    def _enlarged_clips(self, ctx: RunContext, frames: Frames, size: tuple[int, int]) -> Frames:
+        from flowsynth.operators.size._clip_super import enlarge_clip
+
+        count = frames.num_frames
+        found = blocks(0, count, count, self.clip, self.context)
+        if ctx.span is not None and isinstance(ctx.span.geometry, list):
+            rows = [row for row in ctx.span.geometry if isinstance(row, list)]
+            found = [Block(*(int(str(number)) for number in row)) for row in rows]
+        weights = _WEIGHTS["basicvsr"]
+        return enlarge_clip(ctx, frames, weights, self.precision, found, size, self.tile, self.fidelity)
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the result for frames of a size.
+
+        Raises:
+            RunError: a side of the result would pass 16384 pixels.
+        """
+        if self.height is not None and self.width is not None:
+            return self.height, self.width
+        if self.height is not None:
+            size = self.height, max(1, round(width * self.height / height))
+        elif self.width is not None:
+            size = max(1, round(height * self.width / width)), self.width
+        else:
+            factor = 2.0 if self.factor is None else self.factor
+            size = max(1, round(height * factor)), max(1, round(width * factor))
+        if max(size) > _LARGEST:
+            raise RunError(f"upscale: {width}x{height} would become {size[1]}x{size[0]}; at most {_LARGEST}")
+        return size

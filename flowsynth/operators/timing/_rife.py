@@ -1,0 +1,134 @@
+"""Frames between by RIFE: which need no network, which show a cut, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.context import RunContext
+from flowsynth.operators.shared.frames import as_rgb, dtype_name
+from flowsynth.operators.shared.weights import load_network
+from flowsynth.operators.size._super import in_tiles
+from flowsynth.values import Frames
+from flowsynth.values.frames import as_dtype, as_float
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsynth.functional.motion.rate import Position
+    from flowsynth.nets.ifnet import IFNet
+
+
+@dataclass(frozen=True, slots=True)
+class RifeSettings:
+    """How frames between are made.
+
+    Attributes:
+        weights: name or file of the checkpoint.
+        refine: use the correcting network.
+        cut: similarity after motion below which two frames belong to two shots; 0 never.
+        precision: of the network's numbers.
+        batch: frames made together.
+        tile: most pixels along a side that a part of the network gets at once; 0: all; None: what 1 GiB
+            holds.
+    """
+
+    weights: str
+    refine: bool
+    cut: float
+    precision: str
+    batch: int
+    tile: int | None
+
+
+def frames_between(
+    ctx: RunContext, frames: Frames, moments: Sequence[Position], settings: RifeSettings
+) -> Tensor:
+    """Make the frames at some moments of a clip: T, C, H, W in the clip's dtype.
+
+    A moment on a source frame, or between two equal ones, is that frame, bit for bit. Between two shots the
+    nearer frame is taken. Each frame depends on its two neighbours alone, however the clip is cut.
+    """
+    import torch
+
+    source = frames.tensor
+    out = torch.empty((len(moments), *source.shape[1:]), dtype=source.dtype, device=source.device)
+    asked: list[int] = []
+    for i, moment in enumerate(moments):
+        if moment.weight and not torch.equal(source[moment.frame], source[moment.frame + 1]):
+            asked.append(i)
+        else:
+            out[i] = source[moment.frame]
+    for start in range(0, len(asked), settings.batch):
+        ctx.progress(start, len(asked))
+        rows = asked[start : start + settings.batch]
+        wanted = [moments[i] for i in rows]
+        first, second = (
+            torch.stack([source[m.frame + later] for m in wanted]).to(ctx.device) for later in (0, 1)
+        )
+        made, apart = _between(ctx, first, second, [m.weight for m in wanted], settings)
+        shown = as_dtype(made, dtype_name(frames)).to(source.device)
+        for i, row, frame, cut in zip(rows, wanted, shown, apart, strict=True):
+            out[i] = source[row.frame + (2 * row.weight >= 1)] if cut else frame
+    return out
+
+
+def _between(
+    ctx: RunContext, first: Tensor, second: Tensor, weights: Sequence[Fraction], settings: RifeSettings
+) -> tuple[Tensor, list[bool]]:
+    """Make frames (N, C, H, W) in [0, 1], and say which of them lie across a cut.
+
+    Args:
+        ctx: where the network is and runs.
+        first: the frames before, (N, C, H, W), in the clip's dtype.
+        second: the frames after.
+        weights: how far from one to the other, in (0, 1).
+        settings: how they are made.
+    """
+    import torch
+
+    from flowsynth.functional.cut.shots import similarity
+    from flowsynth.nets.ifnet import warp_both
+
+    network = load_network(ctx, settings.weights, settings.precision, _refined if settings.refine else _plain)
+    height, width = first.shape[-2:]
+    each = in_tiles(settings.tile)
+    with torch.inference_mode():
+        a, b = (_padded(as_float(frame)) for frame in (first, second))
+        moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)
+        motion = network.motion(as_rgb(a), as_rgb(b), moment, each)
+        ahead, behind = warp_both(a, b, motion)
+        apart = [False] * len(weights)
+        if settings.cut:
+            alike = similarity(*(as_rgb(x)[..., :height, :width] for x in (ahead, behind)))
+            apart = (alike < settings.cut).tolist()
+        made = torch.lerp(behind, ahead, motion.mask)
+        if settings.refine and not all(apart):
+            change = network.residual(as_rgb(a), as_rgb(b), motion, each)
+            colours = min(3, a.shape[1])
+            made[:, :colours] += change if colours == 3 else change.mean(1, keepdim=True)
+        return made[..., :height, :width].clamp(0, 1), apart
+
+
+def _padded(frame: Tensor) -> Tensor:
+    """Repeat the border to the right and below, up to what the network takes."""
+    from torch.nn import functional as F
+
+    from flowsynth.nets.ifnet import STRIDE
+
+    height, width = frame.shape[-2:]
+    return F.pad(frame, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+
+
+def _plain(state: dict[str, Any]) -> IFNet:
+    from flowsynth.nets.ifnet import ifnet_from_state
+
+    return ifnet_from_state(state)
+
+
+def _refined(state: dict[str, Any]) -> IFNet:
+    from flowsynth.nets.ifnet import ifnet_from_state
+
+    return ifnet_from_state(state, refine=True)

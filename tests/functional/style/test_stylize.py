@@ -1,0 +1,108 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flowsynth.functional.picture.color import luma
+from flowsynth.functional.picture.edges import canny
+from flowsynth.functional.style.ink import ink_lines
+from flowsynth.functional.style.stylize import STYLES, Style, stylize
+
+every_style = pytest.mark.parametrize("style", list(STYLES))
+
+
+@every_style
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (9, 5), (31, 64), (331, 75), (300, 401)])
+def test_any_size_gives_finite_values_in_range(style: Style, size: tuple[int, int]) -> None:
+    frames = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    out = stylize(frames, style)
+    assert out.shape == frames.shape
+    assert out.isfinite().all()
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+@every_style
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_flat_frames_stay_in_range(style: Style, value: float) -> None:
+    out = stylize(torch.full((1, 3, 40, 40), value), style)
+    assert out.isfinite().all()
+    assert 0 <= out.min() <= out.max() <= 1
+
+
+@every_style
+def test_frames_do_not_depend_on_each_other_nor_on_the_call(
+    style: Style, pictures: dict[str, Tensor]
+) -> None:
+    clip = torch.cat([pictures["chelsea"], pictures["coffee"], pictures["chelsea"].flip(-1)])
+    whole = stylize(clip, style)
+    parts = torch.cat([stylize(clip[:1], style), stylize(clip[1:], style)])
+    assert torch.equal(whole, parts)
+    assert torch.equal(whole, stylize(clip, style))
+
+
+@every_style
+def test_the_picture_stays_recognisable_and_changes(style: Style, pictures: dict[str, Tensor]) -> None:
+    """Coarse tones follow the source (correlation above 0.8), fine detail does not."""
+    for picture in pictures.values():
+        out = stylize(picture, style)
+        small = [F.interpolate(luma(x), size=(18, 18), mode="area").flatten() for x in (picture, out)]
+        assert torch.corrcoef(torch.stack(small))[0, 1] > 0.8
+        assert (out - picture).abs().mean() > 0.01
+
+
+@every_style
+def test_sensor_noise_does_not_flicker(
+    style: Style, pictures: dict[str, Tensor], generator: torch.Generator
+) -> None:
+    """Noise of two grey levels, as between two frames of a still camera, is damped, not amplified."""
+    for picture in pictures.values():
+        other = (picture + torch.randn(picture.shape, generator=generator) * 2 / 255).clamp(0, 1)
+        change = (stylize(picture, style) - stylize(other, style)).abs().mean()
+        assert change < 0.8 * (picture - other).abs().mean()
+
+
+def test_toon_flattens_regions_and_draws_lines(pictures: dict[str, Tensor]) -> None:
+    picture = pictures["coffee"]
+    out = stylize(picture, "toon")
+    away_from_edges = F.max_pool2d(canny(picture, low=0.03, high=0.08), 7, 1, 3) == 0
+
+    def detail(x: Tensor) -> Tensor:
+        return (luma(x) - F.avg_pool2d(luma(x), 3, 1, 1)).abs()[away_from_edges].mean()
+
+    assert detail(out) < 0.6 * detail(picture)
+    assert stylize(picture, "toon").mean() < STYLES["toon"](picture, ink=0.0).mean()
+
+
+def test_pencil_is_grey_on_warm_paper(pictures: dict[str, Tensor]) -> None:
+    out = stylize(pictures["astronaut"], "pencil_sketch")
+    assert (out.amax(1) - out.amin(1)).max() < 0.05
+    assert (out[:, 0] >= out[:, 2] - 0.021).all()
+
+
+def test_ink_draws_a_dark_line_on_the_dark_side_of_an_edge() -> None:
+    tone = torch.full((1, 1, 48, 48), 0.8)
+    tone[..., 24:] = 0.3
+    lines = ink_lines(tone, 0.8, threshold=0.005, sharpness=45.0)
+    assert lines[..., 24:27].min() < 0.2
+    assert lines[..., :22].min() > 0.99
+    assert lines[..., 32:].min() > 0.99
+
+
+def test_strength_mixes_with_the_source(pictures: dict[str, Tensor]) -> None:
+    picture = pictures["chelsea"]
+    assert torch.equal(stylize(picture, "toon", strength=0.0), picture)
+    half = stylize(picture, "toon", strength=0.5)
+    torch.testing.assert_close(half, 0.5 * (picture + stylize(picture, "toon")))
+
+
+@every_style
+def test_no_frames_give_no_frames(style: Style) -> None:
+    assert stylize(torch.zeros(0, 3, 8, 8), style).shape == (0, 3, 8, 8)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"style must be one of toon, .* got 'cartoon'"):
+        stylize(torch.zeros(1, 3, 8, 8), "cartoon")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"float \(T, 3, H, W\), got torch.uint8"):
+        stylize(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "toon")

@@ -1,0 +1,204 @@
+"""Sliding windows: what they cover, how they are averaged, and that controls are computed once a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+
+from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.control import Control, ResidualBuffer
+from flowsynth.models.diffusion.schedulers import make_scheduler
+from flowsynth.models.diffusion.timesteps import EvenDdim, diffutoon_timesteps
+from flowsynth.models.diffusion.windows import batches_of
+from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise, window_spans
+from flowsynth.models.requests import DenoiseSettings, Hooks
+from tests.tiny import tiny_sd
+
+CONFIG = {
+    "_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "linear",
+    "clip_sample": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unet() -> Any:
+    return UNet2DConditionModel.from_pretrained(tiny_sd() / "base" / "unet", local_files_only=True)
+
+
+@pytest.fixture(scope="module")
+def motion_unet(unet: Any) -> Any:
+    adapter = MotionAdapter.from_pretrained(tiny_sd() / "motion_adapter", local_files_only=True)
+    return UNetMotionModel.from_unet2d(unet, adapter).eval()
+
+
+@pytest.fixture(scope="module")
+def controlnet() -> Any:
+    return ControlNetModel.from_pretrained(tiny_sd() / "controlnet_lines", local_files_only=True)
+
+
+def randn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def run(unet: Any, frames: int, controls: Any = (), hooks: Hooks | None = None, **settings: Any) -> Any:
+    text = randn(1, 77, 32, seed=1), randn(1, 77, 32, seed=2)
+    inputs = DenoiseInputs(unet, make_scheduler("ddim", CONFIG), (frames, 4, 8, 8), *text, controls=controls)
+    return denoise(
+        inputs, DenoiseSettings(**{"num_inference_steps": 2, "window": 6, "stride": 3} | settings), hooks
+    )
+
+
+def test_a_clip_that_fits_is_one_window_whatever_the_stride() -> None:
+    assert window_spans(5, 16, 8) == [(0, 5)]
+    assert window_spans(17, 16, 8) == [(0, 16), (8, 17)]
+
+
+def test_a_stride_above_the_window_is_refused() -> None:
+    with pytest.raises(RequestError, match="stride must be from 1 to the window's 4 frames, given 5"):
+        window_spans(10, 4, 5)
+
+
+def test_windows_of_equal_length_are_batched() -> None:
+    assert batches_of([(0, 4), (2, 6), (4, 8), (6, 9)], 2) == [[(0, 4), (2, 6)], [(4, 8)], [(6, 9)]]
+
+
+def test_a_long_clip_equals_the_written_out_average_of_its_windows(motion_unet: Any) -> None:
+    """One step of 10 frames by hand: windows, weights, guidance, DDIM."""
+    result = run(motion_unet, 10, num_inference_steps=1)
+    scheduler = make_scheduler("ddim", CONFIG)
+    scheduler.set_timesteps(1)
+    t = scheduler.timesteps[0]
+    latents = torch.randn(1, 4, 10, 8, 8, generator=torch.Generator().manual_seed(0))
+    text = torch.cat([randn(1, 77, 32, seed=2), randn(1, 77, 32, seed=1)])
+    total, weight = torch.zeros(2, 4, 10, 8, 8), torch.zeros(10)
+    with torch.no_grad():
+        for start, stop in [(0, 6), (3, 9), (6, 10)]:
+            n = stop - start
+            part = torch.cat([latents[:, :, start:stop]] * 2)
+            noise = motion_unet(part, t, encoder_hidden_states=text.repeat_interleave(n, 0)).sample
+            w = torch.tensor([max(1 - abs(i - (n - 1) / 2) / ((n - 1 + 0.01) / 2), 0.01) for i in range(n)])
+            total[:, :, start:stop] += noise * w[None, None, :, None, None]
+            weight[start:stop] += w
+    uncond, cond = (total / weight[None, None, :, None, None]).chunk(2)
+    expected = scheduler.step(uncond + 7.5 * (cond - uncond), t, latents).prev_sample
+    assert torch.allclose(result, expected[0].transpose(0, 1), atol=1e-5)
+
+
+def test_the_batch_of_windows_does_not_change_the_result(motion_unet: Any, controlnet: Any) -> None:
+    images = torch.rand(14, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    controls = [Control(controlnet, lambda a, b: images[a:b])]
+    one = run(motion_unet, 14, controls)
+    two = run(motion_unet, 14, controls, window_batch=2)
+    assert torch.allclose(one, two, atol=1e-4)
+
+
+def test_without_motion_modules_the_window_only_bounds_the_batch(unet: Any) -> None:
+    assert torch.allclose(run(unet, 9), run(unet, 9, window=9), atol=1e-4)
+
+
+def test_control_frames_are_read_and_computed_once_a_step(motion_unet: Any, controlnet: Any) -> None:
+    reads: list[tuple[int, int]] = []
+
+    def read(start: int, stop: int) -> torch.Tensor:
+        reads.append((start, stop))
+        return torch.full((stop - start, 3, 32, 32), 0.5)
+
+    run(motion_unet, 14, [Control(controlnet, read)])
+    assert reads == [(0, 6), (6, 9), (9, 12), (12, 14)] * 2
+
+
+def test_buffered_residuals_equal_those_computed_alone(controlnet: Any) -> None:
+    images = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    sample, text, t = randn(2, 9, 4, 8, 8), randn(2, 9, 77, 32), torch.tensor(500)
+    controls = [(Control(controlnet, lambda a, b: images[a:b]), 0.7)]
+    with torch.no_grad():
+        sliding = ResidualBuffer(controls, t, sample, text)
+        for start, stop in [(0, 4), (2, 6), (5, 9)]:
+            alone = ResidualBuffer(controls, t, sample, text).get(start, stop)
+            kept = sliding.get(start, stop)
+            assert kept is not None
+            assert alone is not None
+            assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(kept, alone, strict=True))
+
+
+def test_controls_outside_their_share_of_the_steps_are_not_even_read(unet: Any, controlnet: Any) -> None:
+    def read(start: int, stop: int) -> torch.Tensor:
+        raise AssertionError("read a control that is off")
+
+    assert run(unet, 1, [Control(controlnet, read, start=0.0, end=0.1)]).isfinite().all()
+
+
+def test_a_window_past_the_position_table_is_refused(motion_unet: Any) -> None:
+    with pytest.raises(RequestError, match=r"window is 17 frames, but the motion adapter's .* ends at 16"):
+        run(motion_unet, 20, window=17, stride=8)
+
+
+def test_text_and_latents_of_another_model_are_refused(unet: Any) -> None:
+    scheduler, text = make_scheduler("ddim", CONFIG), randn(1, 77, 16)
+    inputs = DenoiseInputs(unet, scheduler, (1, 4, 8, 8), text, text)
+    with pytest.raises(RequestError, match="takes text states of 32 values, the conditioning has 16"):
+        denoise(inputs, DenoiseSettings())
+    wide = randn(1, 77, 32)
+    with pytest.raises(RequestError, match="the UNet takes 4 channels, the latents have 9"):
+        denoise(DenoiseInputs(unet, scheduler, (1, 9, 8, 8), wide, wide), DenoiseSettings())
+
+
+def test_progress_and_cancellation_reach_the_caller(unet: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    run(unet, 1, hooks=Hooks(progress=lambda i, n: seen.append((i, n))))
+    assert seen == [(1, 2), (2, 2)]
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(unet, 1, hooks=Hooks(check=stop))
+
+
+def test_the_global_generator_is_neither_read_nor_moved(unet: Any) -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = run(unet, 2)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(2)
+    assert torch.equal(first, run(unet, 2))
+
+
+def test_diffutoon_timesteps_spend_all_steps_inside_the_range() -> None:
+    assert diffutoon_timesteps(10, 1.0) == [999, 888, 777, 666, 555, 444, 333, 222, 111, 0]
+    assert diffutoon_timesteps(3, 0.5) == [499, 250, 0]
+    assert diffutoon_timesteps(1, 0.9) == [899]
+
+
+def test_even_ddim_equals_diffusers_where_their_timesteps_agree() -> None:
+    theirs = make_scheduler("ddim", CONFIG, {"timestep_spacing": "leading", "set_alpha_to_one": True})
+    theirs.set_timesteps(10)
+    even = EvenDdim(make_scheduler("ddim", CONFIG), theirs.timesteps.tolist(), torch.device("cpu"))
+    x, noise = randn(1, 4, 8, 8), randn(1, 4, 8, 8, seed=9)
+    for t in theirs.timesteps:
+        expected = theirs.step(noise, t, x).prev_sample
+        assert torch.allclose(even.step(noise, t, x)[0], expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+def test_diffutoon_spacing_runs_every_step_at_a_low_strength(unet: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    text = randn(1, 77, 32, seed=1), randn(1, 77, 32, seed=2)
+    for name in ("ddim", "euler"):
+        inputs = DenoiseInputs(
+            unet, make_scheduler(name, CONFIG), (1, 4, 8, 8), *text, init=randn(1, 4, 8, 8)
+        )
+        settings = DenoiseSettings(num_inference_steps=4, strength=0.3, timestep_spacing="diffutoon")
+        denoise(inputs, settings, Hooks(progress=lambda i, n: seen.append((i, n))))
+    assert [i for i, _ in seen] == [1, 2, 3, 4] * 2
+
+
+def test_no_strength_gives_the_initial_latents_back(unet: Any) -> None:
+    init = randn(2, 4, 8, 8)
+    inputs = DenoiseInputs(
+        unet, make_scheduler("ddim", CONFIG), (2, 4, 8, 8), randn(1, 77, 32), randn(1, 77, 32), init=init
+    )
+    assert torch.equal(denoise(inputs, DenoiseSettings(strength=0.0)), init)

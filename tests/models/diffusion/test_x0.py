@@ -1,0 +1,77 @@
+"""Edits of the predicted clean latents: exact for every prediction type and scheduler."""
+
+import pytest
+import torch
+
+from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.schedulers import SCHEDULERS, make_scheduler
+from flowsynth.models.diffusion.timesteps import decompose, set_timesteps
+from flowsynth.models.diffusion.x0 import edited_output, require_plain, signal_share
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+
+BASE = {"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
+TWO_A_STEP = {"heun", "heun_karras", "dpm2", "dpm2_karras", "dpm2_a", "dpm2_a_karras"}
+OTHER_NOISE = {"ipndm"}
+NAMES = sorted(set(SCHEDULERS) - TWO_A_STEP - OTHER_NOISE - {"dpmpp_sde", "dpmpp_sde_karras"})
+
+
+def noise(seed: int) -> torch.Tensor:
+    return torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("alpha", [0.02, 0.5, 0.998])
+def test_an_edit_leads_to_the_new_clean_latents_from_the_same_sample(kind: str, alpha: float) -> None:
+    x0, eps, other = noise(0), noise(1), noise(2)
+    signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
+    sample = signal * x0 + sigma * eps
+    output = {"epsilon": eps, "v_prediction": signal * eps - sigma * x0, "sample": x0}[kind]
+    seen = []
+
+    def edit(clean: torch.Tensor) -> torch.Tensor:
+        seen.append(clean)
+        return other
+
+    made = edited_output(output, sample, alpha, kind, edit)
+    torch.testing.assert_close(seen[0], x0, atol=1e-4, rtol=1e-4)
+    clean, left = decompose(made, sample, alpha, kind)
+    torch.testing.assert_close(clean, other, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(signal * other + sigma * left, sample, atol=1e-4, rtol=1e-4)
+    assert edited_output(output, sample, alpha, kind, lambda clean: clean) is output
+
+
+@pytest.mark.parametrize("strength", [None, 0.6])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_noise_level_is_the_scheduler_s_own(name: str, strength: float | None) -> None:
+    scheduler = make_scheduler(name, BASE)
+    scheduler, timesteps = set_timesteps(scheduler, 6, strength, "scheduler", torch.device("cpu"))
+    x0, eps = noise(0), noise(1)
+    for step, t in enumerate(timesteps):
+        noisy = scheduler.add_noise(x0, eps, t[None].repeat(2))
+        alpha = signal_share(scheduler, len(timesteps), step, t)
+        # What the network sees at t, told by the scheduler's own way of adding noise.
+        seen = scheduler.scale_model_input(noisy, t)
+        torch.testing.assert_close(seen, alpha**0.5 * x0 + (1 - alpha) ** 0.5 * eps, atol=2e-3, rtol=0)
+        scheduler.step(eps, t, noisy)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_ddim_steps_to_the_edited_latents(kind: str) -> None:
+    for spacing in ("scheduler", "diffutoon"):
+        base = make_scheduler("ddim", BASE, {"prediction_type": kind})
+        scheduler, timesteps = set_timesteps(base, 4, None, spacing, torch.device("cpu"))  # type: ignore[arg-type]
+        sample, output, other = noise(0), noise(1), noise(2)
+        for step, t in enumerate(timesteps):
+            alpha = signal_share(scheduler, len(timesteps), step, t)
+            changed = edited_output(output, sample, alpha, kind, lambda _, new=other: new)
+            _, clean = scheduler.step(changed, t, sample, return_dict=False)
+            torch.testing.assert_close(clean, other, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(TWO_A_STEP | OTHER_NOISE))
+def test_schedulers_that_cannot_are_refused(name: str) -> None:
+    with pytest.raises(
+        RequestError, match=r"deflicker does not work with .*; expected a scheduler of one step"
+    ):
+        require_plain(make_scheduler(name, {}))
