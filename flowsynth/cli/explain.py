@@ -19,8 +19,8 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the node's state and what changed."""
+    from flowsynth.cli.jobs import look, request
     from flowsynth.cli.plan import changes
-    from flowsynth.cli.run import look, request
 
     if "=" in args.node:
         raise RequestError(f"explain: expected a node first, then KEY=VALUE; given {args.node!r}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from flowsynth.cli.export import FORMATS, outline_of
-from flowsynth.cli.load import load
+from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 
 
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Write the drawing."""
-    graph, _ = load(args.overrides)
+    _, graph = request(args.overrides)
     text = FORMATS[args.format](outline_of(graph))
     if args.output is None:
         print(text)

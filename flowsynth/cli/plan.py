@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan."""
-    from flowsynth.cli.run import look, request
+    from flowsynth.cli.jobs import look, request
 
     composition, graph = request(args.overrides)
     with look(composition.settings) as session:

@@ -1,18 +1,15 @@
-"""What a run looks like while it goes: lines, or a live table on a terminal."""
+"""What is known of a run while it goes, and the lines that say it where there is no terminal."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from flowsynth.cli.text import seconds_text
-from flowsynth.core.events import NodeOutline, NodeStatus, Observer, SilentObserver, TaskStatus
+from flowsynth.core.events import NodeOutline, NodeStatus, SilentObserver, TaskStatus
 from flowsynth.core.record import RunRecord
 
 #: Seconds between two lines about the same long task, without a terminal.
@@ -176,32 +173,3 @@ def finished_text(record: RunRecord) -> str:
     words = {"computed": "computed", "hit": "from the cache", "failed": "failed", "skipped": "skipped"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
     return f"{record.status} in {seconds_text(record.seconds)}: {', '.join(parts) or 'nothing to do'}"
-
-
-#: Asks the libraries below for their errors only: their chatter would break the table, and -q.
-_QUIET = {
-    "TRANSFORMERS_VERBOSITY": "error",
-    "DIFFUSERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-}
-
-
-@contextmanager
-def watching(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Observer]:
-    """An observer for a run, shown on a stream (stderr if None) until the block ends."""
-    out = stream or sys.stderr
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    if quiet:
-        yield SilentObserver()
-        return
-    if out.isatty():
-        from flowsynth.cli.live import LiveTable
-
-        tracker: Tracker = LiveTable(out)
-    else:
-        tracker = PlainLines(out)
-    try:
-        yield tracker
-    finally:
-        tracker.close()

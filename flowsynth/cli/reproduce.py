@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.cli.options import add_overrides, command_parser
-from flowsynth.cli.progress import watching
 from flowsynth.cli.show import read_provenance
+from flowsynth.cli.watch import watching
 
 if TYPE_CHECKING:
     from flowsynth.core.record import Provenance
@@ -31,11 +31,11 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the file's graph again; 0 if content and file agree, else 1."""
-    from flowsynth.config import compose
+    from flowsynth.config import compose_request
 
     path = Path(args.file).absolute()
     provenance = read_provenance(path)
-    settings = compose(args.overrides).settings
+    settings = compose_request(args.overrides).settings
     with tempfile.TemporaryDirectory(prefix="flowsynth-") as scratch:
         cache_dir = settings.cache.dir.absolute() if args.from_cache else Path(scratch) / "cache"
         with _inside(Path(provenance.folder)):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.cli.run import outcome, output_folder, request, run_one, session_of, shown
+from flowsynth.cli.jobs import outcome, output_folder, request, run_one, session_of, shown
 from flowsynth.core.errors import FlowsynthError, RequestError, RunError
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ def run_sweep(args: argparse.Namespace) -> int:
         0 if all went well.
 
     Raises:
-        RequestError: the overrides cannot be read, or no job's request is right.
+        RequestError: the overrides cannot be read, no job's request is right, or nothing can be written to
+            the output folder.
         RunError: some jobs failed; says which.
     """
+    from flowsynth.api.outputs import require_folder
     from flowsynth.config import sweep
 
     jobs = sweep(args.overrides)
@@ -35,6 +37,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     if not composed:
         raise next(made for made in requests if isinstance(made, RequestError))
     base = output_folder(composed[0][0])
+    require_folder(base)
     rows: list[dict[str, Any]] = []
     with Sessions() as sessions:
         for index, (job, made) in enumerate(zip(jobs, requests, strict=True)):

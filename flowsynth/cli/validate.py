@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from flowsynth.cli.load import load
+from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import Fault, GraphError, RequestError
 from flowsynth.core.graph import Graph
@@ -45,7 +45,7 @@ def _model_faults(name: str, spec: Mapping[str, Any]) -> Sequence[Fault]:
 def execute(args: argparse.Namespace) -> int:
     """Say that the graph is right, or everything that is wrong with it."""
     try:
-        graph, _ = load(args.overrides)
+        _, graph = request(args.overrides)
         _check_models(graph)
     except RequestError as error:
         if not args.json:

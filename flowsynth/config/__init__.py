@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowsynth.config.composition import Composition, compose, compose_graph, sweep
+from flowsynth.config.composition import Composition, compose_graph, compose_request, sweep
 from flowsynth.config.settings import CacheSettings, Settings
 
-__all__ = ["CacheSettings", "Composition", "Settings", "compose", "compose_graph", "sweep"]
+__all__ = ["CacheSettings", "Composition", "Settings", "compose_graph", "compose_request", "sweep"]

@@ -33,7 +33,7 @@ class Composition:
     overrides: tuple[str, ...]
 
 
-def compose(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
+def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
     """Compose the configuration that overrides ask for.
 
     Args:
@@ -59,9 +59,9 @@ def compose_graph(name: str, overrides: Sequence[str] = (), cwd: Path | None = N
     """The graph of a name as plain values: what a graph is built from.
 
     Raises:
-        RequestError: as `compose`.
+        RequestError: as `compose_request`.
     """
-    return compose([f"graph={name}", *overrides], cwd).graph
+    return compose_request([f"graph={name}", *overrides], cwd).graph
 
 
 def sweep(overrides: Sequence[str], cwd: Path | None = None) -> list[list[str]]:

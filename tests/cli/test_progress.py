@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from flowsynth.cli.live import LiveTable, progress_text
-from flowsynth.cli.progress import PlainLines, Row, finished_text, watching
+from flowsynth.cli.progress import PlainLines, Row, finished_text
 from flowsynth.cli.text import bytes_text, seconds_text
+from flowsynth.cli.watch import watching
 from flowsynth.core.events import NodeOutline
 from flowsynth.core.record import NodeRecord, RunRecord
 

@@ -103,6 +103,16 @@ def test_explain_sees_an_edited_operator(cli, home):
     assert "nothing in its key has changed" in cli("explain", "first", *SMALL)[1]
 
 
+@pytest.mark.parametrize("place", ["my_ops.py", "my_ops.py/below"])
+def test_a_sweep_into_a_file_is_refused_before_its_first_job(cli, place):
+    code, out, err = cli("run", "--multirun", *SMALL, f"output_dir={place}", "seed=1,2")
+    assert (code, out) == (2, "")
+    assert err.count("flowsynth: ") == 1
+    assert "output_dir: expected a folder to write to" in err
+    assert "[0]" not in err
+    assert not Path("c").exists()
+
+
 def test_a_sweep_runs_every_job_keeps_going_and_is_all_hits_again(cli):
     sweep = ("run", "--multirun", *SMALL, "output_dir=o", "graph.nodes.second.params.by=1,wrong,3")
     code, out, err = cli(*sweep)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from flowsynth.config import compose, compose_graph, sweep
+from flowsynth.config import compose_graph, compose_request, sweep
 from flowsynth.config.folders import graph_names
 from flowsynth.core.errors import RequestError
 
@@ -21,7 +21,7 @@ def test_a_users_graph_is_found_and_named_after_its_file(small):
 def test_a_users_graph_comes_before_the_shipped_one(folder):
     folder("graphs/toon.yaml", "nodes: {only: {op: mine}}")
     assert list(compose_graph("toon")["nodes"]) == ["only"]
-    assert list(compose().graph["nodes"]) == ["only"]
+    assert list(compose_request().graph["nodes"]) == ["only"]
 
 
 def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder, tmp_path):
@@ -36,7 +36,7 @@ def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder, tmp
 
 def test_shipped_graphs_are_found_from_an_empty_folder(folder):
     assert "toon" in graph_names()
-    assert compose().graph["name"] == "toon"
+    assert compose_request().graph["name"] == "toon"
 
 
 def test_an_override_beats_the_settings_of_the_graph(small):
@@ -57,11 +57,11 @@ def test_an_experiment_chooses_the_graph_and_its_values_beat_the_main_config(sma
         "conf/experiment/mine.yaml",
         "# @package _global_\ndefaults: [{override /graph: small}]\nseed: 7\nprompt: from experiment\n",
     )
-    made = compose(["experiment=mine"])
+    made = compose_request(["experiment=mine"])
     assert made.graph["name"] == "small"
     assert made.values["seed"] == 7
     assert params(made.graph, "a")["text"] == "from experiment"
-    assert params(compose(["experiment=mine", "prompt=x"]).graph, "a")["text"] == "x"
+    assert params(compose_request(["experiment=mine", "prompt=x"]).graph, "a")["text"] == "x"
 
 
 def test_a_users_config_yaml_does_not_replace_the_primary_config(small):
@@ -72,8 +72,8 @@ def test_a_users_config_yaml_does_not_replace_the_primary_config(small):
 
 def test_a_users_group_is_merged_with_the_shipped_choices(small):
     small("conf/model/mine.yaml", "family: sd\nsource: ./weights\n")
-    assert compose(["graph=small", "model=mine"]).values["model"]["source"] == "./weights"
-    assert compose(["graph=small", "model=pocket"]).values["model"]["family"] == "sd"
+    assert compose_request(["graph=small", "model=mine"]).values["model"]["source"] == "./weights"
+    assert compose_request(["graph=small", "model=pocket"]).values["model"]["family"] == "sd"
 
 
 def test_a_graph_may_choose_its_model(small):
@@ -138,10 +138,10 @@ def test_a_quoted_prompt_and_a_travelling_one_follow_the_grammar(small):
 
 
 def test_settings_are_typed(small):
-    settings = compose(["graph=small", "cache.dir=c", "cache.max_bytes=2GB", "output_dir=o"]).settings
+    settings = compose_request(["graph=small", "cache.dir=c", "cache.max_bytes=2GB", "output_dir=o"]).settings
     assert (str(settings.cache.dir), settings.cache.max_bytes) == ("c", 2 * 2**30)
     assert str(settings.output_dir) == "o"
-    assert compose(["graph=small"]).settings.output_dir is None
+    assert compose_request(["graph=small"]).settings.output_dir is None
 
 
 def test_sweeps_come_to_jobs(small):
@@ -168,9 +168,9 @@ def test_no_state_of_hydras_is_left_behind(small):
     from hydra.core.global_hydra import GlobalHydra
 
     before = version.VersionBase.instance().version_base
-    compose(["graph=small"])
+    compose_request(["graph=small"])
     with pytest.raises(RequestError):
-        compose(["graph=nope"])
+        compose_request(["graph=nope"])
     assert version.VersionBase.instance().version_base is before
     assert "graphs" not in SourcesRegistry.instance().types
     assert not GlobalHydra.instance().is_initialized()

@@ -1,6 +1,6 @@
 import pytest
 
-from flowsynth.config import compose
+from flowsynth.config import compose_request
 from flowsynth.core.errors import GraphError, RequestError
 
 
@@ -36,7 +36,7 @@ from flowsynth.core.errors import GraphError, RequestError
 def test_overrides(small, overrides, words):
     first = [] if overrides[0].startswith(("graph=", "~")) else ["graph=small"]
     with pytest.raises(RequestError) as caught:
-        compose([*first, *overrides])
+        compose_request([*first, *overrides])
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert "Traceback" not in message
@@ -69,20 +69,20 @@ def test_overrides(small, overrides, words):
 def test_files(folder, text, words):
     folder("graphs/bad.yaml", text)
     with pytest.raises(RequestError) as caught:
-        compose(["graph=bad"])
+        compose_request(["graph=bad"])
     assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_all_faults_come_at_once(small):
     with pytest.raises(GraphError) as caught:
-        compose(["graph=small", "seed=[1,", "prompt='x", "seed=1,2"])
+        compose_request(["graph=small", "seed=[1,", "prompt='x", "seed=1,2"])
     assert len(caught.value.faults) == 3
 
 
 def test_two_values_that_lead_nowhere_are_both_named(folder):
     folder("graphs/bad.yaml", "nodes: {a: {params: {x: '${no}', y: '${nor}'}}}")
     with pytest.raises(GraphError) as caught:
-        compose(["graph=bad"])
+        compose_request(["graph=bad"])
     assert [fault.path for fault in caught.value.faults] == [
         "graph.nodes.a.params.x",
         "graph.nodes.a.params.y",

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 import flowsynth as fs
-from flowsynth.config import compose, compose_graph
+from flowsynth.config import compose_graph, compose_request
 from flowsynth.config.folders import graph_names, shipped_folders
 
 EXPECTED = {
@@ -20,7 +20,7 @@ STAGES = sorted(path.stem for path in (shipped_folders().graphs / "stages").glob
 
 def test_every_graph_that_is_promised_is_shipped(folder):
     assert set(graph_names()) == EXPECTED
-    assert compose().graph["name"] == "toon"
+    assert compose_request().graph["name"] == "toon"
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
@@ -85,8 +85,8 @@ def test_every_experiment_gives_a_right_graph(folder):
     names = [path.stem for path in (shipped_folders().conf / "experiment").glob("*.yaml")]
     assert "diffutoon" in names
     for name in names:
-        fs.Graph.from_dict(compose([f"experiment={name}"]).graph)
-    params = compose(["experiment=diffutoon"]).graph["nodes"]["denoise"]["params"]
+        fs.Graph.from_dict(compose_request([f"experiment={name}"]).graph)
+    params = compose_request(["experiment=diffutoon"]).graph["nodes"]["denoise"]["params"]
     assert params["window"] == 16
     assert params["controlnets"] == ["lines", "tile"]
     assert params["num_inference_steps"] == 10
