@@ -17,7 +17,6 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
-from flowsynth.functional.patchmatch.block_tree import count_fields
 from flowsynth.operators.files.encode_video import EncodeVideo
 from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.measure.measure import Measure
@@ -123,10 +122,7 @@ def report(args: argparse.Namespace, figures: dict[str, dict[str, Any]], seconds
             f"| {f['warping_error'] / clean['warping_error']:.2f} "
             f"| {f['sharpness'] / clean['sharpness']:.1%} | {decibels} | {cpu} |"
         )
-    fields = count_fields(args.frames, args.radius, "fast")
     lines += [
-        "",
-        f"Fields of fastblend in mode fast: {fields}.",
         "",
         f"torch {torch.__version__}, flowsynth {fs.__version__}",
         "",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flowsynth.media.atomic import write_bytes
 from flowsynth.media.colour import blend, to_rgb
 from flowsynth.media.errors import (
     EncodeSettingsError,
@@ -171,17 +170,3 @@ def _encode_deep_png(image: Array) -> bytes:
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
-
-
-def write_picture(path: str | os.PathLike[str], image: Array, *, quality: int = 95, text: str = "") -> None:
-    """Writes a picture atomically in the format of its suffix (.png, .jpg, .jpeg or .webp).
-
-    Raises:
-        EncodeSettingsError: Another suffix, or pixels that the format can't hold.
-        MediaWriteError: The file can't be written.
-    """
-    suffix = Path(path).suffix.lower()
-    formats: dict[str, PictureFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-    if suffix not in formats:
-        raise EncodeSettingsError(path, f"a name ending in {', '.join(formats)}", repr(suffix))
-    write_bytes(path, encode_picture(image, formats[suffix], quality=quality, text=text))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowsynth.media.atomic import atomic_path
-from flowsynth.media.codecs import SEGMENT, EncodeSettings, require_pixel_format
+from flowsynth.media.codecs import EncodeSettings, require_pixel_format
 from flowsynth.media.colour import from_rgb, is_yuv, subsampling
 from flowsynth.media.errors import EncodeSettingsError
 
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Array = npt.NDArray[Any]
-
-
-def segment_bounds(count: int, length: int = SEGMENT) -> list[tuple[int, int]]:
-    """Splits ``count`` frames into runs of ``length``; a shorter rest joins the last run."""
-    starts = range(0, max(count - length, 0) + 1, length)
-    return [(start, start + length if start + length in starts else count) for start in starts]
 
 
 def encode_segment(

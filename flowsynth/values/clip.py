@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from flowsynth.core.canonical import Json, canonical_json
 from flowsynth.core.codec import Encoded
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 ClipT = TypeVar("ClipT", bound="Clip")
+#: A rate as people write it: 12, 29.97, "30000/1001"; None where time means nothing.
+Rate: TypeAlias = Fraction | float | str | None
 
 
 def fraction_text(value: Fraction | None) -> str | None:
@@ -22,7 +24,7 @@ def fraction_text(value: Fraction | None) -> str | None:
     return None if value is None else f"{value.numerator}/{value.denominator}"
 
 
-def as_fraction(value: Fraction | float | str | None) -> Fraction | None:
+def as_fraction(value: Rate) -> Fraction | None:
     """A rate from what people write: 12, "30000/1001", 29.97 (2997/100, as it is written)."""
     return None if value is None else Fraction(value).limit_denominator(100_000)
 
@@ -44,6 +46,10 @@ class Clip:
 
     data: torch.Tensor | tuple[torch.Tensor, ...]
     fps: Fraction | None = None
+
+    if TYPE_CHECKING:  # what may be written: a rate becomes a fraction below
+
+        def __init__(self, data: torch.Tensor | tuple[torch.Tensor, ...], fps: Rate = None) -> None: ...
 
     def __post_init__(self) -> None:
         """Check rank and dtype of every part, and that parts agree."""

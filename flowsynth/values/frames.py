@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.codec import register_value
-from flowsynth.values.clip import Clip
+from flowsynth.values.clip import Clip, Rate
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,12 @@ class Frames(Clip):
     dtypes: ClassVar[tuple[str, ...]] = ("uint8", "float32", "float16")
 
     kind: str = "rgb"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, data: torch.Tensor | tuple[torch.Tensor, ...], fps: Rate = None, kind: str = "rgb"
+        ) -> None: ...
 
     @property
     def height(self) -> int:

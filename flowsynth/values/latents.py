@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.codec import Encoded, register_value
-from flowsynth.values.clip import Clip
+from flowsynth.values.clip import Clip, Rate
 from flowsynth.values.tensors import from_buffer, to_buffer
 
 if TYPE_CHECKING:
@@ -37,6 +37,18 @@ class Latents(Clip):
     width: int = 0
     empty: bool = False
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            data: torch.Tensor | tuple[torch.Tensor, ...],
+            fps: Rate = None,
+            space: str = "",
+            height: int = 0,
+            width: int = 0,
+            empty: bool = False,
+        ) -> None: ...
+
 
 @register_value
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class Conditioning:
 
     Attributes:
         family: the model family that made it.
-        tensors: name -> embeddings, such as ``prompt_embeds`` (1 or T, tokens, width).
+        tensors: name -> embeddings, such as ``prompt`` and ``negative`` (1 or T, tokens, width).
         meta: JSON beside them, such as the frames that a travelling prompt covers.
     """
 

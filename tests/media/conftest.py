@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from flowsynth.media.atomic import write_bytes
+from flowsynth.media.pictures import SUFFIXES, PictureFormat, encode_picture
+
 Array = npt.NDArray[Any]
 MakeClip = Callable[..., Path]
 
@@ -25,6 +28,12 @@ def picture(index: int, width: int, height: int, dtype: type = np.uint8) -> Arra
     image[:, (3 * index) % width : (3 * index) % width + 4] = limit
     image[: height // 4, : width // 4] = rng.integers(0, limit, 3)
     return image.astype(dtype)
+
+
+def write_picture(path: Path, image: Array, *, quality: int = 95, text: str = "") -> None:
+    """Writes a picture atomically in the format of its suffix."""
+    formats: dict[str, PictureFormat] = {suffix: name for name, suffix in SUFFIXES.items()}
+    write_bytes(path, encode_picture(image, formats[path.suffix], quality=quality, text=text))
 
 
 @pytest.fixture

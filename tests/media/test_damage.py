@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from flowsynth.media.errors import MediaError
-from flowsynth.media.pictures import read_picture, write_picture
+from flowsynth.media.pictures import read_picture
 from flowsynth.media.provenance import embed, read_text
 from flowsynth.media.reader import VideoReader
-from tests.media.conftest import picture
+from tests.media.conftest import picture, write_picture
 
 MakeClip = Callable[..., Path]
 VIDEOS = {"a.mp4": "libx264", "a.mkv": "libx264", "a.webm": "libvpx", "a.avi": "ffv1", "a.gif": "gif"}

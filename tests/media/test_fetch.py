@@ -14,10 +14,9 @@ from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.media import catalogue, fetch
 from flowsynth.media.catalogue import Asset
 from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
-from flowsynth.media.pictures import write_picture
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
-from tests.media.conftest import picture
+from tests.media.conftest import picture, write_picture
 
 NAME = "flowsynth_test_asset-1.0-py3-none-any.whl"
 

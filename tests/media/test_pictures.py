@@ -15,8 +15,8 @@ from flowsynth.media.errors import (
     PictureTooLargeError,
     TruncatedMediaError,
 )
-from flowsynth.media.pictures import encode_picture, read_picture, write_picture
-from tests.media.conftest import picture
+from flowsynth.media.pictures import encode_picture, read_picture
+from tests.media.conftest import picture, write_picture
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -111,8 +111,5 @@ def test_faults(tmp_path: Path) -> None:
         with pytest.raises(kind) as caught:
             read_picture(tmp_path / name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(EncodeSettingsError, match=r"\.png"):
-        write_picture(tmp_path / "a.xyz", picture(1, 8, 8))
     with pytest.raises(EncodeSettingsError, match="float64"):
         write_picture(tmp_path / "a.png", np.zeros((4, 4, 3)))
-    assert not (tmp_path / "a.xyz").exists()

@@ -12,12 +12,12 @@ from PIL import Image
 from flowsynth.media.codecs import CODECS, EncodeSettings
 from flowsynth.media.errors import MediaNotFoundError, NotMediaError
 from flowsynth.media.mux import mux
-from flowsynth.media.pictures import encode_picture, read_picture, write_picture
+from flowsynth.media.pictures import encode_picture, read_picture
 from flowsynth.media.probe import probe
 from flowsynth.media.provenance import embed, read_provenance, read_text
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment
-from tests.media.conftest import picture
+from tests.media.conftest import picture, write_picture
 
 MakeClip = Callable[..., Path]
 RECORD = {"flowsynth": "0.1", "graph": {"prompt": 'a "cat" & <dog> \\ \u00e9\u4e2d\U0001f600\n'}}

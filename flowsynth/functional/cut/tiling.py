@@ -1,4 +1,4 @@
-"""Apply a function to an image in tiles: exactly, by context, or smoothly, by feathered overlaps."""
+"""Apply a function to an image in tiles, exactly, by context."""
 
 import itertools
 import math
@@ -6,10 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-__all__ = ["Tile", "context_tiles", "feather_ramp", "feathered_tiles", "tile_by_context", "tile_feathered"]
+__all__ = ["Tile", "context_tiles", "tile_by_context"]
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -89,95 +88,6 @@ def tile_by_context(
             ]
     assert out is not None
     return out
-
-
-def feathered_tiles(size: int, tile: int, overlap: int, align: int = 1) -> list[int]:
-    """Return the starts of tiles of one length that cover an axis and overlap by `overlap` pixels or more."""
-    if tile >= size:
-        return [0]
-    if not 0 <= overlap < tile:
-        raise ValueError(f"tiling: overlap must be at least 0 and below the tile ({tile}), got {overlap}")
-    if tile % align or size % align:
-        raise ValueError(f"tiling: tile ({tile}) and image ({size}) must be multiples of {align}")
-    step = (tile - overlap) // align * align
-    if step < 1:
-        raise ValueError(f"tiling: tile ({tile}) less overlap ({overlap}) must be at least {align}")
-    last = size - tile
-    count = -(-last // step) + 1
-    return [last * k // ((count - 1) * align) * align for k in range(count)]
-
-
-def feather_ramp(starts: list[int], index: int, tile: int, overlap: int) -> Tensor:
-    """Weigh the pixels of one tile: linear ramps over the overlaps, 1 elsewhere and at the image's border."""
-    weight = torch.ones(tile)
-    ramp = (torch.arange(overlap) + 0.5) / max(overlap, 1)
-    if index > 0:
-        weight[:overlap] = ramp
-    if index < len(starts) - 1:
-        weight[tile - overlap :] = torch.minimum(weight[tile - overlap :], ramp.flip(0))
-    return weight
-
-
-def tile_feathered(
-    fn: Transform, x: Tensor, *, tile: int, overlap: int, scale: Fraction | int = 1, align: int = 1
-) -> Tensor:
-    """Apply a function with global statistics (group normalisation, attention) in tiles without seams.
-
-    Tiles of equal size overlap and are mixed by linear ramps. The result differs from `fn(x)` as far as
-    the statistics of a tile differ from the image's, but smoothly.
-
-    Args:
-        fn: maps `(..., H, W)` to `(..., H * scale, W * scale)`.
-        x: `(..., H, W)`.
-        tile: length of a tile in input pixels; 0, or at least the image, gives the plain call.
-        overlap: least overlap of two tiles in input pixels, below `tile`.
-        scale: output pixels per input pixel.
-        align: stride of the coarsest grid inside `fn` in input pixels, where it is coarser than 1 / scale.
-
-    Returns:
-        `(..., H * scale, W * scale)`, floating point.
-
-    Raises:
-        ValueError: for an overlap that isn't below the tile, or sizes off the grid.
-    """
-    ratio = Fraction(scale)
-    height, width = x.shape[-2:]
-    if tile == 0 or (tile >= height and tile >= width):
-        return fn(x)
-    grid = math.lcm(ratio.denominator, align)
-    rows, columns = (_feathered_axis(side, tile, overlap, ratio, grid) for side in (height, width))
-    total: Tensor | None = None
-    share = torch.zeros(_scaled(height, ratio), _scaled(width, ratio), device=x.device)
-    for row in rows:
-        for column in columns:
-            result = _apply(fn, x[..., row.read, column.read], ratio)
-            if total is None:
-                total = result.new_zeros(*result.shape[:-2], *share.shape)
-            weight = (row.weight[:, None] * column.weight).to(x.device)
-            total[..., row.write, column.write] += result * weight.to(result.dtype)
-            share[row.write, column.write] += weight
-    assert total is not None
-    return total / share.to(total.dtype)
-
-
-class _Feathered(NamedTuple):
-    """One axis of a feathered tile: what it reads, where it writes, and with what weight."""
-
-    read: slice
-    write: slice
-    weight: Tensor
-
-
-def _feathered_axis(size: int, tile: int, overlap: int, ratio: Fraction, grid: int) -> list[_Feathered]:
-    """Plan the tiles along one axis."""
-    length = min(tile, size)
-    starts = feathered_tiles(size, length, overlap, grid)
-    plan = []
-    for index, start in enumerate(starts):
-        weight = feather_ramp(starts, index, _scaled(length, ratio), int(overlap * ratio))
-        write = slice(_scaled(start, ratio), _scaled(start + length, ratio))
-        plan.append(_Feathered(slice(start, start + length), write, weight))
-    return plan
 
 
 def _apply(fn: Transform, part: Tensor, ratio: Fraction) -> Tensor:

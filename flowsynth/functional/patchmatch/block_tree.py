@@ -6,7 +6,7 @@ Like Fenwick's tree it holds blocks of 2^k frames, and any run of frames is a un
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Block", "Mode", "block_sources", "count_fields", "cover", "phase_period", "smaller_blocks"]
+__all__ = ["Block", "Mode", "block_sources", "cover", "phase_period", "smaller_blocks"]
 
 Mode = Literal["fast", "balanced", "accurate"]
 
@@ -42,28 +42,6 @@ def block_sources(block: Block) -> range:
 def phase_period(window: int) -> int:
     """Return the period, in frames, with which the shape of the tree repeats for a window."""
     return 1 << (window + 1).bit_length() - 1
-
-
-def count_fields(length: int, window: int, mode: Mode, *, whole_tree: bool = False) -> int:
-    """Return how many fields a clip takes.
-
-    Args:
-        length: frames.
-        window: neighbours on either side.
-        mode: of smoothing.
-        whole_tree: `fast` with all blocks that exist, as published; only those that are asked for, else.
-    """
-    if mode != "fast":
-        pairs = sum(min(t + window, length - 1) - max(t - window, 0) + 1 for t in range(length))
-        return pairs if mode == "accurate" else pairs - length
-    covers = [(t, block) for t in range(length) for block in cover(max(t - window, 0), t)]
-    if whole_tree:
-        levels = range(1, length.bit_length() + 1)
-        built = {Block(t, k) for t in range(length) for k in levels if (t + 1) % (1 << k) == 0}
-    else:
-        built = {part for _, block in covers for part in smaller_blocks(block)}
-    asked = sum(block.last != t for t, block in covers)
-    return 2 * (asked + sum(len(block_sources(block)) for block in built))
 
 
 def smaller_blocks(block: Block) -> list[Block]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["bicubic", "centre_crop_to_aspect", "lanczos", "resample", "scaled_size"]
+__all__ = ["bicubic", "centre_crop_to_aspect", "lanczos", "resample"]
 
 Kernel = Callable[[Tensor], Tensor]
 
@@ -184,8 +184,3 @@ def centre_crop_to_aspect(x: Tensor, width: int, height: int) -> Tensor:
     new_rows = min(rows, max(1, round(Fraction(columns * height, width))))
     top, left = (rows - new_rows) // 2, (columns - new_columns) // 2
     return x[..., top : top + new_rows, left : left + new_columns]
-
-
-def scaled_size(height: int, width: int, factor: float) -> tuple[int, int]:
-    """Multiply a size by a factor, rounding to whole pixels, at least 1."""
-    return max(1, round(height * factor)), max(1, round(width * factor))

@@ -1,4 +1,3 @@
-import itertools
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowsynth.functional.cut.tiling import context_tiles, feathered_tiles, tile_by_context, tile_feathered
+from flowsynth.functional.cut.tiling import context_tiles, tile_by_context
 
 quick = settings(max_examples=40, deadline=None)
 side = st.integers(1, 61)
@@ -91,39 +90,6 @@ def test_context_tiles_partition_the_axis(size: int, tile: int, halo: int, align
         assert t.stop == size or t.stop - t.keep_stop >= halo
 
 
-@quick
-@given(height=side, width=side, tile=st.integers(4, 70), data=st.data(), scale=st.sampled_from([1, 2]))
-def test_feathering_keeps_pointwise_functions_at_any_size(
-    height: int, width: int, tile: int, data: st.DataObject, scale: int
-) -> None:
-    overlap = data.draw(st.integers(0, tile - 1))
-
-    def brighten(x: Tensor) -> Tensor:
-        return F.interpolate(0.5 * x + 0.25, scale_factor=scale, mode="nearest")
-
-    x = picture(height, width)
-    tiled = tile_feathered(brighten, x, tile=tile, overlap=overlap, scale=scale)
-    torch.testing.assert_close(tiled, brighten(x), atol=1e-5, rtol=0)
-
-
-@given(size=st.integers(1, 300), tile=st.integers(1, 90), data=st.data())
-def test_feathered_tiles_cover_and_overlap(size: int, tile: int, data: st.DataObject) -> None:
-    overlap = data.draw(st.integers(0, tile - 1))
-    starts = feathered_tiles(size, tile, overlap)
-    assert starts[0] == 0
-    assert starts[-1] == max(0, size - tile)
-    assert all(0 < b - a <= tile - overlap for a, b in itertools.pairwise(starts))
-
-
-def test_feathering_leaves_no_seam_where_tiles_disagree() -> None:
-    """Tiles that come out at different levels, as under group normalisation, are joined by a ramp."""
-    x = torch.linspace(0, 1, 96).expand(1, 1, 32, 96).contiguous()
-    tiled = tile_feathered(lambda part: part - part.mean(), x, tile=48, overlap=24)
-    hard = tile_feathered(lambda part: part - part.mean(), x, tile=48, overlap=0)
-    assert tiled.diff(dim=-1).abs().max() < 0.03
-    assert hard.diff(dim=-1).abs().max() > 0.3
-
-
 def test_more_axes_in_front_are_kept() -> None:
     x = torch.rand(1, 3, 5, 20, 22, generator=torch.Generator().manual_seed(0))
     assert torch.equal(tile_by_context(lambda part: part * 2, x, tile=9, halo=1), x * 2)
@@ -135,9 +101,5 @@ def test_mistakes_are_named() -> None:
         ValueError, match="tile of 8 px leaves nothing between two halos of 4 px; expected at least 9"
     ):
         tile_by_context(torch.abs, x, tile=8, halo=4)
-    with pytest.raises(ValueError, match=r"below the tile \(16\), got 16"):
-        tile_feathered(torch.abs, x, tile=16, overlap=16)
-    with pytest.raises(ValueError, match="multiples of 8"):
-        tile_feathered(torch.abs, x, tile=12, overlap=0, scale=Fraction(1, 8))
     with pytest.raises(ValueError, match=r"expected \(28, 28\) .* at scale 2, got \(14, 14\)"):
         tile_by_context(torch.abs, x, tile=16, halo=0, scale=2)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowsynth.functional.patchmatch.block_tree import Mode, count_fields, cover, phase_period
+from flowsynth.functional.patchmatch.block_tree import (
+    Block,
+    Mode,
+    block_sources,
+    cover,
+    phase_period,
+    smaller_blocks,
+)
 from flowsynth.functional.patchmatch.fastblend import Remapper, fastblend
 from flowsynth.functional.patchmatch.search import Field, MatchSettings
 
@@ -36,6 +43,28 @@ def test_covers_repeat_with_the_period(first: int, window: int) -> None:
     period = phase_period(window)
     moved = [(b.last - period, b.level) for b in cover(first + period, first + window + period)]
     assert moved == [(b.last, b.level) for b in cover(first, first + window)]
+
+
+def count_fields(length: int, window: int, mode: Mode, *, whole_tree: bool = False) -> int:
+    """How many fields a clip takes.
+
+    Args:
+        length: frames.
+        window: neighbours on either side.
+        mode: of smoothing.
+        whole_tree: `fast` with all blocks that exist, as published; only those that are asked for, else.
+    """
+    if mode != "fast":
+        pairs = sum(min(t + window, length - 1) - max(t - window, 0) + 1 for t in range(length))
+        return pairs if mode == "accurate" else pairs - length
+    covers = [(t, block) for t in range(length) for block in cover(max(t - window, 0), t)]
+    if whole_tree:
+        levels = range(1, length.bit_length() + 1)
+        built = {Block(t, k) for t in range(length) for k in levels if (t + 1) % (1 << k) == 0}
+    else:
+        built = {part for _, block in covers for part in smaller_blocks(block)}
+    asked = sum(block.last != t for t, block in covers)
+    return 2 * (asked + sum(len(block_sources(block)) for block in built))
 
 
 def test_the_published_counts() -> None:

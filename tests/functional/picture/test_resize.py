@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flowsynth.functional.cut.tiling import tile_by_context
-from flowsynth.functional.picture.resize import bicubic, centre_crop_to_aspect, lanczos, scaled_size
+from flowsynth.functional.picture.resize import bicubic, centre_crop_to_aspect, lanczos
 
 SIZES = [(37, 61), (288, 432), (143, 215), (200, 90), (1, 1), (72, 108)]
 
@@ -89,8 +89,3 @@ def test_mistakes_are_named() -> None:
         lanczos(torch.zeros(1, 3, 4, 4), (0, 4))
     with pytest.raises(ValueError, match=r"floating-point values, got torch\.uint8"):
         bicubic(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), (8, 8))
-
-
-def test_scaled_size_rounds_and_stays_positive() -> None:
-    assert scaled_size(101, 3, 0.1) == (10, 1)
-    assert scaled_size(135, 240, 2) == (270, 480)
