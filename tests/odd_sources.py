@@ -24,7 +24,8 @@ def scene(index: int, size: tuple[int, int], seed: int = 0) -> Array:
     x = x + 2 * index
     waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(0.05, 0.5, (3, 3))]
     level = 60 + 120 * (seed % 2)
-    return np.clip(np.stack(waves, axis=2) * 50 + level, 0, 255).astype(np.uint8)
+    picture: Array = np.clip(np.stack(waves, axis=2) * 50 + level, 0, 255).astype(np.uint8)
+    return picture
 
 
 def write(
@@ -60,7 +61,8 @@ def pan(count: int, size: tuple[int, int] = (64, 48)) -> list[Array]:
 
 def deep(picture: Array) -> Array:
     """A little more than 8 bits."""
-    return picture.astype(np.uint16) * np.uint16(257) // np.uint16(2)
+    scaled: Array = picture.astype(np.uint16) * np.uint16(257) // np.uint16(2)
+    return scaled
 
 
 def with_alpha(picture: Array) -> Array:
@@ -127,18 +129,19 @@ def _grey(picture: Array) -> Array:
 
 
 def _halved(picture: Array) -> Array:
-    return (deep(picture) / 257).round().astype(np.uint8)
+    levels: Array = (deep(picture) / 257).round().astype(np.uint8)
+    return levels
 
 
 def _over_white(picture: Array) -> Array:
-    half = picture.copy()
+    half: Array = picture.copy()
     half[:, : picture.shape[1] // 2] = 255
     return half
 
 
 _BLACK = np.zeros((48, 64, 3), np.uint8)
 _THREE, _DEEP = pan(3), [deep(picture) for picture in pan(3)]
-_ALPHA = {"pictures": [with_alpha(x) for x in _THREE], "shown": [_over_white(x) for x in _THREE]}
+_ALPHA = [with_alpha(x) for x in _THREE], [_over_white(x) for x in _THREE]
 _CUT = _THREE + [scene(index, (64, 48), seed=1) for index in range(3)]
 #: Clips that every operator takes, by file name.
 CLIPS: dict[str, Odd] = {
@@ -159,8 +162,8 @@ CLIPS: dict[str, Odd] = {
     ),
     "ten_bits.mkv": _clip(_DEEP, [_halved(x) for x in _THREE], 3, stored="yuv444p10le", given="rgb48le"),
     "sixteen_bits.mkv": _clip(_DEEP, [_halved(x) for x in _THREE], 1, stored="gbrp16le", given="rgb48le"),
-    "alpha.mkv": _clip(**_ALPHA, stored="bgra", given="rgba"),
-    "alpha.mov": _clip(**_ALPHA, codec="png", stored="rgba", given="rgba"),
+    "alpha.mkv": _clip(*_ALPHA, stored="bgra", given="rgba"),
+    "alpha.mov": _clip(*_ALPHA, codec="png", stored="rgba", given="rgba"),
     # 6 frames in 0.7 s and a little: frames are taken each 0.14 s.
     "variable_rate.mkv": _clip(
         pan(6), [pan(6)[k] for k in (0, 2, 2, 4, 4, 5)], ticks=[0, 40, 80, 300, 340, 700]

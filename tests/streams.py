@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -107,7 +108,10 @@ class Twice(fs.Operator):
 
     def run(self, ctx: fs.RunContext, /, *, frames: Frames) -> Frames:
         data = frames.tensor
-        first = ctx.span.geometry[0] if ctx.span else 0  # type: ignore[index]
+        first = 0
+        if ctx.span is not None:
+            assert isinstance(ctx.span.geometry, list)
+            (first,) = (int(str(number)) for number in ctx.span.geometry)
         count = ctx.span.count if ctx.span else 2 * frames.num_frames
         rows = []
         for k in range(first, first + count):
@@ -149,7 +153,7 @@ class Sum(fs.Operator):
     def segment(self, ctx: fs.RunContext, /, *, frames: Frames) -> int:
         return int(sum(part.to(torch.int64).sum() for part in frames.chunks(4)))
 
-    def combine(self, ctx: fs.RunContext, parts: Sequence[int], /) -> int:
+    def combine(self, ctx: fs.RunContext, parts: Sequence[int], /, **inputs: Any) -> int:
         return sum(parts)
 
     def run(self, ctx: fs.RunContext, /, *, frames: Frames) -> int:

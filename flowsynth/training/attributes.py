@@ -79,7 +79,7 @@ def pretrain(
         guesses = heads(_last_states(text_encoder, tokenizer, captions)).split(CLASSES, dim=1)
         loss = torch.stack([F.cross_entropy(g, c) for g, c in zip(guesses, labels.T, strict=True)]).sum()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()

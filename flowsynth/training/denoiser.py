@@ -105,7 +105,7 @@ class DenoiserStage:
             with torch.autocast("cpu", torch.bfloat16):
                 error = F.mse_loss(embedding(pixels)[:, :channels].float(), wanted)
             optimizer.zero_grad()
-            error.backward()  # type: ignore[no-untyped-call]
+            error.backward()
             optimizer.step()
             schedule.step()
             explained = 0.95 * explained + 0.05 * float(1 - error.detach() / wanted.var())

@@ -89,7 +89,7 @@ class Trainer:
             loss, figures = self.stage.loss(np.random.default_rng(seed))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         trained = [p for p in self.parameters.values() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(trained, self.config.gradient_clip)
         if torch.isfinite(norm):

@@ -123,7 +123,7 @@ def train_reader(shapes: ShapeData, steps: int, seed: int, batch: int = 128) -> 
             noisy = alphas[times].view(level) * clean + sigmas[times].view(level) * torch.randn_like(clean)
             loss = reader.loss(noisy, wanted).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             if step % 20 == 0:

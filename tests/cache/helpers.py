@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flowsynth.cache import StoredObject
 from flowsynth.core.codec import Buffer, Encoded, content_hash
@@ -15,8 +17,8 @@ from flowsynth.core.codec import Buffer, Encoded, content_hash
 ROOT = Path(__file__).parents[2]
 
 
-def buffer(array: np.ndarray, dtype: str) -> Buffer:
-    return Buffer(dtype, array.shape, memoryview(np.ascontiguousarray(array)).cast("B"))
+def buffer(array: npt.NDArray[Any], dtype: str) -> Buffer:
+    return Buffer(dtype, array.shape, np.ascontiguousarray(array).data.cast("B"))
 
 
 def sample(seed: int = 0, nbytes: int = 4000) -> StoredObject:

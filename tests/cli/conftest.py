@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
@@ -54,8 +56,20 @@ outputs: [last]
 """
 
 
+class Cli(Protocol):
+    """The command line in this process."""
+
+    def __call__(self, *argv: str) -> tuple[int, str, str]: ...
+
+
+class Shell(Protocol):
+    """The real program in a process of its own."""
+
+    def __call__(self, *argv: str, **kwargs: Any) -> subprocess.CompletedProcess[str]: ...
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current folder and an empty cache, and operators of a user's own in `my_ops.py`."""
     folder = tmp_path / "work"
     (folder / "graphs").mkdir(parents=True)
@@ -71,10 +85,10 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cli(home, capsys):
+def cli(home: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run the command line in this process: (exit code, stdout, stderr)."""
 
-    def run(*argv):
+    def run(*argv: str) -> tuple[int, str, str]:
         sys.modules.pop("my_ops", None)
         code = main(["--operators", "my_ops.py", *argv])
         captured = capsys.readouterr()
@@ -84,10 +98,10 @@ def cli(home, capsys):
 
 
 @pytest.fixture
-def shell(home):
+def shell(home: Path) -> Shell:
     """Run the real program in a process of its own."""
 
-    def run(*argv, **kwargs):
+    def run(*argv: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
         command = [sys.executable, "-m", "flowsynth", *argv]
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, **kwargs)

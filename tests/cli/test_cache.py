@@ -1,13 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from flowsynth.cache import Cache
 from flowsynth.values import Frames
+from tests.cli.conftest import Cli
 
 
 @pytest.fixture
-def filled(home):
+def filled(home: Path) -> Path:
     """A cache with two objects in it."""
     import torch
 
@@ -20,7 +22,7 @@ def filled(home):
     return home / "c"
 
 
-def test_stats_and_ls(cli, filled):
+def test_stats_and_ls(cli: Cli, filled: Path) -> None:
     data = json.loads(cli("cache", "stats", "cache.dir=c", "--json")[1])
     assert (data["objects"], data["traces"]) == (2, 1)
     code, out, _ = cli("cache", "ls", "cache.dir=c")
@@ -28,7 +30,7 @@ def test_stats_and_ls(cli, filled):
     assert [line.split()[-1][0] for line in out.splitlines()] == ["b", "a"]
 
 
-def test_verify_finds_a_flipped_byte(cli, filled):
+def test_verify_finds_a_flipped_byte(cli: Cli, filled: Path) -> None:
     assert cli("cache", "verify", "cache.dir=c")[0] == 0
     victim = max(
         (p for p in filled.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size * ("b" * 10 in p.name)
@@ -42,20 +44,20 @@ def test_verify_finds_a_flipped_byte(cli, filled):
     assert "b" * 40 in out
 
 
-def test_prune_and_clear(cli, filled):
+def test_prune_and_clear(cli: Cli, filled: Path) -> None:
     assert json.loads(cli("cache", "prune", "cache.dir=c", "cache.max_bytes=0", "--json")[1])["removed"] == 2
     assert cli("cache", "clear", "cache.dir=c")[0] == 0
     assert json.loads(cli("cache", "stats", "cache.dir=c", "--json")[1])["traces"] == 0
 
 
-def test_a_fresh_machine_has_an_empty_cache(cli):
+def test_a_fresh_machine_has_an_empty_cache(cli: Cli) -> None:
     assert json.loads(cli("cache", "stats", "--json")[1])["objects"] == 0
 
 
 @pytest.mark.parametrize(
     "argv", [["stats", "cache.dir=none"], ["prune", "cache.max_bytes=lots"], ["stats", "cache.dri=c"]]
 )
-def test_wrong_requests(cli, argv):
+def test_wrong_requests(cli: Cli, argv: list[str]) -> None:
     code, _, err = cli("cache", *argv)
     assert code == 2
     assert "expected" in err

@@ -1,16 +1,18 @@
 import json
+from pathlib import Path
 
 import pytest
 
 import flowsynth as fs
 from flowsynth.operators.files.encode_video import EncodeVideo
 from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
+from tests.cli.conftest import Cli
 from tests.odd_sources import pan, write
 from tests.operators.test_in_a_graph import MovingClip
 
 
 @pytest.fixture
-def videos(home):
+def videos(home: Path) -> list[str]:
     """A clip and the same smoothed, as files."""
     graph = fs.Graph("two")
     clip = graph.add("clip", MovingClip())
@@ -18,10 +20,10 @@ def videos(home):
     soft = graph.add("soft", TemporalSmooth(radius=2), frames=clip)
     graph.add("smooth", EncodeVideo(codec="ffv1"), frames=soft)
     run = graph.run(outputs=["plain", "smooth"], output_dir=home / "out")
-    return [str(home / "out" / run.record.outputs[name]) for name in ("plain", "smooth")]
+    return [str(home / "out" / str(run.record.outputs[name])) for name in ("plain", "smooth")]
 
 
-def test_the_figures_and_the_video(cli, home, videos):
+def test_the_figures_and_the_video(cli: Cli, home: Path, videos: list[str]) -> None:
     code, out, err = cli("compare", *videos, "-o", "both")
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == [
@@ -37,7 +39,7 @@ def test_the_figures_and_the_video(cli, home, videos):
     assert (info.width, info.height) == (66, 24)  # 31 + 4 + 31, made even
 
 
-def test_json(cli, videos):
+def test_json(cli: Cli, videos: list[str]) -> None:
     code, out, _ = cli("compare", *videos, "--json", "--no-video")
     assert code == 0
     figures = json.loads(out)
@@ -47,14 +49,14 @@ def test_json(cli, videos):
     assert figures["b"]["sharpness"] < figures["a"]["sharpness"]
 
 
-def test_a_missing_file_is_one_message(cli, videos):
+def test_a_missing_file_is_one_message(cli: Cli, videos: list[str]) -> None:
     code, _, err = cli("compare", videos[0], "nothing.mp4")
     assert code == 2
     assert "nothing.mp4" in err
     assert len(err.splitlines()) == 1
 
 
-def test_other_sizes_rates_and_lengths_are_brought_together(cli, home):
+def test_other_sizes_rates_and_lengths_are_brought_together(cli: Cli, home: Path) -> None:
     """B shows A from its tenth frame on, twice as large and at twice the rate."""
     from flowsynth.operators.size.upscale import Upscale
     from flowsynth.operators.timing.interpolate import Interpolate
@@ -68,7 +70,7 @@ def test_other_sizes_rates_and_lengths_are_brought_together(cli, home):
     quick = graph.add("quick", Interpolate(cut=0), frames=large)
     graph.add("b", EncodeVideo(codec="ffv1"), frames=quick)
     run = graph.run(outputs=["a", "b"], output_dir=home / "out")
-    paths = [str(home / "out" / run.record.outputs[name]) for name in ("a", "b")]
+    paths = [str(home / "out" / str(run.record.outputs[name])) for name in ("a", "b")]
     psnr = {}
     for start in ("0", "10f"):
         code, out, _ = cli("compare", *paths, "--start", start, "--json", "--no-video")
@@ -79,7 +81,7 @@ def test_other_sizes_rates_and_lengths_are_brought_together(cli, home):
     assert psnr["10f"] > psnr["0"] + 5
 
 
-def test_the_two_are_named_in_the_video(cli, home):
+def test_the_two_are_named_in_the_video(cli: Cli, home: Path) -> None:
     from flowsynth.media.reader import VideoReader
 
     clip = str(write(home / "clip.mkv", pan(2, (160, 120))))
@@ -92,7 +94,9 @@ def test_the_two_are_named_in_the_video(cli, home):
 
 
 @pytest.mark.parametrize("content", [b"no video", b""])
-def test_a_file_that_is_no_video_is_one_message(cli, home, videos, content):
+def test_a_file_that_is_no_video_is_one_message(
+    cli: Cli, home: Path, videos: list[str], content: bytes
+) -> None:
     (home / "text.mp4").write_bytes(content)
     for pair in ((videos[0], "text.mp4"), ("text.mp4", videos[0])):
         code, _, err = cli("compare", *pair)

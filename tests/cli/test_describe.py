@@ -1,5 +1,7 @@
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -8,15 +10,16 @@ import yaml
 from flowsynth.cli.reference import type_text
 from flowsynth.config.folders import shipped_folders
 from flowsynth.core.registry import operator_names
+from tests.cli.conftest import Cli, Shell
 
 
-def test_ops_lists_every_operator_with_its_first_line(cli):
+def test_ops_lists_every_operator_with_its_first_line(cli: Cli) -> None:
     _, out, _ = cli("ops")
     assert [line.split()[0] for line in out.splitlines()] == operator_names()
     assert "Adds a step." in out
 
 
-def test_ops_describes_one(cli):
+def test_ops_describes_one(cli: Cli) -> None:
     _, out, _ = cli("ops", "join")
     assert "a  int" in out
     assert "b  int  optional" in out
@@ -29,7 +32,7 @@ def test_ops_describes_one(cli):
         jsonschema.validate({"bye": 3}, schema)
 
 
-def test_every_shipped_operator_can_be_described(cli):
+def test_every_shipped_operator_can_be_described(cli: Cli) -> None:
     data = json.loads(cli("ops", "--json")[1])
     assert all(item["summary"].endswith(".") for item in data), "a summary is a sentence"
 
@@ -44,11 +47,11 @@ def test_every_shipped_operator_can_be_described(cli):
         ({"type": "integer", "multipleOf": 8, "maximum": 64}, "integer <= 64, multiple of 8"),
     ],
 )
-def test_types_in_words(schema, text):
+def test_types_in_words(schema: dict[str, Any], text: str) -> None:
     assert type_text(schema) == text
 
 
-def test_the_schema_of_graph_files_takes_good_ones_and_refuses_typos(cli, home):
+def test_the_schema_of_graph_files_takes_good_ones_and_refuses_typos(cli: Cli, home: Path) -> None:
     schema = json.loads(cli("schema")[1])
     jsonschema.Draft202012Validator.check_schema(schema)
     check = jsonschema.Draft202012Validator(schema)
@@ -63,31 +66,31 @@ def test_the_schema_of_graph_files_takes_good_ones_and_refuses_typos(cli, home):
 
 
 @pytest.mark.parametrize("name", ["mermaid", "dot", "svg", "json"])
-def test_every_format_draws_every_node(cli, name):
+def test_every_format_draws_every_node(cli: Cli, name: str) -> None:
     code, out, _ = cli("graph", "graph=small", "--format", name)
     assert code == 0
     assert all(node in out for node in ("first", "second", "other", "last"))
 
 
-def test_the_svg_is_well_formed_and_its_boxes_do_not_overlap(cli, home):
+def test_the_svg_is_well_formed_and_its_boxes_do_not_overlap(cli: Cli, home: Path) -> None:
     code, out, _ = cli("graph", "graph=small", "--format", "svg", "-o", "g.svg")
     assert (code, out.strip()) == (0, "g.svg")
     space = "{http://www.w3.org/2000/svg}"
     root = ET.fromstring((home / "g.svg").read_text())
     boxes = [
-        tuple(float(rect.get(key)) for key in ("x", "y", "width", "height"))
+        tuple(float(rect.attrib[key]) for key in ("x", "y", "width", "height"))
         for rect in root.iter(f"{space}rect")
         if rect.get("x")
     ]
     assert len(boxes) == 4
     for i, (x, y, w, h) in enumerate(boxes):
         assert x >= 0
-        assert x + w <= float(root.get("width"))
+        assert x + w <= float(root.attrib["width"])
         for x2, y2, w2, h2 in boxes[i + 1 :]:
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
 
 
-def test_names_with_markup_do_not_break_the_drawing():
+def test_names_with_markup_do_not_break_the_drawing() -> None:
     from flowsynth.cli.export import FORMATS
     from flowsynth.cli.export.outline import Arrow, Box, Outline
 
@@ -97,7 +100,7 @@ def test_names_with_markup_do_not_break_the_drawing():
     assert json.loads(FORMATS["json"](outline))["edges"][0]["to"] == "c&d"
 
 
-def test_validate_says_everything_at_once(cli, home):
+def test_validate_says_everything_at_once(cli: Cli, home: Path) -> None:
     assert cli("validate", "graph=small")[0] == 0
     (home / "graphs" / "bad.yaml").write_text("nodes: {a: {op: stepp}, b: {op: step, params: {bye: 1}}}")
     code, out, err = cli("validate", "graph=bad")
@@ -109,14 +112,14 @@ def test_validate_says_everything_at_once(cli, home):
     assert [fault["nearest"] for fault in json.loads(out)["faults"]] == ["step", "by"]
 
 
-def test_the_reference_in_the_repository_is_current(shell):
+def test_the_reference_in_the_repository_is_current(shell: Shell) -> None:
     made = shell("ops", "--markdown")
     assert made.returncode == 0, made.stderr
     kept = (shipped_folders().graphs / "OPERATORS.md").read_text()
     assert made.stdout == kept, "run: flowsynth ops --markdown > graphs/OPERATORS.md"
 
 
-def test_the_shipped_graphs_satisfy_the_schema(cli):
+def test_the_shipped_graphs_satisfy_the_schema(cli: Cli) -> None:
     check = jsonschema.Draft202012Validator(json.loads(cli("schema")[1]))
     for path in shipped_folders().graphs.glob("*.yaml"):
         assert [error.message for error in check.iter_errors(yaml.safe_load(path.read_text()))] == [], (

@@ -1,26 +1,28 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowsynth._version import __version__
 from flowsynth.cli.commands import COMMANDS, command_module
+from tests.cli.conftest import Cli, Shell
 
 
-def test_help_names_every_command(cli):
+def test_help_names_every_command(cli: Cli) -> None:
     code, out, _ = cli("--help")
     assert code == 0
     assert all(f"  {name} " in out for name in COMMANDS)
 
 
-def test_version(cli):
+def test_version(cli: Cli) -> None:
     assert cli("--version")[1].strip() == f"flowsynth {__version__}"
 
 
 @pytest.mark.parametrize(
     "argv", [["runn"], ["ops", "annotat"], ["ops", "--jsn"], ["cache", "stat"], ["graph", "--format", "png"]]
 )
-def test_a_wrong_request_is_one_message_and_code_two(cli, argv):
+def test_a_wrong_request_is_one_message_and_code_two(cli: Cli, argv: list[str]) -> None:
     code, out, err = cli(*argv)
     assert code == 2
     assert out == ""
@@ -29,13 +31,13 @@ def test_a_wrong_request_is_one_message_and_code_two(cli, argv):
     assert "Traceback" not in err
 
 
-def test_no_command_prints_help_and_fails(cli):
+def test_no_command_prints_help_and_fails(cli: Cli) -> None:
     code, out, _ = cli()
     assert code == 2
     assert "usage: flowsynth" in out
 
 
-def test_options_may_stand_between_overrides(cli):
+def test_options_may_stand_between_overrides(cli: Cli) -> None:
     code, out, _ = cli("graph", "graph=small", "--format", "dot", "by=3")
     assert code == 0
     assert out.startswith("digraph")
@@ -53,7 +55,7 @@ def test_options_may_stand_between_overrides(cli):
         ),
     ],
 )
-def test_an_operators_file_that_cannot_be_used(cli, home, text, words):
+def test_an_operators_file_that_cannot_be_used(cli: Cli, home: Path, text: str, words: str) -> None:
     if text is not None:
         (home / "my_ops2.py").write_text(text)
     code, _, err = cli("--operators", "my_ops2.py", "ops")
@@ -62,7 +64,7 @@ def test_an_operators_file_that_cannot_be_used(cli, home, text, words):
     assert "Traceback" not in err
 
 
-def test_a_reader_that_goes_away_is_no_error(shell):
+def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
     code = "import sys; sys.argv[0] = 'flowsynth'\nfrom flowsynth.cli import entry\nentry()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "ops", "--json"],
@@ -70,6 +72,8 @@ def test_a_reader_that_goes_away_is_no_error(shell):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
@@ -81,7 +85,7 @@ HEAVY = ("torch", "diffusers", "transformers", "hydra", "rich", "networkx", "av"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["ops"], ["ops", "upscale"], ["schema"], ["cache", "stats"]])
-def test_light_commands_import_nothing_heavy(home, argv):
+def test_light_commands_import_nothing_heavy(home: Path, argv: list[str]) -> None:
     code = (
         "import sys\nfrom flowsynth.cli import main\n"
         f"code = main({argv!r})\n"
@@ -93,7 +97,7 @@ def test_light_commands_import_nothing_heavy(home, argv):
     assert done.stderr == "[]"
 
 
-def test_every_command_has_a_parser_with_help(capsys):
+def test_every_command_has_a_parser_with_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name in COMMANDS:
         with pytest.raises(SystemExit) as caught:
             command_module(name).parser().parse_args(["--help"])

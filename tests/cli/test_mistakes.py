@@ -1,6 +1,10 @@
 """Malformed graphs, overrides and files: one message each, with place, expectation and what was given."""
 
+from pathlib import Path
+
 import pytest
+
+from tests.cli.conftest import Cli
 
 A = "a: {op: step}"
 FRAMES = "f: {op: read_video, params: {path: clip.mp4}}"
@@ -9,7 +13,7 @@ BOMB = "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 
 #: what is wrong -> (the graph file, what the one message must say)
-GRAPHS = {
+GRAPHS: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown op": ("nodes: {a: {op: stepp}}", ["nodes.a.op", "given 'stepp'", "did you mean 'step'"]),
     "no op": ("nodes: {a: {params: {by: 1}}}", ["nodes.a.op", "expected the name of an operator"]),
     "typo in a param": (
@@ -150,7 +154,7 @@ OVERRIDES = {
 }
 
 
-def check(code, err, words):
+def check(code: int, err: str, words: list[str]) -> None:
     assert code in (1, 2)
     assert "Traceback" not in err
     assert err.count("flowsynth: ") == 1
@@ -158,7 +162,7 @@ def check(code, err, words):
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_graphs(cli, home, name):
+def test_graphs(cli: Cli, home: Path, name: str) -> None:
     text, words = GRAPHS[name]
     data = text if isinstance(text, bytes) else text.encode()
     (home / "graphs" / "bad.yaml").write_bytes(data)
@@ -170,7 +174,7 @@ def test_graphs(cli, home, name):
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
-def test_overrides_and_files(cli, home, name):
+def test_overrides_and_files(cli: Cli, home: Path, name: str) -> None:
     overrides, words = OVERRIDES[name]
     (home / "fake.mp4").write_text("this is a text, not a video")
     (home / "empty.mp4").write_bytes(b"")
@@ -181,7 +185,7 @@ def test_overrides_and_files(cli, home, name):
     assert not list((home / "c").glob("objects/*")), "and nothing was computed"
 
 
-def test_all_faults_of_a_graph_come_at_once(cli, home):
+def test_all_faults_of_a_graph_come_at_once(cli: Cli, home: Path) -> None:
     (home / "graphs" / "bad.yaml").write_text(
         "nodes: {a: {op: stepp}, b: {op: step, params: {bye: 1}}, c: {op: join, inputs: {a: d}}}\n"
         "outputs: [e]"
@@ -196,7 +200,7 @@ def test_all_faults_of_a_graph_come_at_once(cli, home):
 @pytest.mark.parametrize(
     ("command", "missing"), [("reproduce", "FILE"), ("explain", "NODE"), ("cache", "action")]
 )
-def test_a_missing_argument_is_named_alone(cli, command, missing):
+def test_a_missing_argument_is_named_alone(cli: Cli, command: str, missing: str) -> None:
     code, _, err = cli(command)
     assert code == 2
     assert f"required: {missing};" in err

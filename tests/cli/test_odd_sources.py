@@ -16,7 +16,7 @@ from tests.odd_sources import BROKEN, BROKEN_PICTURES, CLIPS, PICTURES, Array
 Run = Callable[..., tuple[int, str, str]]
 SOURCES = {**CLIPS, **PICTURES}
 #: What others stand for too, or what takes long.
-SLOW = (
+SLOW: tuple[str, ...] = (
     "plain.mkv",
     "black.mkv",
     "one_frame.mp4",

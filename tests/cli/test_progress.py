@@ -1,6 +1,8 @@
 import io
 import os
 import threading
+from collections.abc import Callable
+from typing import TextIO
 
 import pytest
 
@@ -28,7 +30,7 @@ RECORD = RunRecord(
 )
 
 
-def play(observer):
+def play(observer: PlainLines | LiveTable) -> None:
     observer.run_started("toon", NODES)
     observer.node_finished("clip", "hit", 0.0)
     observer.node_started("lines", "cpu")
@@ -42,7 +44,7 @@ def play(observer):
     observer.run_finished(RECORD)
 
 
-def test_plain_lines_name_what_is_computed_and_count_hits():
+def test_plain_lines_name_what_is_computed_and_count_hits() -> None:
     stream = io.StringIO()
     play(PlainLines(stream))
     lines = stream.getvalue().splitlines()
@@ -55,13 +57,13 @@ def test_plain_lines_name_what_is_computed_and_count_hits():
     assert not any("clip:" in line for line in lines)
 
 
-def on_terminal(act):
+def on_terminal(act: Callable[[TextIO], None]) -> str:
     """What `act` writes to a real pseudo-terminal of 24 lines."""
     pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()
     chunks = []
 
-    def read():
+    def read() -> None:
         while True:
             try:
                 data = os.read(leader, 4096)
@@ -80,12 +82,12 @@ def on_terminal(act):
     return b"".join(chunks).decode()
 
 
-def test_a_terminal_gets_a_table_with_chunks_and_errors(monkeypatch):
+def test_a_terminal_gets_a_table_with_chunks_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("LINES", "24")
 
-    def act(stream):
+    def act(stream: TextIO) -> None:
         with watching(stream=stream) as observer:
             assert isinstance(observer, LiveTable)
             play(observer)
@@ -99,12 +101,12 @@ def test_a_terminal_gets_a_table_with_chunks_and_errors(monkeypatch):
     assert "\x1b[?25h" in text, "the cursor is shown again"
 
 
-def test_a_narrow_terminal_cuts_the_error_and_not_the_names(monkeypatch):
+def test_a_narrow_terminal_cuts_the_error_and_not_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("LINES", "24")
 
-    def act(stream):
+    def act(stream: TextIO) -> None:
         with watching(stream=stream) as observer:
             observer.run_started("toon", NODES)
             observer.node_finished("video", "failed", 0.1, "no room on the disk: " + "x" * 200)
@@ -116,8 +118,8 @@ def test_a_narrow_terminal_cuts_the_error_and_not_the_names(monkeypatch):
     assert "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" not in text
 
 
-def test_a_run_of_hits_is_one_line_on_a_terminal(monkeypatch):
-    def act(stream):
+def test_a_run_of_hits_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(stream: TextIO) -> None:
         observer = LiveTable(stream)
         observer.run_started("toon", [NODES[0]])
         observer.close()
@@ -125,7 +127,7 @@ def test_a_run_of_hits_is_one_line_on_a_terminal(monkeypatch):
     assert on_terminal(act).strip() == "toon: all 1 nodes from the cache"
 
 
-def test_a_graph_larger_than_the_terminal_shows_what_runs():
+def test_a_graph_larger_than_the_terminal_shows_what_runs() -> None:
     observer = LiveTable(io.StringIO())
     nodes = [NodeOutline(f"n{i}", "step", "run") for i in range(1000)]
     observer.run_started("big", [])
@@ -147,11 +149,11 @@ def test_a_graph_larger_than_the_terminal_shows_what_runs():
         (Row(NODES[0], "computed", total=1, done=1), ""),
     ],
 )
-def test_progress_in_words(row, text):
+def test_progress_in_words(row: Row, text: str) -> None:
     assert progress_text(row) == text
 
 
-def test_numbers_in_words():
+def test_numbers_in_words() -> None:
     assert [seconds_text(s) for s in (0, 0.123, 3.21, 42.4, 185, 7800)] == [
         "0.00s",
         "0.12s",
@@ -163,5 +165,5 @@ def test_numbers_in_words():
     assert [bytes_text(n) for n in (0, 1023, 1536, 5 * 2**30)] == ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
 
 
-def test_a_run_of_nothing_says_so():
+def test_a_run_of_nothing_says_so() -> None:
     assert finished_text(RunRecord(status="done", graph={}, nodes={})) == "done in 0.00s: nothing to do"

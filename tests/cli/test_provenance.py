@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Cli
+
 GRAPH = """
 nodes:
   look: {op: paint, params: {size: 32}}
@@ -36,7 +38,7 @@ class Paint(fs.Operator):
 
 
 @pytest.fixture
-def made(cli, home):
+def made(cli: Cli, home: Path) -> Path:
     """A PNG with its provenance inside."""
     (home / "graphs" / "paint.yaml").write_text(GRAPH)
     with (home / "my_ops.py").open("a") as file:
@@ -48,7 +50,7 @@ def made(cli, home):
     return path
 
 
-def test_show_says_how_a_file_was_made(cli, made):
+def test_show_says_how_a_file_was_made(cli: Cli, made: Path) -> None:
     code, out, _ = cli("show", str(made))
     assert code == 0
     assert "op: contact_sheet" in out
@@ -58,7 +60,9 @@ def test_show_says_how_a_file_was_made(cli, made):
     assert set(data["keys"]) == {"look", "sheet"}
 
 
-def test_a_copied_file_still_knows_and_is_reproduced_bit_for_bit(cli, made, tmp_path):
+def test_a_copied_file_still_knows_and_is_reproduced_bit_for_bit(
+    cli: Cli, made: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "elsewhere.png"
     shutil.copy(made, copy)
     code, out, err = cli("reproduce", str(copy), "--json", "-q")
@@ -69,7 +73,7 @@ def test_a_copied_file_still_knows_and_is_reproduced_bit_for_bit(cli, made, tmp_
     assert result["versions_changed"] == {}
 
 
-def test_reproduce_says_where_it_differs(cli, made, home):
+def test_reproduce_says_where_it_differs(cli: Cli, made: Path, home: Path) -> None:
     source = (home / "my_ops.py").read_text()
     (home / "my_ops.py").write_text(source.replace("+ level", "+ level + 1"))
     code, out, _ = cli("reproduce", str(made), "-q")
@@ -77,7 +81,9 @@ def test_reproduce_says_where_it_differs(cli, made, home):
     assert "DIFFERS, first at look.out" in out
 
 
-def test_relative_paths_start_where_the_run_did(cli, home, made, tmp_path, monkeypatch):
+def test_relative_paths_start_where_the_run_did(
+    cli: Cli, home: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / "level.txt").write_text("7")
     assert (
         cli("run", "graph=paint", "cache.dir=c", "output_dir=p", "graph.nodes.look.params.file=level.txt")[0]
@@ -92,7 +98,7 @@ def test_relative_paths_start_where_the_run_did(cli, home, made, tmp_path, monke
 
 
 @pytest.mark.parametrize("name", ["none.png", "plain.png", "text.txt", "bad.safetensors", "long.safetensors"])
-def test_files_without_provenance(cli, home, name):
+def test_files_without_provenance(cli: Cli, home: Path, name: str) -> None:
     from PIL import Image
 
     Image.new("RGB", (8, 8)).save(home / "plain.png")

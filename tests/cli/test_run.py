@@ -10,15 +10,16 @@ import jsonschema
 import pytest
 
 from flowsynth.core.record import PlanRecord, RunRecord, json_schema
+from tests.cli.conftest import Cli, Shell
 
 SMALL = ("graph=small", "cache.dir=c")
 
 
-def statuses(out):
+def statuses(out: str) -> dict[str, str]:
     return {name: node["status"] for name, node in json.loads(out)["nodes"].items()}
 
 
-def test_the_last_line_is_the_main_output_and_the_record_lies_beside_it(cli):
+def test_the_last_line_is_the_main_output_and_the_record_lies_beside_it(cli: Cli) -> None:
     code, out, err = cli("run", *SMALL, "output_dir=o")
     assert code == 0
     assert out.splitlines() == ["last = 112", "o/run.json"]
@@ -28,7 +29,7 @@ def test_the_last_line_is_the_main_output_and_the_record_lies_beside_it(cli):
     assert record["outputs"] == {"last": 112}
 
 
-def test_the_default_folder_is_named_after_graph_and_time(cli):
+def test_the_default_folder_is_named_after_graph_and_time(cli: Cli) -> None:
     first = Path(cli("run", *SMALL)[1].splitlines()[-1])
     second = Path(cli("run", *SMALL)[1].splitlines()[-1])
     assert first.parts[:2] == ("outputs", "small")
@@ -36,7 +37,7 @@ def test_the_default_folder_is_named_after_graph_and_time(cli):
     assert first.parent != second.parent, "two runs in one second do not share a folder"
 
 
-def test_a_second_run_is_all_hits(cli):
+def test_a_second_run_is_all_hits(cli: Cli) -> None:
     cli("run", *SMALL)
     code, out, err = cli("run", *SMALL, "--json")
     assert code == 0
@@ -44,18 +45,18 @@ def test_a_second_run_is_all_hits(cli):
     assert "all 4 nodes from the cache" in err
 
 
-def test_a_change_runs_what_depends_on_it_and_nothing_else(cli):
+def test_a_change_runs_what_depends_on_it_and_nothing_else(cli: Cli) -> None:
     cli("run", *SMALL)
     out = cli("run", *SMALL, "graph.nodes.second.params.by=11", "--json")[1]
     assert statuses(out) == {"first": "hit", "second": "computed", "other": "hit", "last": "computed"}
 
 
-def test_outputs_choose_what_is_run(cli):
+def test_outputs_choose_what_is_run(cli: Cli) -> None:
     out = cli("run", *SMALL, "--outputs", "second", "--json")[1]
     assert set(statuses(out)) == {"first", "second"}
 
 
-def test_a_failed_node_stops_what_needs_it_and_is_said_once(cli):
+def test_a_failed_node_stops_what_needs_it_and_is_said_once(cli: Cli) -> None:
     code, _, err = cli("run", *SMALL, "graph.nodes.second.params.fail=true", "output_dir=o", "--quiet")
     assert code == 1
     assert err.count("asked to fail") == 1
@@ -68,7 +69,7 @@ def test_a_failed_node_stops_what_needs_it_and_is_said_once(cli):
     assert ends == {"first": "computed", "second": "failed", "last": "skipped"}
 
 
-def test_plan_says_what_a_run_would_do_and_writes_nothing(cli):
+def test_plan_says_what_a_run_would_do_and_writes_nothing(cli: Cli) -> None:
     code, out, _ = cli("plan", *SMALL, "--json")
     assert code == 0
     jsonschema.validate(json.loads(out), json_schema(PlanRecord))
@@ -81,7 +82,7 @@ def test_plan_says_what_a_run_would_do_and_writes_nothing(cli):
     assert text.splitlines()[-1] == "small: 2 hit, 1 run, 1 unknown"
 
 
-def test_explain_names_the_part_of_the_key_that_changed(cli):
+def test_explain_names_the_part_of_the_key_that_changed(cli: Cli) -> None:
     cli("run", *SMALL)
     assert "nothing in its key has changed" in cli("explain", "other", *SMALL)[1]
     out = cli("explain", "other", *SMALL, "graph.nodes.other.params.by=7")[1]
@@ -93,7 +94,7 @@ def test_explain_names_the_part_of_the_key_that_changed(cli):
     assert "did you mean 'other'" in err
 
 
-def test_explain_sees_an_edited_operator(cli, home):
+def test_explain_sees_an_edited_operator(cli: Cli, home: Path) -> None:
     cli("run", *SMALL)
     source = (home / "my_ops.py").read_text()
     (home / "my_ops.py").write_text(source.replace("return x + self.by", "return self.by + x"))
@@ -104,7 +105,7 @@ def test_explain_sees_an_edited_operator(cli, home):
 
 
 @pytest.mark.parametrize("place", ["my_ops.py", "my_ops.py/below"])
-def test_a_sweep_into_a_file_is_refused_before_its_first_job(cli, place):
+def test_a_sweep_into_a_file_is_refused_before_its_first_job(cli: Cli, place: str) -> None:
     code, out, err = cli("run", "--multirun", *SMALL, f"output_dir={place}", "seed=1,2")
     assert (code, out) == (2, "")
     assert err.count("flowsynth: ") == 1
@@ -113,7 +114,7 @@ def test_a_sweep_into_a_file_is_refused_before_its_first_job(cli, place):
     assert not Path("c").exists()
 
 
-def test_a_sweep_runs_every_job_keeps_going_and_is_all_hits_again(cli):
+def test_a_sweep_runs_every_job_keeps_going_and_is_all_hits_again(cli: Cli) -> None:
     sweep = ("run", "--multirun", *SMALL, "output_dir=o", "graph.nodes.second.params.by=1,wrong,3")
     code, out, err = cli(*sweep)
     assert code == 1
@@ -130,13 +131,13 @@ def test_a_sweep_runs_every_job_keeps_going_and_is_all_hits_again(cli):
     assert [job.get("tasks") for job in again] == [{"hit": 4, "computed": 0}, None, {"hit": 4, "computed": 0}]
 
 
-def test_a_sweep_whose_every_job_is_wrong_is_a_wrong_request(cli):
+def test_a_sweep_whose_every_job_is_wrong_is_a_wrong_request(cli: Cli) -> None:
     code, _, err = cli("run", "-m", *SMALL, "promt=a,b")
     assert code == 2
     assert err.count("did you mean 'prompt'") == 1
 
 
-def test_a_sweep_may_vary_what_it_runs_on(cli):
+def test_a_sweep_may_vary_what_it_runs_on(cli: Cli) -> None:
     code, out, err = cli("run", "-m", *SMALL, "output_dir=o", "device=cpu,sim:0,sim:7000", "--json")
     assert code == 0, err
     devices = [
@@ -148,14 +149,14 @@ def test_a_sweep_may_vary_what_it_runs_on(cli):
     assert [job["tasks"]["computed"] for job in jobs] == [4, 0, 0], "a device's number is no part of a key"
 
 
-def test_a_sweep_over_failing_nodes_fails_at_the_end(cli):
+def test_a_sweep_over_failing_nodes_fails_at_the_end(cli: Cli) -> None:
     code, _, _ = cli("run", "-m", *SMALL, "output_dir=o", "graph.nodes.second.params.fail=true,false")
     assert code == 1
     jobs = json.loads(Path("o/sweep.json").read_text())["jobs"]
     assert [job["status"] for job in jobs] == ["failed", "done"]
 
 
-def test_the_real_program_runs_in_an_empty_folder(shell, home):
+def test_the_real_program_runs_in_an_empty_folder(shell: Shell, home: Path) -> None:
     first = shell("--operators", "my_ops.py", "run", "graph=small")
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines()[0] == "last = 112"
@@ -163,7 +164,7 @@ def test_the_real_program_runs_in_an_empty_folder(shell, home):
     assert set(statuses(second.stdout).values()) == {"hit"}
 
 
-def test_a_cached_run_and_a_plan_import_no_torch(home):
+def test_a_cached_run_and_a_plan_import_no_torch(home: Path) -> None:
     script = (
         "import sys\nfrom flowsynth.cli import main\n"
         "code = main(sys.argv[1:])\n"
@@ -180,8 +181,8 @@ def test_a_cached_run_and_a_plan_import_no_torch(home):
     assert "IMPORTED []" in first.stdout
 
 
-def test_a_cached_run_is_quick(home):
-    def cpu(argv):
+def test_a_cached_run_is_quick(home: Path) -> None:
+    def cpu(argv: list[str]) -> float:
         best = 1e9
         for _ in range(4):
             before = os.times()
@@ -219,7 +220,7 @@ class Sleepy(fs.Operator):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("executor", ["serial", "threads"])
-def test_ctrl_c_ends_cleanly(home, executor):
+def test_ctrl_c_ends_cleanly(home: Path, executor: str) -> None:
     (home / "sleepy_ops.py").write_text(SLEEPY)
     (home / "graphs" / "sleepy.yaml").write_text("nodes: {a: {op: sleepy}}")
     argv = ["-m", "flowsynth", "--operators", "sleepy_ops.py", "run", "graph=sleepy", f"executor={executor}"]
@@ -231,6 +232,7 @@ def test_ctrl_c_ends_cleanly(home, executor):
         # A shell's background job ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+    assert process.stderr is not None
     try:
         while "sleepy on" not in process.stderr.readline():
             assert process.poll() is None

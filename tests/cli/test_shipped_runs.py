@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from flowsynth.core.record import RunRecord, json_schema
+from tests.cli.conftest import Cli
 from tests.operators.media_files import write_clip
 from tests.tiny import tiny_sd
 
@@ -34,7 +35,7 @@ MADE = {
 
 
 @pytest.fixture
-def studio(home):
+def studio(home: Path) -> Path:
     """A folder with a clip of 12 frames and a tiny model of every part."""
     write_clip(home / "clip.mkv", 12)
     root = tiny_sd()
@@ -51,7 +52,7 @@ def studio(home):
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-def test_a_shipped_graph_runs_and_its_record_keeps_the_contract(cli, studio, name):
+def test_a_shipped_graph_runs_and_its_record_keeps_the_contract(cli: Cli, studio: Path, name: str) -> None:
     argv = [
         f"graph={name}",
         "model=tiny",
@@ -75,7 +76,7 @@ def test_a_shipped_graph_runs_and_its_record_keeps_the_contract(cli, studio, nam
     assert {node["status"] for node in plan["nodes"].values()} == {"hit"}
 
 
-def shape_of(path):
+def shape_of(path: Path) -> tuple[int, int, int]:
     import av
 
     with av.open(str(path)) as container:
@@ -83,7 +84,7 @@ def shape_of(path):
     return len(frames), frames[0].width, frames[0].height
 
 
-def test_a_new_guidance_scale_runs_what_lies_below_denoise_and_nothing_else(cli, studio):
+def test_a_new_guidance_scale_runs_what_lies_below_denoise_and_nothing_else(cli: Cli, studio: Path) -> None:
     argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
     assert cli(*argv)[0] == 0
     out = cli(*argv, "graph.nodes.denoise.params.guidance_scale=2.5", "--json")[1]
@@ -94,7 +95,7 @@ def test_a_new_guidance_scale_runs_what_lies_below_denoise_and_nothing_else(cli,
     assert set(nodes) - below == {"clip", "guide", "controls/lines", "controls/tile", "latents", "prompt"}
 
 
-def test_a_video_is_reproduced_bit_for_bit(cli, studio):
+def test_a_video_is_reproduced_bit_for_bit(cli: Cli, studio: Path) -> None:
     argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
     out = cli(*argv, "output_dir=o")[1]
     code, text, err = cli("reproduce", out.splitlines()[-1], "-q")
@@ -132,7 +133,9 @@ def test_a_video_is_reproduced_bit_for_bit(cli, studio):
         (["graph.nodes.denoise.params.stride=32"], ["nodes.denoise.params.stride", "at most 16", "given 32"]),
     ],
 )
-def test_mistakes_about_models_are_one_message(cli, studio, overrides, words):
+def test_mistakes_about_models_are_one_message(
+    cli: Cli, studio: Path, overrides: list[str], words: list[str]
+) -> None:
     argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"], "-q"]
     code, _, err = cli(*argv, *overrides)
     assert code in (1, 2)
@@ -141,7 +144,7 @@ def test_mistakes_about_models_are_one_message(cli, studio, overrides, words):
     assert not [word for word in words if word not in err], err
 
 
-def test_validate_knows_families_and_their_keys(cli, studio):
+def test_validate_knows_families_and_their_keys(cli: Cli, studio: Path) -> None:
     assert cli("validate", "graph=toon", "model=tiny")[0] == 0
     code, _, err = cli("validate", "graph=text_to_image", "model=tiny", "model.family=sdd")
     assert code == 2
@@ -149,7 +152,7 @@ def test_validate_knows_families_and_their_keys(cli, studio):
     assert "did you mean 'sd'" in err
 
 
-def test_pickled_weights_are_refused(cli, studio):
+def test_pickled_weights_are_refused(cli: Cli, studio: Path) -> None:
     import pickle
     import shutil
 
@@ -173,7 +176,7 @@ def test_pickled_weights_are_refused(cli, studio):
     assert "Traceback" not in err
 
 
-def test_a_cached_toon_imports_no_torch_and_is_quick(cli, studio):
+def test_a_cached_toon_imports_no_torch_and_is_quick(cli: Cli, studio: Path) -> None:
     argv = ["run", "graph=toon", "model=tiny", "input.video=clip.mkv", "cache.dir=c", *SMALL["toon"]]
     assert cli(*argv)[0] == 0
     script = (
@@ -189,7 +192,7 @@ def test_a_cached_toon_imports_no_torch_and_is_quick(cli, studio):
     assert "all 12 nodes from the cache" in done.stderr
 
 
-def cpu_seconds(*argv):
+def cpu_seconds(*argv: str) -> float:
     """The least CPU time of five processes."""
     spent = []
     for _ in range(5):

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 from flowsynth.weights.catalogue import catalogue
+from tests.cli.conftest import Cli, Shell
 
 
-def test_list_says_what_there_is_without_torch(cli, shell):
+def test_list_says_what_there_is_without_torch(cli: Cli, shell: Shell) -> None:
     code, out, _ = cli("weights", "list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
@@ -16,7 +18,7 @@ def test_list_says_what_there_is_without_torch(cli, shell):
     assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() == "torch"]
 
 
-def test_verify_and_fetch_offline_say_how_to_get_them(cli, home):
+def test_verify_and_fetch_offline_say_how_to_get_them(cli: Cli, home: Path) -> None:
     code, out, _ = cli("weights", "verify", "rife-v4", "cache.dir=c")
     assert (code, out) == (1, "rife-v4: not fetched\n")
     code, _, err = cli("weights", "fetch", "rife-v4", "cache.dir=c", "offline=true")
@@ -29,7 +31,7 @@ def test_verify_and_fetch_offline_say_how_to_get_them(cli, home):
     assert (code, out) == (1, "rife-v4: damaged; it will be fetched again when needed\n")
 
 
-def test_mistakes_are_named(cli):
+def test_mistakes_are_named(cli: Cli) -> None:
     assert "did you mean 'rife-v4'" in cli("weights", "fetch", "rife4")[2]
     assert "expected names, or 'all'" in cli("weights", "fetch")[2]
     code, _, err = cli("weights", "list", "cache.size=3")

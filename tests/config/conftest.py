@@ -1,10 +1,17 @@
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 
+class Writer(Protocol):
+    """Writes a file into the current folder."""
+
+    def __call__(self, name: str, text: str) -> Path: ...
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
     """An empty current folder, with a writer of files in it."""
     monkeypatch.chdir(tmp_path)
 
@@ -27,6 +34,6 @@ outputs: [b]
 
 
 @pytest.fixture
-def small(folder):
+def small(folder: Writer) -> Writer:
     folder("graphs/small.yaml", SMALL)
     return folder

@@ -1,30 +1,33 @@
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowsynth.config import compose_graph, compose_request, sweep
 from flowsynth.config.folders import graph_names
 from flowsynth.core.errors import RequestError
+from tests.config.conftest import Writer
 
 
-def params(graph, node):
+def params(graph: dict[str, Any], node: str) -> Any:
     return graph["nodes"][node]["params"]
 
 
-def test_a_users_graph_is_found_and_named_after_its_file(small):
+def test_a_users_graph_is_found_and_named_after_its_file(small: Writer) -> None:
     graph = compose_graph("small")
     assert graph["name"] == "small"
     assert "settings" not in graph
     assert params(graph, "a") == {"text": "from the graph"}
 
 
-def test_a_users_graph_comes_before_the_shipped_one(folder):
+def test_a_users_graph_comes_before_the_shipped_one(folder: Writer) -> None:
     folder("graphs/toon.yaml", "nodes: {only: {op: mine}}")
     assert list(compose_graph("toon")["nodes"]) == ["only"]
     assert list(compose_request().graph["nodes"]) == ["only"]
 
 
-def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder, tmp_path):
+def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder: Writer, tmp_path: Path) -> None:
     folder("elsewhere/real.yaml", "nodes: {only: {op: mine}}")
     (tmp_path / "graphs").mkdir()
     (tmp_path / "graphs" / "linked.yaml").symlink_to(tmp_path / "elsewhere" / "real.yaml")
@@ -34,24 +37,24 @@ def test_a_linked_graph_is_found_and_a_path_out_of_the_folder_is_not(folder, tmp
             compose_graph(name)
 
 
-def test_shipped_graphs_are_found_from_an_empty_folder(folder):
+def test_shipped_graphs_are_found_from_an_empty_folder(folder: Writer) -> None:
     assert "toon" in graph_names()
     assert compose_request().graph["name"] == "toon"
 
 
-def test_an_override_beats_the_settings_of_the_graph(small):
+def test_an_override_beats_the_settings_of_the_graph(small: Writer) -> None:
     graph = compose_graph("small", ["prompt=typed", "strength=0.9"])
     assert params(graph, "a")["text"] == "typed"
     assert params(graph, "b")["strength"] == 0.9
 
 
-def test_a_param_that_the_file_does_not_mention_is_set_without_plus(small):
+def test_a_param_that_the_file_does_not_mention_is_set_without_plus(small: Writer) -> None:
     graph = compose_graph("small", ["graph.nodes.b.params.new=3", "graph.nodes.a.device=cpu"])
     assert params(graph, "b")["new"] == 3
     assert graph["nodes"]["a"]["device"] == "cpu"
 
 
-def test_an_experiment_chooses_the_graph_and_its_values_beat_the_main_config(small):
+def test_an_experiment_chooses_the_graph_and_its_values_beat_the_main_config(small: Writer) -> None:
     folder = small
     folder(
         "conf/experiment/mine.yaml",
@@ -64,19 +67,19 @@ def test_an_experiment_chooses_the_graph_and_its_values_beat_the_main_config(sma
     assert params(compose_request(["experiment=mine", "prompt=x"]).graph, "a")["text"] == "x"
 
 
-def test_a_users_config_yaml_does_not_replace_the_primary_config(small):
+def test_a_users_config_yaml_does_not_replace_the_primary_config(small: Writer) -> None:
     small("conf/config.yaml", "nothing: here")
     small("conf/flowsynth_main.yaml", "defaults: [_self_]\nprompt: hijacked")
     assert params(compose_graph("small"), "a")["text"] == "from the graph"
 
 
-def test_a_users_group_is_merged_with_the_shipped_choices(small):
+def test_a_users_group_is_merged_with_the_shipped_choices(small: Writer) -> None:
     small("conf/model/mine.yaml", "family: sd\nsource: ./weights\n")
     assert compose_request(["graph=small", "model=mine"]).values["model"]["source"] == "./weights"
     assert compose_request(["graph=small", "model=pocket"]).values["model"]["family"] == "sd"
 
 
-def test_a_graph_may_choose_its_model(small):
+def test_a_graph_may_choose_its_model(small: Writer) -> None:
     small("conf/model/mine.yaml", "family: sd\nsource: ./weights\n")
     small(
         "graphs/own.yaml",
@@ -86,7 +89,7 @@ def test_a_graph_may_choose_its_model(small):
     assert compose_graph("own", ["model=pocket"])["models"]["base"]["source"] != "./weights"
 
 
-def test_stages_are_files_mounted_under_names_of_the_graphs_choice(folder):
+def test_stages_are_files_mounted_under_names_of_the_graphs_choice(folder: Writer) -> None:
     folder("graphs/stages/soft.yaml", "op: blur\nparams: {radius: 2}\n")
     folder(
         "graphs/two.yaml",
@@ -99,7 +102,7 @@ def test_stages_are_files_mounted_under_names_of_the_graphs_choice(folder):
     assert nodes["two"]["params"] == {"radius": 9}
 
 
-def test_a_node_of_a_stage_goes_by_the_name_that_plans_give_it(folder):
+def test_a_node_of_a_stage_goes_by_the_name_that_plans_give_it(folder: Writer) -> None:
     graph = compose_graph("toon", ["graph.nodes.finish/upscale.params.factor=4"])
     assert graph["nodes"]["finish"]["nodes"]["upscale"]["params"]["factor"] == 4
     with pytest.raises(RequestError, match=r"finish\.nodes\.upscal: .* did you mean 'upscale'"):
@@ -125,11 +128,11 @@ def test_a_node_of_a_stage_goes_by_the_name_that_plans_give_it(folder):
         "a: b",
     ],
 )
-def test_a_prompt_is_taken_as_typed(small, text):
+def test_a_prompt_is_taken_as_typed(small: Writer, text: str) -> None:
     assert params(compose_graph("small", [f"prompt={text}"]), "a")["text"] == text
 
 
-def test_a_quoted_prompt_and_a_travelling_one_follow_the_grammar(small):
+def test_a_quoted_prompt_and_a_travelling_one_follow_the_grammar(small: Writer) -> None:
     assert params(compose_graph("small", ["prompt='x, y'"]), "a")["text"] == "x, y"
     assert params(compose_graph("small", ["prompt={0:day,48:night}"]), "a")["text"] == {
         "0": "day",
@@ -137,14 +140,14 @@ def test_a_quoted_prompt_and_a_travelling_one_follow_the_grammar(small):
     }
 
 
-def test_settings_are_typed(small):
+def test_settings_are_typed(small: Writer) -> None:
     settings = compose_request(["graph=small", "cache.dir=c", "cache.max_bytes=2GB", "output_dir=o"]).settings
     assert (str(settings.cache.dir), settings.cache.max_bytes) == ("c", 2 * 2**30)
     assert str(settings.output_dir) == "o"
     assert compose_request(["graph=small"]).settings.output_dir is None
 
 
-def test_sweeps_come_to_jobs(small):
+def test_sweeps_come_to_jobs(small: Writer) -> None:
     small("graphs/other.yaml", "nodes: {a: {op: x}}")
     assert sweep(["seed=1,2", "prompt=a,b"]) == [
         ["seed=1", "prompt=a"],
@@ -157,12 +160,12 @@ def test_sweeps_come_to_jobs(small):
     assert jobs == [["graph=other", "prompt='x, y'"], ["graph=small", "prompt='x, y'"]]
 
 
-def test_a_sweep_that_has_no_end_is_refused(small):
+def test_a_sweep_that_has_no_end_is_refused(small: Writer) -> None:
     with pytest.raises(RequestError, match="cannot be counted"):
         sweep(["seed=interval(0,1)"])
 
 
-def test_no_state_of_hydras_is_left_behind(small):
+def test_no_state_of_hydras_is_left_behind(small: Writer) -> None:
     from hydra import version
     from hydra._internal.sources_registry import SourcesRegistry
     from hydra.core.global_hydra import GlobalHydra
@@ -176,7 +179,7 @@ def test_no_state_of_hydras_is_left_behind(small):
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_it_composes_inside_another_hydra_application(small, tmp_path):
+def test_it_composes_inside_another_hydra_application(small: Writer, tmp_path: Path) -> None:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
@@ -186,10 +189,10 @@ def test_it_composes_inside_another_hydra_application(small, tmp_path):
         assert hydra_compose("config").value == 1
 
 
-def test_compositions_in_several_threads_agree(small):
+def test_compositions_in_several_threads_agree(small: Writer) -> None:
     results = {}
 
-    def work(index):
+    def work(index: int) -> None:
         results[index] = params(compose_graph("small", [f"prompt=p{index}"]), "a")["text"]
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]

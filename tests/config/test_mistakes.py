@@ -2,6 +2,7 @@ import pytest
 
 from flowsynth.config import compose_request
 from flowsynth.core.errors import GraphError, RequestError
+from tests.config.conftest import Writer
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ from flowsynth.core.errors import GraphError, RequestError
         (["graph=../../etc/passwd"], ["graph", "unknown"]),
     ],
 )
-def test_overrides(small, overrides, words):
+def test_overrides(small: Writer, overrides: list[str], words: list[str]) -> None:
     first = [] if overrides[0].startswith(("graph=", "~")) else ["graph=small"]
     with pytest.raises(RequestError) as caught:
         compose_request([*first, *overrides])
@@ -66,20 +67,20 @@ def test_overrides(small, overrides, words):
         ("nodes: {a: {params: {x: '${'}}}", ["bad", "${"]),
     ],
 )
-def test_files(folder, text, words):
+def test_files(folder: Writer, text: str, words: list[str]) -> None:
     folder("graphs/bad.yaml", text)
     with pytest.raises(RequestError) as caught:
         compose_request(["graph=bad"])
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-def test_all_faults_come_at_once(small):
+def test_all_faults_come_at_once(small: Writer) -> None:
     with pytest.raises(GraphError) as caught:
         compose_request(["graph=small", "seed=[1,", "prompt='x", "seed=1,2"])
     assert len(caught.value.faults) == 3
 
 
-def test_two_values_that_lead_nowhere_are_both_named(folder):
+def test_two_values_that_lead_nowhere_are_both_named(folder: Writer) -> None:
     folder("graphs/bad.yaml", "nodes: {a: {params: {x: '${no}', y: '${nor}'}}}")
     with pytest.raises(GraphError) as caught:
         compose_request(["graph=bad"])

@@ -4,6 +4,7 @@ import yaml
 import flowsynth as fs
 from flowsynth.config import compose_graph, compose_request
 from flowsynth.config.folders import graph_names, shipped_folders
+from tests.config.conftest import Writer
 
 EXPECTED = {
     "image_to_image",
@@ -18,13 +19,13 @@ EXPECTED = {
 STAGES = sorted(path.stem for path in (shipped_folders().graphs / "stages").glob("*.yaml"))
 
 
-def test_every_graph_that_is_promised_is_shipped(folder):
+def test_every_graph_that_is_promised_is_shipped(folder: Writer) -> None:
     assert set(graph_names()) == EXPECTED
     assert compose_request().graph["name"] == "toon"
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_a_shipped_graph_is_right_and_says_what_it_is(folder, name):
+def test_a_shipped_graph_is_right_and_says_what_it_is(folder: Writer, name: str) -> None:
     graph = fs.compose(name)
     assert len(graph.nodes) >= 3
     assert len(graph.wanted()) == 1
@@ -32,13 +33,13 @@ def test_a_shipped_graph_is_right_and_says_what_it_is(folder, name):
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_a_shipped_graph_round_trips_through_yaml(folder, name):
+def test_a_shipped_graph_round_trips_through_yaml(folder: Writer, name: str) -> None:
     text = fs.compose(name).to_yaml()
     assert fs.Graph.from_yaml(text).to_yaml() == text
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_every_setting_of_a_graph_does_something(folder, name):
+def test_every_setting_of_a_graph_does_something(folder: Writer, name: str) -> None:
     settings = yaml.safe_load((shipped_folders().graphs / f"{name}.yaml").read_text())["settings"]
     text = "".join(
         path.read_text()
@@ -51,12 +52,12 @@ def test_every_setting_of_a_graph_does_something(folder, name):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_is_used_by_two_graphs_or_more(stage):
+def test_every_stage_is_used_by_two_graphs_or_more(stage: str) -> None:
     graphs = [path.read_text() for path in shipped_folders().graphs.glob("*.yaml")]
     assert sum(f"stages/{stage}@" in text for text in graphs) >= 2
 
 
-def test_toon_has_every_verb_of_the_job(folder):
+def test_toon_has_every_verb_of_the_job(folder: Writer) -> None:
     ops = {type(node.operator).op for node in fs.compose("toon").nodes.values()}
     assert ops == {
         "read_video",
@@ -77,11 +78,11 @@ MODELS = sorted(path.stem for path in (shipped_folders().conf / "model").glob("*
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_toon_takes_every_model_configuration_with_its_controls(folder, model):
+def test_toon_takes_every_model_configuration_with_its_controls(folder: Writer, model: str) -> None:
     fs.compose("toon", [f"model={model}"])
 
 
-def test_every_experiment_gives_a_right_graph(folder):
+def test_every_experiment_gives_a_right_graph(folder: Writer) -> None:
     names = [path.stem for path in (shipped_folders().conf / "experiment").glob("*.yaml")]
     assert "diffutoon" in names
     for name in names:

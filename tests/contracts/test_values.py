@@ -27,7 +27,7 @@ def clips(length: int) -> dict[str, Any]:
         "frames": Frames(ramp(length, 3, 4, 5, dtype=torch.uint8), Fraction(24000, 1001)),
         "frames-half": Frames(ramp(length, 1, 4, 5, dtype=torch.float16) / 251, 12, "canny"),
         "frames-float": Frames(ramp(length, 4, 1, 1) / 251),
-        "mask": Mask(ramp(length, 1, 3, 3, dtype=torch.uint8), 8),
+        "mask": Mask(ramp(length, 1, 3, 3, dtype=torch.uint8), Fraction(8)),
         "flow": Flow(ramp(length, 2, 3, 3)),
         "latents": Latents(ramp(length, 4, 2, 3, dtype=torch.bfloat16), 8, "sd", 16, 24),
     }

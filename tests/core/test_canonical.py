@@ -7,14 +7,14 @@ import pytest
 from flowsynth.core.canonical import canonical_json
 
 
-def circle(*others):
-    made = [*others]
+def circle(*others: object) -> list[object]:
+    made: list[object] = [*others]
     made.append(made)
     return made
 
 
-def nested(depth):
-    made = []
+def nested(depth: int) -> list[object]:
+    made: list[object] = []
     for _ in range(depth):
         made = [made]
     return made
@@ -24,7 +24,7 @@ def nested(depth):
     ("value", "text"),
     [({"b": 1, "a": "\u00e9"}, '{"a":"\u00e9","b":1}'), ((1, [True, None]), "[1,[true,null]]"), (0.1, "0.1")],
 )
-def test_equal_values_have_one_text(value, text):
+def test_equal_values_have_one_text(value: object, text: str) -> None:
     assert canonical_json(value) == text
 
 
@@ -39,6 +39,6 @@ def test_equal_values_have_one_text(value, text):
         (nested(200_000), ValueError, "nested too deeply"),
     ],
 )
-def test_what_is_not_json_is_named_in_a_moment(value, kind, words):
+def test_what_is_not_json_is_named_in_a_moment(value: object, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         canonical_json(value)

@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 import flowsynth as fs
+from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.ports import ports_of
 from flowsynth.core.registry import UnknownOperatorError, operator_class
@@ -49,7 +50,7 @@ def test_params_are_checked_and_frozen() -> None:
     with pytest.raises(ValidationError):
         Split(wrong=1)  # type: ignore[call-arg]
     with pytest.raises(ValidationError):
-        Split().at = 3
+        Split().at = 3  # type: ignore[misc]  # that is what is tested
 
 
 def test_unannotated_port_is_refused() -> None:
@@ -57,7 +58,7 @@ def test_unannotated_port_is_refused() -> None:
         op = "test_bad"
         version = 1
 
-        def run(self, ctx, /, *, x):  # type: ignore[no-untyped-def]
+        def run(self, ctx: RunContext, /, *, x):  # type: ignore[no-untyped-def]
             return x
 
     with pytest.raises(TypeError, match="'x'"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import flowsynth as fs
@@ -27,7 +29,7 @@ class Total(fs.Operator):
     op = "total"
     version = 1
 
-    def run(self, ctx: fs.RunContext, /, *, text: str, xs: list | None = None) -> int:
+    def run(self, ctx: fs.RunContext, /, *, text: str, xs: list[int] | None = None) -> int:
         return len(text)
 
 
@@ -37,7 +39,7 @@ def faults(data: object) -> dict[str, str]:
     return {fault.path: str(fault) for fault in caught.value.faults}
 
 
-def graph_of(nodes: dict, **more: object) -> Graph:
+def graph_of(nodes: dict[str, Any], **more: object) -> Graph:
     graph = Graph()
     build(graph, {"name": "t", "nodes": nodes, **more})
     return graph
@@ -105,15 +107,17 @@ def test_all_faults_come_at_once_with_path_and_nearest() -> None:
 
 
 def test_a_cycle_is_printed_in_order() -> None:
-    found = faults({"nodes": {n: {"op": "inc", "inputs": {"x": m}} for n, m in ["ac", "ba", "cb"]}})
+    found = faults(
+        {"nodes": {n: {"op": "inc", "inputs": {"x": m}} for n, m in [("a", "c"), ("b", "a"), ("c", "b")]}}
+    )
     assert any(path in str(found) for path in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"))
 
 
-def node(**keys: object) -> dict:
+def node(**keys: object) -> dict[str, Any]:
     return {"nodes": {"a": {"op": "inc", **keys}}}
 
 
-WRONG_SHAPES = [
+WRONG_SHAPES: list[object] = [
     None, [], {}, {"nodes": []}, {"nodes": {"a": 3}}, {"nodes": {"a": {"op": 3}}}, {"nodes": {"a": {}}},
     node(params=[1]), node(params={1: 2}), node(inputs="b"), node(_target_="os.system"),
     {"nodes": {"a": {"nodes": {}}}}, {"nodes": {"a b": {"op": "inc"}}}, node() | {"outputs": "a"},

@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,13 @@ from flowsynth.core.yaml_text import load_yaml, read_yaml
         ("a: &n 5\nb: *n", {"a": 5, "b": 5}),
     ],
 )
-def test_values(text, value):
+def test_values(text: str, value: object) -> None:
     result = load_yaml(text, "t.yaml")
     assert result == value
     assert type(result) is type(value)
 
 
-def test_an_alias_is_a_copy():
+def test_an_alias_is_a_copy() -> None:
     value = load_yaml("a: &n [1]\nb: *n", "t.yaml")
     value["a"].append(2)
     assert value["b"] == [1]
@@ -66,7 +67,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: b: c", 1, "not YAML"),
     ],
 )
-def test_faults_name_file_and_line(text, line, words):
+def test_faults_name_file_and_line(text: str, line: int, words: str) -> None:
     with pytest.raises(GraphError) as caught:
         load_yaml(text, "t.yaml")
     assert len(caught.value.faults) == 1
@@ -74,14 +75,14 @@ def test_faults_name_file_and_line(text, line, words):
     assert abs(int(caught.value.faults[0].path.removeprefix("t.yaml:")) - line) <= 1
 
 
-def test_a_hundred_thousand_brackets_are_refused_quickly():
+def test_a_hundred_thousand_brackets_are_refused_quickly() -> None:
     began = time.perf_counter()
     with pytest.raises(GraphError, match="deeply"):
         load_yaml("[" * 100_000, "t.yaml")
     assert time.perf_counter() - began < 2
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml"):
         read_yaml(tmp_path / "none.yaml")
     (tmp_path / "bin.yaml").write_bytes(b"\xff\xfe\x00\x80")

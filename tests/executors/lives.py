@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -44,7 +44,10 @@ def identity(value: Any) -> str:
     return temporal_hash(value.codec_name, encoded.meta, layout(encoded), frame_hashes(encoded))
 
 
-def logged(ctx: fs.RunContext, value: Any, part: str = "") -> Any:
+Value = TypeVar("Value")
+
+
+def logged(ctx: fs.RunContext, value: Value, part: str = "") -> Value:
     """Work, then write down that a task was run."""
     hashlib.pbkdf2_hmac("sha256", b"work", b"", WORK)
     path = os.environ.get(LOG)
@@ -109,7 +112,7 @@ class Sum(streams.Sum):
     def segment(self, ctx: fs.RunContext, /, *, frames: Frames) -> int:
         return logged(ctx, super().segment(ctx, frames=frames), "#segment")
 
-    def combine(self, ctx: fs.RunContext, parts: Sequence[int], /) -> int:
+    def combine(self, ctx: fs.RunContext, parts: Sequence[int], /, **inputs: Any) -> int:
         return logged(ctx, super().combine(ctx, parts))
 
 

@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(params=["thing-1.0-py3-none-any.whl", "thing-1.0.tar.gz"])
 def archive(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    path = tmp_path / request.param
+    path = tmp_path / str(request.param)
     if path.suffix == ".whl":
         with zipfile.ZipFile(path, "w") as made:
             made.writestr("thing/weights.bin", CONTENT)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -188,7 +189,7 @@ def test_a_rate_that_wavers_becomes_the_usual_one(make_clip: MakeClip) -> None:
 
 def test_ranges(make_clip: MakeClip) -> None:
     path = make_clip(count=48, rate=24)
-    for options, first, count in [
+    ranges: list[tuple[dict[str, Any], int, int]] = [
         ({"start": 0.5}, 12, 36),
         ({"start": "36f"}, 36, 12),
         ({"start": "0:01"}, 24, 24),
@@ -197,7 +198,8 @@ def test_ranges(make_clip: MakeClip) -> None:
         ({"end": 99}, 0, 48),
         ({"end": "99f"}, 0, 48),
         ({"start": 1, "max_frames": 5}, 24, 5),
-    ]:
+    ]
+    for options, first, count in ranges:
         reader = VideoReader(path, **options)
         assert (reader.timeline.source_index(0), len(reader)) == (first, count), options
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from flowsynth.media.codecs import CODECS, EncodeSettings
+from flowsynth.media.codecs import CODECS, SEGMENT, EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError, MediaWriteError
 from flowsynth.media.mux import AudioFrom, mux
 from flowsynth.media.probe import probe
 from flowsynth.media.provenance import read_text
 from flowsynth.media.reader import VideoReader
-from flowsynth.media.segments import SEGMENT, encode_segment
+from flowsynth.media.segments import encode_segment
 from tests.media.conftest import picture
 
 MakeClip = Callable[..., Path]

@@ -1,7 +1,7 @@
 """Tiny real networks with random weights, and ncnn models written from them."""
 
 import struct
-from typing import Any
+from typing import TypeVar
 
 import torch
 
@@ -10,8 +10,10 @@ from flowsynth.nets.ifnet import IFNet
 from flowsynth.nets.rrdbnet import RRDBNet
 from flowsynth.nets.srvgg import SRVGG
 
+Network = TypeVar("Network", bound=torch.nn.Module)
 
-def randomised(network: Any, seed: int = 0) -> Any:
+
+def randomised(network: Network, seed: int = 0) -> Network:
     """Give a network weights that don't depend on anything but the seed."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
@@ -23,7 +25,7 @@ def randomised(network: Any, seed: int = 0) -> Any:
 def tiny_ifnet(refine: bool = False) -> IFNet:
     network = randomised(IFNet((8, 8, 6, 4), depth=2, refine=4 if refine else None))
     for index in range(4):  # flows of a few pixels
-        network.get_submodule(f"block{index}").lastconv.weight.data *= 0.1
+        network.get_parameter(f"block{index}.lastconv.weight").data *= 0.1
     return network
 
 
@@ -48,6 +50,7 @@ def as_ncnn(network: SRVGG, half: bool) -> tuple[str, bytes]:
     rows, data = ["Input  in  0 1 data"], b""
     for index, layer in enumerate(network.body):
         if isinstance(layer, torch.nn.Conv2d):
+            assert layer.bias is not None
             count, kernel = layer.weight.numel(), layer.kernel_size[0]
             tail = f"0={layer.out_channels} 1={kernel} 4=1 5=1 6={count}"
             rows.append(f"Convolution  c{index}  1 1 b{index} b{index + 1} {tail}")
@@ -56,6 +59,7 @@ def as_ncnn(network: SRVGG, half: bool) -> tuple[str, bytes]:
             data += struct.pack("<I", 0x01306B47 if half else 0) + raw + b"\0" * (-len(raw) % 4)
             data += layer.bias.numpy().tobytes()
         else:
+            assert isinstance(layer, torch.nn.PReLU)
             rows.append(f"PReLU  p{index}  1 1 b{index} b{index + 1} 0={layer.num_parameters}")
             data += layer.weight.numpy().tobytes()
     rows.append("PixelShuffle shuffle 1 1 x y 0=4")

@@ -9,7 +9,7 @@ from flowsynth.models.locate import assets_folder
 from flowsynth.training.judge import judge, overlap
 from flowsynth.training.judge_clips import direction, judge_clip
 from flowsynth.training.shapes import Drawing, Shape
-from tests.pocket.conftest import change, frames, pixels
+from tests.pocket.conftest import Pocket, change, frames, pixels
 
 SHAPES = (
     ("a large red circle in the center on a blue background", ("circle", "red", "large", "", "blue")),
@@ -35,7 +35,7 @@ def iou(made):
     return overlap(seen.mask, judge(drawn()).first.mask) if seen else 0.0
 
 
-def test_prompts_give_the_shapes_that_they_name(pocket):
+def test_prompts_give_the_shapes_that_they_name(pocket: Pocket) -> None:
     prompts = {i: prompt for i, (prompt, _) in enumerate(SHAPES)}
     made = pocket.make(prompts, frames=len(prompts), seed=tuple(prompts), **PARAMS)
     right = []
@@ -49,7 +49,7 @@ def test_prompts_give_the_shapes_that_they_name(pocket):
 OPEN = [("colour", "a large circle on a white background"), ("name", "a large red shape")]
 
 
-def found(pocket, what, prompt, **text):
+def found(pocket: Pocket, what: str, prompt: str, **text):
     """What twelve seeds make of what a prompt leaves open."""
     made = pocket.make(prompt, frames=12, seed=tuple(range(12)), **text, **PARAMS)
     seen = [judge(picture).first for picture in pixels(made)]
@@ -57,7 +57,7 @@ def found(pocket, what, prompt, **text):
 
 
 @pytest.mark.parametrize(("what", "prompt"), OPEN)
-def test_seeds_choose_what_a_prompt_leaves_open(pocket, what, prompt):
+def test_seeds_choose_what_a_prompt_leaves_open(pocket: Pocket, what: str, prompt: str) -> None:
     plain = found(pocket, what, prompt)
     assert len(set(plain) - {"none"}) >= {"colour": 4, "name": 2}[what]
     assert max(map(plain.count, plain)) < 10
@@ -65,7 +65,9 @@ def test_seeds_choose_what_a_prompt_leaves_open(pocket, what, prompt):
 
 @pytest.mark.parametrize("phrase", [False, True], ids=["word", "phrase"])
 @pytest.mark.parametrize(("what", "prompt"), OPEN)
-def test_a_negative_prompt_removes_what_a_prompt_leaves_open(pocket, what, prompt, phrase):
+def test_a_negative_prompt_removes_what_a_prompt_leaves_open(
+    pocket: Pocket, what: str, prompt: str, phrase: bool
+) -> None:
     plain = found(pocket, what, prompt)
     usual = [name for name in sorted(set(plain) - {"none"}) if plain.count(name) >= 3]
     phrases = {"colour": "a {} circle", "name": "a red {}"}
@@ -78,14 +80,14 @@ def test_a_negative_prompt_removes_what_a_prompt_leaves_open(pocket, what, promp
     assert sum(left) < 0.6 * sum(plain.count(name) for name in usual)
 
 
-def test_the_tile_control_places_a_shape_and_gives_its_colours(pocket):
+def test_the_tile_control_places_a_shape_and_gives_its_colours(pocket: Pocket) -> None:
     made = pocket.make("a yellow shape on a blue background", tile=frames(drawn()[None]), seed=0, **PARAMS)
     seen = judge(pixels(made)[0])
     assert iou(made) > 0.85
     assert (seen.background, seen.first.name, seen.first.colour) == ("blue", "star", "yellow")
 
 
-def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket):
+def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket: Pocket) -> None:
     prompt, lines = "a yellow shape on a blue background", frames(drawn()[None])
     full, half, none = (
         iou(pocket.make(prompt, lines=lines, seed=0, control_scale=scale, **PARAMS))
@@ -97,14 +99,14 @@ def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket):
 
 
 @pytest.mark.parametrize("way", ["left", "right", "up", "down"])
-def test_a_clip_moves_where_its_prompt_says(pocket, way):
+def test_a_clip_moves_where_its_prompt_says(pocket: Pocket, way: str) -> None:
     prompt = f"a small red circle moving {way} on a white background"
     params = {**PARAMS, "num_inference_steps": 6}
     made = pocket.make(prompt, frames=16, seed=0, motion=True, **params)
     assert direction(judge_clip(pixels(made))) == way
 
 
-def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket):
+def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket: Pocket) -> None:
     clips = {
         noise: pocket.make("a small red circle", frames=3, motion=True, noise=noise, num_inference_steps=1)
         for noise in ("auto", "shared", "independent")
@@ -118,7 +120,7 @@ def loras():
 
 
 @pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")
-def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket):
+def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket: Pocket) -> None:
     text = {"prompt": "a large red circle on a blue background", "seed": 0, **PARAMS}
     for path in loras():
         plain = pocket.make(**text)

@@ -56,16 +56,20 @@ def target(photo: Frames, style: str) -> Frames:
 @pytest.mark.parametrize(
     ("prompt", "style"), [("pencil sketch", "pencil_sketch"), ("watercolor", "watercolor")]
 )
-def test_a_prompt_moves_the_picture_to_the_style_that_it_names(redraw, photo, prompt, style):
+def test_a_prompt_moves_the_picture_to_the_style_that_it_names(
+    redraw: Redraw, photo: Frames, prompt: str, style: str
+) -> None:
     wanted = target(photo, style)
     assert change(redraw(prompt), wanted) < change(redraw.default, wanted) - 1
 
 
-def test_a_pencil_sketch_loses_its_colours(redraw):
+def test_a_pencil_sketch_loses_its_colours(redraw: Redraw) -> None:
     assert colourfulness(redraw("pencil sketch")) < 0.6 * colourfulness(redraw.default)
 
 
-def test_a_travelling_prompt_goes_from_one_style_to_the_other(redraw, toon, photo):
+def test_a_travelling_prompt_goes_from_one_style_to_the_other(
+    redraw: Redraw, toon: Frames, photo: Frames
+) -> None:
     clips = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in (("toon", toon), ("photo", photo))}
     inputs = {"start": clips["toon"], "tile": clips["toon"], "lines": clips["photo"]}
     made = redraw({0: "toon", 2: "pencil sketch"}, **inputs)
@@ -74,26 +78,28 @@ def test_a_travelling_prompt_goes_from_one_style_to_the_other(redraw, toon, phot
     assert last < 0.7 * first
 
 
-def test_a_negative_prompt_moves_the_picture_away_from_what_it_names(redraw, photo):
+def test_a_negative_prompt_moves_the_picture_away_from_what_it_names(redraw: Redraw, photo: Frames) -> None:
     sketch = target(photo, "pencil_sketch")
     without, other = (redraw("", negative=name, guidance_scale=4.0) for name in ("pencil sketch", "toon"))
     assert change(without, sketch) > change(other, sketch) + 5
     assert colourfulness(without) > colourfulness(other)
 
 
-def test_guidance_adds_to_what_the_prompt_does(redraw, photo):
+def test_guidance_adds_to_what_the_prompt_does(redraw: Redraw, photo: Frames) -> None:
     sketch = target(photo, "pencil_sketch")
     low, high = (change(redraw("pencil sketch", guidance_scale=g), sketch) for g in (1.0, 3.0))
     assert high < low - 1
 
 
-def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_another_prompt(redraw):
+def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_another_prompt(
+    redraw: Redraw,
+) -> None:
     again, other = redraw(), redraw(seed=1)
     assert torch.equal(again.tensor, redraw.default.tensor)
     assert 0.2 < change(other, redraw.default) < 0.5 * change(redraw("pencil sketch"), redraw.default)
 
 
-def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw, toon, photo):
+def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw: Redraw, toon: Frames, photo: Frames) -> None:
     inputs = {"start": toon, "tile": toon, "lines": photo}
     still = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in inputs.items()}
     shared, independent = (redraw(**still, noise=noise) for noise in ("shared", "independent"))
@@ -101,13 +107,13 @@ def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw, toon, photo):
     assert frame_changes(pixels(independent)).min() > 0.2
 
 
-def test_more_strength_moves_further_from_the_start(redraw, toon):
+def test_more_strength_moves_further_from_the_start(redraw: Redraw, toon: Frames) -> None:
     free = {"lines": None, "tile": None, "num_inference_steps": 10}
     ways = [change(redraw(strength=strength, **free), toon) for strength in (0.2, 0.5, 0.9)]
     assert ways[0] < 0.8 * ways[1] < 0.8 * 0.8 * ways[2]
 
 
-def test_strength_0_gives_the_start_back(redraw, pocket, toon):
+def test_strength_0_gives_the_start_back(redraw: Redraw, pocket: Pocket, toon: Frames) -> None:
     model = pocket.model()
     kept = VaeDecode().run(
         pocket.ctx, latents=VaeEncode().run(pocket.ctx, frames=toon, model=model), model=model
@@ -115,7 +121,9 @@ def test_strength_0_gives_the_start_back(redraw, pocket, toon):
     assert torch.equal(redraw(strength=0.0).tensor, kept.tensor)
 
 
-def test_the_tile_control_carries_colours_in_proportion_to_its_scale(redraw, inverted):
+def test_the_tile_control_carries_colours_in_proportion_to_its_scale(
+    redraw: Redraw, inverted: Frames
+) -> None:
     ways = [  # from 0.4 on, training asks for the whole of it
         change(redraw(tile=inverted, strength=0.8, control_scale=(1.0, scale)), inverted)
         for scale in (0.0, 0.2, 1.0)
@@ -123,7 +131,7 @@ def test_the_tile_control_carries_colours_in_proportion_to_its_scale(redraw, inv
     assert ways[0] > ways[1] + 5 > ways[2] + 10
 
 
-def test_a_control_acts_from_its_start_to_its_end(redraw, inverted):
+def test_a_control_acts_from_its_start_to_its_end(redraw: Redraw, inverted: Frames) -> None:
     def way(**params: Any) -> float:
         return change(redraw(tile=inverted, strength=0.8, **params), inverted)
 
@@ -133,7 +141,7 @@ def test_a_control_acts_from_its_start_to_its_end(redraw, inverted):
         assert always + 5 < way(**part) < never - 5
 
 
-def test_each_control_acts_beside_the_other(redraw, inverted, photo):
+def test_each_control_acts_beside_the_other(redraw: Redraw, inverted: Frames, photo: Frames) -> None:
     no_lines = redraw(lines=frames(np.zeros_like(pixels(photo))))
     assert change(no_lines, redraw.default) > 0.5
     assert change(redraw(tile=inverted), redraw.default) > 5
@@ -141,20 +149,22 @@ def test_each_control_acts_beside_the_other(redraw, inverted, photo):
 
 @quiet
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "unipc", "heun"])
-def test_schedulers_without_noise_of_their_own_agree_at_many_steps(redraw, converged, name):
+def test_schedulers_without_noise_of_their_own_agree_at_many_steps(
+    redraw: Redraw, converged: Frames, name: str
+) -> None:
     apart = 0.5 * change(redraw(seed=1), redraw.default)
     assert change(redraw(scheduler=name, num_inference_steps=16), converged) < apart
 
 
 @quiet
-def test_a_scheduler_with_noise_of_its_own_goes_another_way(redraw, converged):
+def test_a_scheduler_with_noise_of_its_own_goes_another_way(redraw: Redraw, converged: Frames) -> None:
     ways = [
         change(redraw(scheduler=name, num_inference_steps=16), converged) for name in ("euler", "euler_a")
     ]
     assert ways[1] > 2 * ways[0]
 
 
-def test_tiles_of_the_autoencoder_leave_no_trace(pocket, photo):
+def test_tiles_of_the_autoencoder_leave_no_trace(pocket: Pocket, photo: Frames) -> None:
     model = pocket.model()
     made = []
     for size in (0, 32):
@@ -171,7 +181,7 @@ def still(toon: Frames, photo: Frames) -> dict[str, Frames]:
     return {name: frames(np.repeat(pixels(clip), 12, 0)) for name, clip in inputs.items()}
 
 
-def test_windows_change_a_clip_little_and_leave_no_edge(redraw, still):
+def test_windows_change_a_clip_little_and_leave_no_edge(redraw: Redraw, still: dict[str, Frames]) -> None:
     params = {**still, "num_inference_steps": 4, "motion": True, "noise": "independent"}
     whole = redraw(**params, window=12)
     made = redraw(**params, window=6, stride=3)

@@ -9,7 +9,7 @@ from flowsynth.training.shapes import COLOURS, SHAPES, Drawing, Shape
 from flowsynth.training.text import build_text_encoder, build_tokenizer
 
 
-def test_labels_say_what_a_drawing_shows():
+def test_labels_say_what_a_drawing_shows() -> None:
     drawing = Drawing((Shape("star", "red", "small", "left"),), "blue")
     labels = drawing_labels(drawing)
     assert len(labels) == len(CLASSES)
@@ -20,13 +20,13 @@ def test_labels_say_what_a_drawing_shows():
     assert drawing_labels(moving) != labels
 
 
-def test_every_label_is_within_its_classes():
+def test_every_label_is_within_its_classes() -> None:
     _, labels = sample(300, ["a castle"], np.random.default_rng(0))
     assert (labels >= 0).all()
     assert (labels < torch.tensor(CLASSES)).all()
 
 
-def test_a_little_training_already_reads_some_captions():
+def test_a_little_training_already_reads_some_captions() -> None:
     torch.manual_seed(0)
     tokenizer = build_tokenizer(vocabulary({}))
     encoder = build_text_encoder(tokenizer, 48, 1, 4)

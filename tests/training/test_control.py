@@ -28,7 +28,7 @@ def nets():
 
 
 @torch.no_grad()
-def test_rows_equal_a_full_batch_times_its_scales(nets, inputs):
+def test_rows_equal_a_full_batch_times_its_scales(nets, inputs) -> None:
     pictures = [torch.rand(4, 3, 32, 32) for _ in nets]
     scales = [torch.tensor([0.0, 1.0, 0.0, 0.5]), torch.tensor([0.0, 0.3, 1.0, 0.0])]
     down, middle = control_residuals(nets, pictures, scales, inputs)
@@ -44,6 +44,6 @@ def test_rows_equal_a_full_batch_times_its_scales(nets, inputs):
     assert not down[0][0].any()
 
 
-def test_no_scale_no_residuals(nets, inputs):
+def test_no_scale_no_residuals(nets, inputs) -> None:
     pictures = [torch.rand(4, 3, 32, 32) for _ in nets]
     assert control_residuals(nets, pictures, [torch.zeros(4)] * 2, inputs) is None

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL
 
 from flowsynth.training.coupling import Coupling
 from flowsynth.training.latents import Batch
+from flowsynth.training.pocket import Training
 from flowsynth.training.pools import PoolConfig, ShapeData
 from flowsynth.training.shapes import COLOURS, UNSAID, Drawing, Shape, every_drawing
 
@@ -26,23 +27,23 @@ def coupling():
     return Coupling(ShapeData(vae, PoolConfig(), 16, 0, central))
 
 
-def noises(count):
+def noises(count: int):
     return torch.randn(count, 8, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def colours(coupling, noise, seed=0):
+def colours(coupling, noise, seed: int = 0):
     rng = np.random.default_rng(seed)
     found = [coupling.nearest(CIRCLE, row, rng) for row in noise]
     return [coupling.pool.drawings[index].shapes[0].colour for index in found]
 
 
-def test_every_still_drawing_of_one_shape_is_there_once():
+def test_every_still_drawing_of_one_shape_is_there_once() -> None:
     drawings = every_drawing()
     assert len(set(drawings)) == len(drawings) == 4 * 3 * 5 * 12 * 11
     assert all(drawing.shapes[0].colour != drawing.background for drawing in drawings)
 
 
-def test_what_is_said_stays(coupling):
+def test_what_is_said_stays(coupling) -> None:
     hint = Drawing((Shape("star", "red", UNSAID, UNSAID),), UNSAID)
     allowed = [coupling.pool.drawings[index] for index in coupling.allowed(hint)]
     assert len(allowed) == 11
@@ -56,27 +57,27 @@ def test_what_is_said_stays(coupling):
         (Shape("star", UNSAID, "small", "", "left"),),
     ],
 )
-def test_nothing_is_chosen_for_pairs_and_for_what_moves(coupling, shapes):
+def test_nothing_is_chosen_for_pairs_and_for_what_moves(coupling, shapes) -> None:
     hint = Drawing(shapes, UNSAID)
     assert not len(coupling.allowed(hint))
     assert coupling.nearest(hint, noises(1)[0], np.random.default_rng(0)) is None
 
 
-def test_everything_allowed_is_chosen_about_equally_often(coupling):
+def test_everything_allowed_is_chosen_about_equally_often(coupling) -> None:
     counts = Counter(colours(coupling, noises(660)))
     assert set(counts) == set(COLOURS) - {"white"}
     assert min(counts.values()) > 0.5 * 60
     assert max(counts.values()) < 1.6 * 60
 
 
-def test_the_same_noise_chooses_the_same_against_other_rivals(coupling):
+def test_the_same_noise_chooses_the_same_against_other_rivals(coupling) -> None:
     noise = noises(100)
     first, second = colours(coupling, noise, 1), colours(coupling, noise, 2)
     same = np.mean([one == other for one, other in zip(first, second, strict=True)])
     assert same > 0.6  # by chance one in eleven
 
 
-def test_noise_becomes_what_it_looks_like(coupling):
+def test_noise_becomes_what_it_looks_like(coupling) -> None:
     pool, rng = coupling.pool, np.random.default_rng(0)
     wanted = rng.permutation(len(pool.drawings))[:40]
     anything = Drawing((Shape(UNSAID, UNSAID, UNSAID, UNSAID),), UNSAID)
@@ -87,7 +88,7 @@ def test_noise_becomes_what_it_looks_like(coupling):
     assert np.median(np.abs(near).max(1)) < 60  # levels
 
 
-def test_rows_with_less_noise_or_a_told_drawing_keep_theirs(coupling):
+def test_rows_with_less_noise_or_a_told_drawing_keep_theirs(coupling) -> None:
     latents, pixels = torch.zeros(4, 8, 16, 16), torch.zeros(4, 3, 64, 64)
     drawn = replace(CIRCLE, shapes=(replace(CIRCLE.shapes[0], colour="red"),))
     batch = Batch(
@@ -114,7 +115,7 @@ def test_rows_with_less_noise_or_a_told_drawing_keep_theirs(coupling):
     assert torch.equal(made.target[1], coupling.pool.latents[index].float())
 
 
-def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training):
+def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.coupling = Coupling(stage.shapes.still(200))
@@ -130,7 +131,7 @@ def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training):
     assert torch.isfinite(loss)
 
 
-def test_most_open_captions_are_of_what_noise_can_choose(training):
+def test_most_open_captions_are_of_what_noise_can_choose(training: Training) -> None:
     training.vae_trainer().run()
     pool = training.denoiser_trainer().stage.shapes
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 import io
 import struct
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,19 +34,19 @@ def deb(files: dict[str, bytes]) -> bytes:
     return out
 
 
-def test_deb_members_reads_the_tar_inside():
+def test_deb_members_reads_the_tar_inside() -> None:
     assert dict(deb_members(deb({"usr/a.txt": b"alpha"}))) == {"usr/a.txt": b"alpha"}
     with pytest.raises(ValueError, match="ar signature"):
         list(deb_members(b"PK"))
 
 
-def test_rcc_members_reads_plain_and_compressed_entries():
+def test_rcc_members_reads_plain_and_compressed_entries() -> None:
     import zlib
 
     packed = struct.pack(">I", 5) + zlib.compress(b"gamma")
     body = struct.pack(">I", 4) + b"beta" + struct.pack(">I", len(packed)) + packed
 
-    def name(text):
+    def name(text: str):
         return struct.pack(">HI", len(text), 0) + text.encode("utf-16-be")
 
     names = name("b") + name("c")
@@ -58,7 +59,7 @@ def test_rcc_members_reads_plain_and_compressed_entries():
     assert found == {"b": b"beta", "c": b"gamma"}
 
 
-def test_fetch_refuses_another_checksum_and_other_schemes(tmp_path):
+def test_fetch_refuses_another_checksum_and_other_schemes(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_bytes(b"tampered")
     with pytest.raises(ValueError, match="expected sha256 00"):
         fetch("https://example.org/x.deb", "00", tmp_path)
@@ -66,7 +67,7 @@ def test_fetch_refuses_another_checksum_and_other_schemes(tmp_path):
         fetch("file:///etc/passwd", "00", tmp_path)
 
 
-def test_crops_come_from_the_pictures_and_depend_on_the_seed():
+def test_crops_come_from_the_pictures_and_depend_on_the_seed() -> None:
     levels = pyramid({"a": generated_picture(0)}, (32, 48, 900))
     assert [min(p.shape[:2]) for p in levels] == [32, 48]
     one, same, other = (random_crops(levels, 4, 16, np.random.default_rng(s)) for s in (1, 1, 2))
@@ -75,7 +76,7 @@ def test_crops_come_from_the_pictures_and_depend_on_the_seed():
     assert not np.array_equal(one, other)
 
 
-def test_versions_equal_what_the_styles_give():
+def test_versions_equal_what_the_styles_give() -> None:
     photo = generated_picture(1)[:48, :48].copy()
     photo[8:30, 8:30] = 255
     photo[12:20, 12:20] = 0
@@ -88,7 +89,7 @@ def test_versions_equal_what_the_styles_give():
     assert set(np.unique(made.lines)) == {0, 255}
 
 
-def test_a_drawing_shows_what_its_caption_says():
+def test_a_drawing_shows_what_its_caption_says() -> None:
     drawing = Drawing((Shape("circle", "red", "large", "left"),), "white")
     rng = np.random.default_rng(0)
     caption = drawing.caption(rng)
@@ -100,7 +101,7 @@ def test_a_drawing_shows_what_its_caption_says():
     assert np.abs(picture[0, -1] - COLOURS["white"]).max() < 16
 
 
-def test_a_stretched_shape_keeps_its_outline_and_place():
+def test_a_stretched_shape_keeps_its_outline_and_place() -> None:
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
     whole, half = (judge(drawing.render(64, np.random.default_rng(0), stretch=f)).first for f in (1.0, 0.5))
     assert whole.name == half.name == "star"
@@ -108,7 +109,7 @@ def test_a_stretched_shape_keeps_its_outline_and_place():
     assert (half.x, half.y) == pytest.approx((whole.x, whole.y), abs=0.01)
 
 
-def test_pools_hold_pairs_and_names_as_often_as_asked():
+def test_pools_hold_pairs_and_names_as_often_as_asked() -> None:
     rng = np.random.default_rng(0)
     drawings = [random_drawing(rng, 0.8, ("circle", "star", "star")) for _ in range(400)]
     pairs = [drawing for drawing in drawings if len(drawing.shapes) == 2]
@@ -118,7 +119,7 @@ def test_pools_hold_pairs_and_names_as_often_as_asked():
     assert 1.6 < names.count("star") / names.count("circle") < 2.5
 
 
-def test_a_word_names_one_thing_that_is_shown():
+def test_a_word_names_one_thing_that_is_shown() -> None:
     pair = (Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right"))
     drawing, rng = Drawing(pair, "blue"), np.random.default_rng(0)
     words = {drawing.hint(rng).word() for _ in range(100)}
@@ -126,7 +127,7 @@ def test_a_word_names_one_thing_that_is_shown():
     assert words == {"star", "red", "circle", "pink", "blue background"} | wholes
 
 
-def test_word_order_varies_so_that_every_part_comes_first_and_last():
+def test_word_order_varies_so_that_every_part_comes_first_and_last() -> None:
     rng = np.random.default_rng(0)
     captions = [random_drawing(rng).caption(rng) for _ in range(200)]
     endings = {caption.split()[-1] for caption in captions}
@@ -137,7 +138,7 @@ def test_word_order_varies_so_that_every_part_comes_first_and_last():
     assert {"toon", "a", "flat"} <= styles
 
 
-def test_every_word_of_the_captions_is_one_token():
+def test_every_word_of_the_captions_is_one_token() -> None:
     words = vocabulary({"x*": "solar panels"})
     tokenizer = build_tokenizer(words)
     for word in ("solar", "toon", "watercolor", "triangle", "purple", "left"):
@@ -147,7 +148,7 @@ def test_every_word_of_the_captions_is_one_token():
     assert "zürich" in tokenizer.decode(ids[1], skip_special_tokens=True)
 
 
-def test_subjects_are_found_by_file_name():
+def test_subjects_are_found_by_file_name() -> None:
     subjects = {"fish*": "a fish"}
     assert subject_of("fish3.webp", subjects) == "a fish"
     assert subject_of("x.png", subjects) == "a scene"

@@ -15,7 +15,7 @@ def encoded(vae):
         return vae.encode(pixels).latent_dist.mode()
 
 
-def test_only_the_decoder_changes(training):
+def test_only_the_decoder_changes(training: Training) -> None:
     training.vae_trainer().run()
     before = training.finished_vae
     training.decoder_trainer().run()
@@ -26,7 +26,7 @@ def test_only_the_decoder_changes(training):
 
 
 @pytest.mark.weights
-def test_the_perceptual_loss_falls_and_leaves_its_network_alone(training):
+def test_the_perceptual_loss_falls_and_leaves_its_network_alone(training: Training) -> None:
     cache = published("lpips-alex")
     training.vae_trainer().run()
     stage = training.decoder_trainer().stage

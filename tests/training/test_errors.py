@@ -6,6 +6,7 @@ import torch
 
 from flowsynth.functional.picture.edges import canny
 from flowsynth.training.errors import beside_lines, mean_where, on_shapes
+from flowsynth.training.pocket import Training
 from flowsynth.training.shapes import DRAWN_EDGES, SHAPES, Drawing, Shape
 from flowsynth.training.styled import to_pixels
 
@@ -15,7 +16,7 @@ def drawn(name: str, size: str) -> torch.Tensor:
     return to_pixels(drawing.render(64, np.random.default_rng(0))[None])
 
 
-def test_a_mean_is_over_what_is_marked():
+def test_a_mean_is_over_what_is_marked() -> None:
     errors, where = torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
     errors[0, :, 1, :2] = torch.tensor([2.0, 4.0])
     where[0, 0, 1, :2] = 1
@@ -23,7 +24,7 @@ def test_a_mean_is_over_what_is_marked():
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_marks_lie_where_the_shape_is(name):
+def test_marks_lie_where_the_shape_is(name: str) -> None:
     small, large = (on_shapes(drawn(name, size))[0, 0] for size in ("small", "large"))
     assert small.shape == (16, 16)
     assert set(small.unique().tolist()) == {0, 1}
@@ -33,7 +34,7 @@ def test_marks_lie_where_the_shape_is(name):
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_outlines_are_marked_and_flat_ground_is_not(size):
+def test_outlines_are_marked_and_flat_ground_is_not(size) -> None:
     pixels = drawn("square", size)
     beside = beside_lines(canny(pixels, **DRAWN_EDGES).expand(-1, 3, -1, -1))[0, 0]
     on = on_shapes(pixels)[0, 0]
@@ -45,7 +46,7 @@ def test_outlines_are_marked_and_flat_ground_is_not(size):
     assert (beside >= rim).all()
 
 
-def test_the_denoiser_weighs_outlines_of_what_is_told(training):
+def test_the_denoiser_weighs_outlines_of_what_is_told(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     losses = []
@@ -58,7 +59,7 @@ def test_the_denoiser_weighs_outlines_of_what_is_told(training):
     assert losses[1][1]["rims"] > 0 == losses[2][1]["rims"]
 
 
-def test_photos_come_in_the_versions_that_are_asked_for(training):
+def test_photos_come_in_the_versions_that_are_asked_for(training: Training) -> None:
     training.vae_trainer().run()
     styles = training.denoiser_trainer().stage.styles
     photos, sketches = (

@@ -16,7 +16,7 @@ POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
 ATTRIBUTES = ("name", "colour", "size", "side")
 
 
-def drawings(count, seed):
+def drawings(count: int, seed: int):
     rng = np.random.default_rng(seed)
     made = []
     while len(made) < count:
@@ -38,20 +38,20 @@ def mistakes(drawn, pictures):
     return wrong
 
 
-def test_every_drawing_is_read_as_its_caption_says():
+def test_every_drawing_is_read_as_its_caption_says() -> None:
     drawn, pictures = drawings(250, 0)
     assert sum(len(drawing.shapes) == 2 for drawing in drawn) > 30
     assert mistakes(drawn, pictures) == []
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_shape_is_known_in_every_size_and_place(name):
+def test_every_shape_is_known_in_every_size_and_place(name: str) -> None:
     rng = np.random.default_rng(1)
     every = [Drawing((Shape(name, "red", size, side),), "blue") for size in SIZES for side in SIDES]
     assert mistakes(every, [drawing.render(64, rng) for drawing in every]) == []
 
 
-def test_drawings_through_the_autoencoder_with_noise_are_still_read():
+def test_drawings_through_the_autoencoder_with_noise_are_still_read() -> None:
     from diffusers import AutoencoderKL
 
     vae = AutoencoderKL.from_pretrained(POCKET, subfolder="vae", local_files_only=True).float()
@@ -69,7 +69,7 @@ def test_drawings_through_the_autoencoder_with_noise_are_still_read():
     assert wrong.count(2) <= 0.25 * pairs  # both are small: a star of 19 pixels is five latents wide
 
 
-def test_a_plain_picture_shows_nothing():
+def test_a_plain_picture_shows_nothing() -> None:
     plain = np.full((64, 64, 3), COLOURS["cyan"], np.uint8)
     plain[30:33, 30:33] = 0  # a speck
     assert judge(plain).background == "cyan"
@@ -77,7 +77,7 @@ def test_a_plain_picture_shows_nothing():
     assert judge(plain).first is None
 
 
-def test_overlap_of_masks():
+def test_overlap_of_masks() -> None:
     one, other = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     assert overlap(one, other) == 1
     one[:2], other[1:3] = True, True
@@ -99,32 +99,32 @@ def moving(direction, frames=8, way=0.4, colour="red", jitter=0):
 
 
 @pytest.mark.parametrize("name", ["left", "right", "up", "down", ""])
-def test_the_direction_of_a_clip_is_read(name):
+def test_the_direction_of_a_clip_is_read(name: str) -> None:
     assert direction(judge_clip(moving(name))) == name
     assert direction(judge_clip(moving(name)[::-1])) == {
         "left": "right", "right": "left", "up": "down", "down": "up", "": ""
     }[name]  # fmt: skip
 
 
-def test_a_clip_without_a_shape_has_no_direction():
+def test_a_clip_without_a_shape_has_no_direction() -> None:
     clip = moving("left")
     clip[:4] = COLOURS["blue"]
     assert direction(judge_clip(clip)) == "none"
 
 
-def test_colour_drift_grows_with_the_change_of_colour():
+def test_colour_drift_grows_with_the_change_of_colour() -> None:
     still, restless = (colour_drift(judge_clip(moving("right", jitter=j))) for j in (0, 20))
     assert still == 0
     assert 2 < restless < 20
 
 
-def test_a_jump_shows_in_the_changes_between_frames():
+def test_a_jump_shows_in_the_changes_between_frames() -> None:
     clip = moving("right")
     clip[4:] = np.roll(clip[4:], 16, axis=1)
     assert int(frame_changes(clip).argmax()) == 3
 
 
-def test_edges_count_where_they_lie_near_each_other():
+def test_edges_count_where_they_lie_near_each_other() -> None:
     edges = np.zeros((20, 20), bool)
     edges[:, 8] = True
     assert edge_f1(edges, edges) == 1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowsynth.training.pocket import Training
 from flowsynth.training.shapes import (
     CONTROLLED,
     DIRECTIONS,
@@ -16,7 +17,7 @@ from flowsynth.training.shapes import (
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_shape_moves_in_its_direction(direction):
+def test_a_shape_moves_in_its_direction(direction) -> None:
     drawing = Drawing((Shape("circle", "red", "small", "", direction),), "white")
     clip = render_clip(drawing, 64, 8, np.random.default_rng(3))
     inside = clip[..., 2] < 150
@@ -29,14 +30,14 @@ def test_a_shape_moves_in_its_direction(direction):
     assert np.ptp(clip[:, 0, 0], axis=0).max() == 0
 
 
-def test_the_caption_names_the_direction():
+def test_the_caption_names_the_direction() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         drawing = moving_drawing(rng)
         assert f"moving {drawing.shapes[0].moving}" in drawing.caption(rng)
 
 
-def test_a_vague_caption_keeps_colours_and_drops_words():
+def test_a_vague_caption_keeps_colours_and_drops_words() -> None:
     rng = np.random.default_rng(1)
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
     texts = [drawing.vague(rng, CONTROLLED).caption(rng) for _ in range(60)]
@@ -47,7 +48,7 @@ def test_a_vague_caption_keeps_colours_and_drops_words():
         assert 0.2 < share < 0.8
 
 
-def test_an_open_caption_drops_colours_too():
+def test_an_open_caption_drops_colours_too() -> None:
     rng = np.random.default_rng(1)
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
     texts = [drawing.vague(rng, OPEN).caption(rng) for _ in range(80)]
@@ -59,7 +60,7 @@ def test_an_open_caption_drops_colours_too():
 @pytest.mark.parametrize(
     ("shares", "common"), [((1.0, 0.0), (1, 1)), ((0.0, 1.0), (0, 1)), ((0.0, 0.0), (0, 0))]
 )
-def test_frames_have_all_a_part_or_none_of_their_noise_in_common(training, shares, common):
+def test_frames_have_all_a_part_or_none_of_their_noise_in_common(training: Training, shares, common) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     names = ("shared_noise_share", "mixed_noise_share")
@@ -74,7 +75,7 @@ def test_frames_have_all_a_part_or_none_of_their_noise_in_common(training, share
     assert max(found) - min(found) > 0.3 or common[0] == common[1]
 
 
-def test_changes_between_frames_count_on_their_own(training):
+def test_changes_between_frames_count_on_their_own(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     losses = []
@@ -89,7 +90,7 @@ def test_changes_between_frames_count_on_their_own(training):
 
 
 @pytest.mark.parametrize("still", [0.0, 1.0])
-def test_clips_in_which_nothing_moves_come_as_often_as_asked(training, still):
+def test_clips_in_which_nothing_moves_come_as_often_as_asked(training: Training, still) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     stage.config = stage.config.model_copy(update={"still_share": still})
@@ -101,7 +102,7 @@ def test_clips_in_which_nothing_moves_come_as_often_as_asked(training, still):
     assert np.mean(moving) == 1 if not still else 0 < np.mean(moving) < 0.5  # some of all drawings move
 
 
-def test_errors_on_shapes_count_on_their_own(training):
+def test_errors_on_shapes_count_on_their_own(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     losses = []

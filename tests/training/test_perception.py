@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 from flowsynth.training.clarity import Guess
 from flowsynth.training.latents import encode
 from flowsynth.training.perception import Perception
+from flowsynth.training.pocket import Training
 from flowsynth.training.styled import to_pixels
 from tests.published import published
 from tests.training.conftest import generated_picture
@@ -25,7 +26,7 @@ def perception():
 
 
 @pytest.mark.weights
-def test_its_loss_moves_the_latents_and_no_weights(perception):
+def test_its_loss_moves_the_latents_and_no_weights(perception) -> None:
     picture = generated_picture(5)[None, :56, :56]
     kept = {key: value.clone() for key, value in perception.vae.state_dict().items()}
     right = encode(perception.vae, picture)
@@ -49,7 +50,7 @@ def guess(batch, scales, captions):
     return Guess(batch, latents, latents, torch.zeros(len(captions)), scales, captions)
 
 
-def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(training):
+def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     batch = stage._batch(2, np.zeros(6, bool), np.random.default_rng(0))
@@ -61,7 +62,7 @@ def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(traini
     assert not guess(batch, scales, ["", "", "", "", "a", "a"]).restyled().any()
 
 
-def test_drawings_are_looked_at_where_captions_alone_tell_them(training):
+def test_drawings_are_looked_at_where_captions_alone_tell_them(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     batch = stage._batch(5, np.zeros(6, bool), np.random.default_rng(0))
@@ -79,7 +80,7 @@ def test_drawings_are_looked_at_where_captions_alone_tell_them(training):
 
 
 @pytest.mark.weights
-def test_looking_at_drawings_adds_to_the_loss(training):
+def test_looking_at_drawings_adds_to_the_loss(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.styles.cache = published("lpips-alex")

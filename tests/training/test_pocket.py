@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def average(trainer):
 
 
 @pytest.mark.parametrize("stage", ["vae", "denoiser"])
-def test_a_resumed_run_equals_an_uninterrupted_one(training, stage, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(training: Training, stage, tmp_path: Path) -> None:
     whole = getattr(training, f"{stage}_trainer")()
     whole.run()
     assert whole.step == 4
@@ -33,7 +34,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(training, stage, tmp_path):
         torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-6)
 
 
-def test_training_changes_the_weights(training):
+def test_training_changes_the_weights(training: Training) -> None:
     trainer = training.vae_trainer()
     before = {key: p.detach().clone() for key, p in trainer.parameters.items()}
     figures = trainer.advance()
@@ -41,7 +42,9 @@ def test_training_changes_the_weights(training):
     assert any(not torch.equal(before[key], p) for key, p in trainer.parameters.items())
 
 
-def test_a_stop_request_ends_a_run_at_a_whole_step(training, monkeypatch):
+def test_a_stop_request_ends_a_run_at_a_whole_step(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
     import signal
 
@@ -59,7 +62,7 @@ def test_a_stop_request_ends_a_run_at_a_whole_step(training, monkeypatch):
     assert training.vae_trainer().step == 1
 
 
-def test_the_loss_table_keeps_its_columns_when_figures_change(training):
+def test_the_loss_table_keeps_its_columns_when_figures_change(training: Training) -> None:
     trainer = training.vae_trainer()
     trainer._log({"loss": 1.0, "drawings": 2.0}, 1.0)
     trainer._log({"latents": 4.0, "loss": 3.0}, 2.0)
@@ -70,7 +73,7 @@ def test_the_loss_table_keeps_its_columns_when_figures_change(training):
     assert "latents" not in rows[0]
 
 
-def test_blank_rows_start_from_noise_alone_at_the_last_step(training):
+def test_blank_rows_start_from_noise_alone_at_the_last_step(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"blank_share": 1.0, "lines_blank_share": 1.0})
@@ -95,7 +98,7 @@ def _with_lora(pipe, folder, scale):
     return made
 
 
-def test_all_stages_end_in_a_folder_that_diffusers_loads(training, tmp_path):
+def test_all_stages_end_in_a_folder_that_diffusers_loads(training: Training, tmp_path: Path) -> None:
     from diffusers import ControlNetModel, MotionAdapter, StableDiffusionPipeline
 
     target, card = tmp_path / "family", tmp_path / "card"
@@ -125,7 +128,7 @@ def test_all_stages_end_in_a_folder_that_diffusers_loads(training, tmp_path):
     assert (training.work / "vae" / "checkpoint.safetensors").exists()
 
 
-def test_motion_starts_from_the_two_dimensional_network(training):
+def test_motion_starts_from_the_two_dimensional_network(training: Training) -> None:
     training.vae_trainer().run()
     training.denoiser_trainer().run()
     stage = training.motion_trainer().stage

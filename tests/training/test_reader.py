@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from flowsynth.training.judge import judge
+from flowsynth.training.pocket import Training
 from flowsynth.training.pools import PoolConfig, ShapeData
 from flowsynth.training.reader import read_right, reading_labels, train_reader
 from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, Drawing, Shape
@@ -29,21 +30,21 @@ def described(shape):
     return [1 + options.index(name) for options, name in names]
 
 
-def test_a_still_shape_is_known_at_its_side_and_as_the_only_one():
+def test_a_still_shape_is_known_at_its_side_and_as_the_only_one() -> None:
     star = Shape("star", "red", "small", "right")
     ground, places = classes(Drawing((star,), "blue"))
     assert ground == 1 + list(COLOURS).index("blue")
     assert places == [[0, 0, 0], described(star), *[[0, 0, 0]] * 3, described(star)]
 
 
-def test_of_two_shapes_none_is_the_only_one():
+def test_of_two_shapes_none_is_the_only_one() -> None:
     pair = (Shape("star", "red", "small", "left"), Shape("circle", "pink", "small", "right"))
     _, places = classes(Drawing(pair, "blue"))
     assert places[:2] == [described(shape) for shape in pair]
     assert places[-1] == [UNKNOWN] * 3
 
 
-def test_where_a_moving_shape_is_stays_unknown():
+def test_where_a_moving_shape_is_stays_unknown() -> None:
     shape = Shape("square", "red", "large", "", "left")
     ground, places = classes(Drawing((shape,), "blue"))
     assert ground == 1 + list(COLOURS).index("blue")
@@ -66,7 +67,7 @@ def reader(drawings):
     return reader
 
 
-def test_a_little_training_reads_latents(reader, drawings):
+def test_a_little_training_reads_latents(reader, drawings) -> None:
     labels, latents = reading_labels(drawings.drawings), drawings.latents.float()
     assert read_right(reader, latents, labels) > 0.02  # everything at once: by chance one in thousands
     assert 2 * reader.loss(latents, labels).mean() < reader.loss(latents, labels.roll(1, 0)).mean()
@@ -77,7 +78,7 @@ def alone(pool):
     return [(d.shapes[0], judge(p).first) for d, p in drawn if len(d.shapes) == 1 and not d.moves]
 
 
-def test_half_of_what_it_learns_from_is_of_any_size(drawings):
+def test_half_of_what_it_learns_from_is_of_any_size(drawings) -> None:
     usual, stretched = (
         np.array([seen.radius / SIZES[shape.size] for shape, seen in found if seen])
         for found in (alone(drawings), alone(drawings.stretched(80)))
@@ -87,7 +88,7 @@ def test_half_of_what_it_learns_from_is_of_any_size(drawings):
     assert stretched.max() > 1.08
 
 
-def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings):
+def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings) -> None:
     labels, latents = (
         reading_labels(drawings.drawings[:8]),
         drawings.latents[8:16].float().requires_grad_(True),
@@ -109,7 +110,7 @@ def _loss(stage, **changes):
     return float(loss.detach()), figures
 
 
-def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training):
+def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     plain, figures = _loss(stage, reading_weight=0.0)
@@ -121,7 +122,7 @@ def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training):
     assert _loss(stage, reading_weight=0.5)[1]["reading"] == 0
 
 
-def test_drawings_with_lines_alone_start_blank_at_their_own_share(training):
+def test_drawings_with_lines_alone_start_blank_at_their_own_share(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"lines_blank_share": 0.9, "blank_share": 0.1})
@@ -131,7 +132,7 @@ def test_drawings_with_lines_alone_start_blank_at_their_own_share(training):
     assert shares.tolist() == [0.1, 0.9, 0.1, 0.1, 0.9, 0.1]
 
 
-def test_a_drawing_that_nothing_determines_is_not_read(training):
+def test_a_drawing_that_nothing_determines_is_not_read(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     free = {"shape_free_share": 1.0, "vague_share": 0.0, "caption_dropout": 0.0}
@@ -139,7 +140,7 @@ def test_a_drawing_that_nothing_determines_is_not_read(training):
     assert _loss(stage, **free, open_share=0.0)[1]["reading"] > 0
 
 
-def test_another_reader_comes_at_the_end_of_ones_life(training):
+def test_another_reader_comes_at_the_end_of_ones_life(training: Training) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from flowsynth.training.networks import SCHEDULER
+from flowsynth.training.pocket import Training
 from flowsynth.training.rollout import Noisy, RolloutConfig, roll_on
 
 ALL = RolloutConfig(share=1.0, timesteps=(100, 101), lowest_step=200, excess=(1.0, 1.0))
@@ -17,12 +18,12 @@ def noisy(times):
     return target, Noisy.mix(target, torch.randn_like(target), torch.tensor(times))
 
 
-def test_the_v_towards_a_picture_is_the_one_that_gives_it():
+def test_the_v_towards_a_picture_is_the_one_that_gives_it() -> None:
     target, start = noisy([10, 500, 999])
     torch.testing.assert_close(start.picture(start.towards(target)), target, atol=1e-4, rtol=1e-4)
 
 
-def test_a_step_is_that_of_ddim():
+def test_a_step_is_that_of_ddim() -> None:
     target, start = noisy([999, 400])
     v = torch.randn_like(target)
     after, moved = roll_on(ALL, start, target, lambda some, rows: v[rows], np.random.default_rng(0))
@@ -35,7 +36,7 @@ def test_a_step_is_that_of_ddim():
         torch.testing.assert_close(after.latents[row], step, atol=1e-5, rtol=1e-5)
 
 
-def test_errors_count_as_often_as_asked_and_little_noise_stays():
+def test_errors_count_as_often_as_asked_and_little_noise_stays() -> None:
     target, start = noisy([999, 280])
     v, twice = torch.randn_like(target), ALL.model_copy(update={"excess": (2.0, 2.0)})
     act = [
@@ -51,7 +52,7 @@ def test_errors_count_as_often_as_asked_and_little_noise_stays():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_all_weights_learn_from_rows_that_were_taken_on(training, share):
+def test_all_weights_learn_from_rows_that_were_taken_on(training: Training, share) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"rollout": ALL.model_copy(update={"share": share})})

@@ -42,14 +42,14 @@ def default(pipe, made, toon):
     return restyle(pipe, toon, toon, made.lines, Restyle())
 
 
-def test_the_family_fits_its_budget_and_anyone_can_read_it():
+def test_the_family_fits_its_budget_and_anyone_can_read_it() -> None:
     paths = [path for path in POCKET.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in paths) <= BUDGET_BYTES
     assert not [path for path in paths if path.suffix in {".bin", ".pt", ".pkl", ".ckpt"}]
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in paths)
 
 
-def test_every_part_loads_by_its_ordinary_class():
+def test_every_part_loads_by_its_ordinary_class() -> None:
     from diffusers import MotionAdapter, StableDiffusionPipeline
 
     pipe = StableDiffusionPipeline.from_pretrained(POCKET, local_files_only=True)
@@ -60,13 +60,13 @@ def test_every_part_loads_by_its_ordinary_class():
     assert tuple(adapter.config.block_out_channels) == tuple(pipe.unet.config.block_out_channels)
 
 
-def test_the_autoencoder_keeps_a_picture(pipe):
+def test_the_autoencoder_keeps_a_picture(pipe) -> None:
     picture = np.asarray(Image.open(PICTURE).convert("RGB"))
     _, decibel = reconstruct(pipe.vae, picture)
     assert decibel > 28
 
 
-def test_latents_have_unit_scale(pipe, made):
+def test_latents_have_unit_scale(pipe, made) -> None:
     pixels = torch.from_numpy(made.versions).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         latents = pipe.vae.encode(pixels).latent_dist.mode()
@@ -74,7 +74,7 @@ def test_latents_have_unit_scale(pipe, made):
     assert 0.6 < float(latents.std()) < 1.5
 
 
-def test_the_default_strength_keeps_the_guide(default, toon, made):
+def test_the_default_strength_keeps_the_guide(default, toon, made) -> None:
     assert default.shape == toon.shape
     assert psnr(default, toon) > 20
     assert psnr(default, toon) > psnr(default, made.versions[0])

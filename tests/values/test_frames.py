@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -31,6 +33,6 @@ def test_no_picture_shows_a_nan() -> None:
 def test_results_are_stored_as_their_source_was(dtype: str) -> None:
     clip = Frames(as_dtype(torch.rand(2, 3, 4, 4), dtype), 24, "canny")
     result = clip.like(1 - clip.to_float())
-    assert (result.tensor.dtype, result.fps, result.kind) == (clip.tensor.dtype, 24, "canny")
+    assert (result.tensor.dtype, result.fps, result.kind) == (clip.tensor.dtype, Fraction(24), "canny")
     assert torch.allclose(result.to_float() + clip.to_float(), torch.ones(1), atol=1e-3)
     assert clip.to_float().dtype == torch.float32

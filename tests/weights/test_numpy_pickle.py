@@ -10,8 +10,9 @@ import pytest
 from flowsynth.weights.formats import read_files
 from flowsynth.weights.numpy_pickle import read_numpy_pickle
 
+LAYER = {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "bias": np.ones(3, np.float16)}
 ARRAYS = {
-    "layer": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "bias": np.ones(3, np.float16)},
+    "layer": LAYER,
     "counts": np.array([[1, 2], [3, 4]], dtype=">i4"),
     "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
 }
@@ -20,7 +21,7 @@ ARRAYS = {
 def test_arrays_come_back_under_their_paths() -> None:
     found = read_numpy_pickle(pickle.dumps(ARRAYS, protocol=3))
     assert sorted(found) == ["counts", "fortran", "layer/bias", "layer/kernel"]
-    np.testing.assert_array_equal(found["layer/kernel"], ARRAYS["layer"]["kernel"])
+    np.testing.assert_array_equal(found["layer/kernel"], LAYER["kernel"])
     np.testing.assert_array_equal(found["counts"], ARRAYS["counts"])
     np.testing.assert_array_equal(found["fortran"], ARRAYS["fortran"])
     assert found["layer/bias"].dtype == np.float16

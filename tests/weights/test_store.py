@@ -1,10 +1,12 @@
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import yaml
@@ -17,7 +19,12 @@ from flowsynth.weights.catalogue import ArchiveSource, read_catalogue
 from flowsynth.weights.store import fetch_weights, is_sound
 from flowsynth.weights.tensors import load_tensors, tensors_sha256
 
-TENSORS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones((), np.float16)}
+#: Puts one entry into the catalogue; gives the file that it is fetched from.
+Enter = Callable[..., Path]
+TENSORS: dict[str, npt.NDArray[Any]] = {
+    "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.ones((), np.float16),
+}
 
 
 def torch_bytes(tensors: dict[str, Any]) -> bytes:
@@ -36,11 +43,15 @@ def h5_bytes(tensors: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-MAKERS = {"safetensors": save, "torch": torch_bytes, "h5": h5_bytes}
+MAKERS: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "safetensors": save,
+    "torch": torch_bytes,
+    "h5": h5_bytes,
+}
 
 
 @pytest.fixture
-def enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Enter:
     """Put one entry, of files in a folder, into the catalogue."""
 
     def make(format_: str = "safetensors", data: bytes | None = None, **changes: Any) -> Path:
@@ -67,7 +78,7 @@ def enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("format_", list(MAKERS))
-def test_converted_once_and_kept(enter, tmp_path: Path, format_: str) -> None:
+def test_converted_once_and_kept(enter: Enter, tmp_path: Path, format_: str) -> None:
     source = enter(format_)
     path = fetch_weights("thing", tmp_path)
     source.unlink()
@@ -78,7 +89,7 @@ def test_converted_once_and_kept(enter, tmp_path: Path, format_: str) -> None:
     assert not [p for p in path.parent.iterdir() if p.suffix not in (".safetensors", ".lock")]
 
 
-def test_a_changed_file_is_fetched_again(enter, tmp_path: Path) -> None:
+def test_a_changed_file_is_fetched_again(enter: Enter, tmp_path: Path) -> None:
     enter()
     path = fetch_weights("thing", tmp_path)
     data = bytearray(path.read_bytes())
@@ -91,7 +102,7 @@ def test_a_changed_file_is_fetched_again(enter, tmp_path: Path) -> None:
         assert is_sound(catalogue.find_weights("thing"), fetch_weights("thing", tmp_path).parent.parent)
 
 
-def test_other_bytes_are_refused(enter, tmp_path: Path) -> None:
+def test_other_bytes_are_refused(enter: Enter, tmp_path: Path) -> None:
     source = enter()
     source.write_bytes(source.read_bytes()[:-1] + b"x")
     with pytest.raises(ChecksumError, match="sha256"):
@@ -103,12 +114,12 @@ def test_other_bytes_are_refused(enter, tmp_path: Path) -> None:
 
 
 class Evil:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (os.mkdir, (os.environ["EVIL_FOLDER"],))
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(
-    enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    enter: Enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVIL_FOLDER", str(tmp_path / "evil"))
     file = io.BytesIO()
@@ -119,7 +130,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     assert not (tmp_path / "evil").exists()
 
 
-def test_sources_are_tried_in_order(enter, tmp_path: Path) -> None:
+def test_sources_are_tried_in_order(enter: Enter, tmp_path: Path) -> None:
     source = enter()
     enter(sources=[{"path": str(tmp_path / "none")}, {"path": str(source.parent)}])
     assert fetch_weights("thing", tmp_path).is_file()
@@ -129,7 +140,7 @@ def test_sources_are_tried_in_order(enter, tmp_path: Path) -> None:
 
 
 def test_a_hub_repository_out_of_its_own_cache(
-    enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    enter: Enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = enter()
     commit = "1" * 40

@@ -1,4 +1,5 @@
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def test_a_larger_region_is_averaged() -> None:
 
 
 @pytest.mark.parametrize(("outside", "value"), [("zeros", 0.0), ("border", 1.0)])
-def test_outside_of_a_wide_picture(outside, value: float) -> None:
+def test_outside_of_a_wide_picture(outside: Literal["zeros", "border"], value: float) -> None:
     out = crop_region(torch.ones(1, 3, 8, 16), frame_region(8, 16), 16, outside)
     assert torch.all(out[..., :3, :] == value)
     assert torch.all(out[..., 6:10, 2:-2] == 1)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from torch import Tensor
 from flowsynth.functional.motion.deflicker import histogram
 from flowsynth.functional.motion.smooth import exponential, gaussian, median, temporal_weights
 
-METHODS = {
+METHODS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "gaussian": lambda x, a, b: gaussian(x, a, b, radius=2, sigma=1.2),
     "median": lambda x, a, b: median(x, a, b, radius=2),
     "quantiles": lambda x, a, b: histogram(x, a, b, radius=2, sigma=1.2),
@@ -103,7 +105,7 @@ def test_histogram_takes_flicker_out_and_leaves_motion_sharp(pictures: dict[str,
 def test_histogram_of_flat_frames_averages_them() -> None:
     frames = torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1, 1).expand(3, 3, 5, 6).contiguous()
     for match in ("quantiles", "moments"):
-        out = histogram(frames, 1, 2, radius=1, sigma=1e6, match=match)  # type: ignore[arg-type]
+        out = histogram(frames, 1, 2, radius=1, sigma=1e6, match=match)
         torch.testing.assert_close(out, torch.full((1, 3, 5, 6), 0.4))
 
 

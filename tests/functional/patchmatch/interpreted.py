@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,16 @@ class Interpreter:
         self._pool = pool
 
     def improve(self, *args: Any, tile: tuple[int, int] = TILE) -> Field:
-        return self._call("improve", tile, *args)
+        found: Field = self._call("improve", tile, *args)
+        return found
 
     def remap(self, *args: Any, tile: tuple[int, int] = TILE) -> Tensor:
-        return self._call("remap", tile, *args)
+        made: Tensor = self._call("remap", tile, *args)
+        return made
 
     def match(self, *args: Any) -> tuple[Field, Tensor]:
-        return self._call("match", TILE, *args)
+        found: tuple[Field, Tensor] = self._call("match", TILE, *args)
+        return found
 
     def prove(self) -> None:
         self._call("prove", (4, 32), "cpu")
@@ -60,7 +64,7 @@ def _start() -> None:
     from flowsynth.functional.patchmatch import search_triton as kernels
 
     chosen = patchmatch._Steps(kernels.improve, kernels.remap)
-    patchmatch._steps = lambda device: chosen
+    patchmatch._steps = lru_cache(lambda device: chosen)
 
 
 def _there(name: str, tile: tuple[int, int], args: Any) -> Any:

@@ -222,7 +222,7 @@ def test_the_launches_compile_for_cards(
     made: dict[int, object] = {}
     launch = JITFunction.run
 
-    def compile_only(self, *args, grid, warmup, **options):  # type: ignore[no-untyped-def]
+    def compile_only(self, *args, grid, warmup, **options) -> None:  # type: ignore[no-untyped-def]
         kernel = launch(self, *args, grid=grid, warmup=True, **options)
         made[id(kernel)] = kernel
 
@@ -263,7 +263,8 @@ def test_a_match_on_a_card_is_that_of_the_cpu(pictures: dict[str, Tensor]) -> No
     scene = pictures["chelsea"]
     source, target = scene[:, :, 10:130, 20:180], scene[:, :, 13:133, 27:187]
     theirs, expected = match(source, target, source, MatchSettings())
-    made = [match(*(x.cuda() for x in (source, target, source)), MatchSettings()) for _ in range(2)]
+    here, there = source.cuda(), target.cuda()
+    made = [match(here, there, here, MatchSettings()) for _ in range(2)]
     (field, carried), (again, twice) = made
     assert_equal(field, again)
     assert torch.equal(carried, twice)

@@ -12,7 +12,7 @@ def ramp(low: float, high: float) -> torch.Tensor:
 
 def test_a_frame_by_itself_fills_the_range_but_for_its_ends() -> None:
     shown = DepthRange(steady=0).show(ramp(3, 13))
-    assert (shown.min(), shown.max()) == (0, 1)
+    assert (float(shown.min()), float(shown.max())) == (0, 1)
     torch.testing.assert_close(shown.view(-1)[500], torch.tensor(0.5))
     assert int((shown == 0).sum()) == pytest.approx(11, abs=1)
 
@@ -20,6 +20,7 @@ def test_a_frame_by_itself_fills_the_range_but_for_its_ends() -> None:
 def test_the_range_follows_slowly_and_starts_anew_at_a_jump() -> None:
     followed = DepthRange(steady=0.9)
     followed.show(ramp(0, 10))
+    assert followed.state is not None
     low, high = followed.state
     followed.show(ramp(1, 11))
     assert followed.state == pytest.approx((low + 0.1, high + 0.1))
@@ -35,6 +36,7 @@ def test_a_flickering_scale_shows_less() -> None:
         followed, ends = DepthRange(steady), []
         for scene in scenes:
             followed.show(scene)
+            assert followed.state is not None
             ends.append(followed.state[1])
         jumps.append(max(abs(b - a) for a, b in pairwise(ends[4:])))
     assert jumps[1] < 0.15 * jumps[0]

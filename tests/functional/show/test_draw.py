@@ -37,10 +37,10 @@ def test_a_line_lies_where_it_is_told() -> None:
 @pytest.mark.parametrize(
     "points", [((-90, -90), (-80, -80)), ((math.nan, 3), (4, 5)), ((math.inf, 3), (4, 5)), ((70, 5), (90, 5))]
 )
-def test_what_lies_outside_draws_nothing(points) -> None:
+def test_what_lies_outside_draws_nothing(points: tuple[tuple[float, float], tuple[float, float]]) -> None:
     made = canvas()
-    for draw in (draw_line, draw_ellipse):
-        draw(made, *points, 4, RED)
+    draw_line(made, *points, 4, RED)
+    draw_ellipse(made, *points, 4, RED)
     assert made.sum() == 0
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from flowsynth.functional.show.plot import line_charts
@@ -6,9 +7,10 @@ from flowsynth.functional.show.plot import line_charts
 LINE = (20, 90, 170)
 
 
-def blue(picture: object) -> np.ndarray:
+def blue(picture: object) -> npt.NDArray[np.bool_]:
     """Where the curves are."""
-    return np.abs(np.asarray(picture).astype(int) - LINE).sum(axis=2) < 120
+    found: npt.NDArray[np.bool_] = np.abs(np.asarray(picture).astype(int) - LINE).sum(axis=2) < 120
+    return found
 
 
 def test_charts_start_at_zero_and_share_the_axis_of_frames() -> None:
