@@ -13,7 +13,7 @@ from flowsynth.api.session import Session
 from flowsynth.core import graph as core
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError, did_you_mean, listing
-from flowsynth.core.events import Observer, SilentObserver
+from flowsynth.core.events import Observer
 from flowsynth.core.refs import Trace
 from flowsynth.core.spec import build, to_spec
 from flowsynth.core.streams import DEFAULT_CHUNK
@@ -113,7 +113,7 @@ class Graph(core.Graph):
         own = session or Session(cache_dir, device=device, offline=offline, max_bytes=max_bytes)
         try:
             start = time.perf_counter()
-            observer = observer or SilentObserver()
+            observer = observer or Observer()
             plan = own.plan(self, outputs)
             if output_dir is not None:
                 require_folder(output_dir)
@@ -121,7 +121,7 @@ class Graph(core.Graph):
             run.seconds = time.perf_counter() - start
             if output_dir is not None:
                 run.write(output_dir)
-            if type(observer) is not SilentObserver:
+            if type(observer) is not Observer:
                 observer.run_finished(run.record)
         finally:
             if session is None:

@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 from flowsynth._version import __version__
 from flowsynth.api.outputs import deliver, write_atomic
 from flowsynth.core.errors import RunError
-from flowsynth.core.events import NodeStatus
-from flowsynth.core.graph import Edge
+from flowsynth.core.graph import Edge, Graph
 from flowsynth.core.keys import library_version
 from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
 from flowsynth.core.refs import JsonRef, Ref, ref_bytes
 from flowsynth.core.spec import to_spec
+from flowsynth.core.status import NodeStatus
 from flowsynth.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from flowsynth.api.graph import Graph
     from flowsynth.cache.store import Cache
     from flowsynth.executors.tasks import StepRun
 

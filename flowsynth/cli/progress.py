@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from flowsynth.cli.text import seconds_text
-from flowsynth.core.events import NodeOutline, NodeStatus, SilentObserver, TaskStatus
+from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.record import RunRecord
+from flowsynth.core.status import NodeStatus, TaskStatus
 
 #: Seconds between two lines about the same long task, without a terminal.
 LINE_SECONDS = 10.0
@@ -45,7 +46,7 @@ class Row:
     text: str = ""
 
 
-class Tracker(SilentObserver):
+class Tracker(Observer):
     """Keeps a row a node; what shows them derives from it. Safe for threads."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from flowsynth.cli.progress import PlainLines, Tracker
-from flowsynth.core.events import Observer, SilentObserver
+from flowsynth.core.events import Observer
 
 #: Asks the libraries below for their errors only: their chatter would break the table, and -q.
 _QUIET = {
@@ -26,7 +26,7 @@ def watching(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Obse
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if quiet:
-        yield SilentObserver()
+        yield Observer()
         return
     if out.isatty():
         from flowsynth.cli.live import LiveTable

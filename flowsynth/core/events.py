@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
+
+from flowsynth.core.status import NodeStatus, PlanStatus, TaskStatus
 
 if TYPE_CHECKING:
     from flowsynth.core.record import RunRecord
-
-#: What a plan says of a node (see `flowsynth.core.record`).
-PlanStatus = Literal["hit", "run", "rerun", "unknown"]
-#: What became of a node in a run.
-NodeStatus = Literal["hit", "computed", "failed", "skipped"]
-#: What became of one task (one chunk of a stream, or the whole of a value).
-TaskStatus = Literal["hit", "computed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +31,11 @@ class NodeOutline:
     tasks: int | None = 1
 
 
-class Observer(Protocol):
-    """Hears what happens in a run. Called from any thread, so it must be quick and lock for itself.
+class Observer:
+    """Hears what happens in a run and says nothing: the default, and the base of those that want some of it.
 
-    An error raised here is a bug of the observer; the engine is free to let it end the run.
+    Called from any thread, so an observer must be quick and lock for itself. An error raised here is a bug of
+    the observer; the engine is free to let it end the run.
     """
 
     def run_started(self, graph: str, nodes: Sequence[NodeOutline]) -> None:
@@ -62,28 +58,3 @@ class Observer(Protocol):
 
     def run_finished(self, record: RunRecord) -> None:
         """The run is over, well or not."""
-
-
-class SilentObserver:
-    """Hears everything and says nothing: the default, and a base for those that want only some of it."""
-
-    def run_started(self, graph: str, nodes: Sequence[NodeOutline]) -> None:
-        """Do nothing."""
-
-    def node_started(self, node: str, device: str) -> None:
-        """Do nothing."""
-
-    def node_progress(self, node: str, step: int, total: int) -> None:
-        """Do nothing."""
-
-    def task_finished(self, node: str, status: TaskStatus, done: int, total: int | None) -> None:
-        """Do nothing."""
-
-    def node_finished(self, node: str, status: NodeStatus, seconds: float, error: str = "") -> None:
-        """Do nothing."""
-
-    def note(self, node: str, text: str) -> None:
-        """Do nothing."""
-
-    def run_finished(self, record: RunRecord) -> None:
-        """Do nothing."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from flowsynth.core.events import NodeStatus, PlanStatus
+from flowsynth.core.status import NodeStatus, PlanStatus
 
 
 class _Part(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.events import NodeOutline, Observer, SilentObserver
+from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.refs import Trace
 from flowsynth.core.streams import DEFAULT_CHUNK, StreamInfo, Whole
 from flowsynth.executors.expand import Expander
@@ -67,7 +67,7 @@ class Engine:
             runs[step.name] = run = StepRun(step, runs, notes=list(step.notes))
             if step.status == "hit":
                 run.outputs, run.settled = step.outputs, True
-        if type(self.observer) is not SilentObserver:
+        if type(self.observer) is not Observer:
             self._outline(runs)
         executing = [run for run in runs.values() if not run.settled]
         if executing:

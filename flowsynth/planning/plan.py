@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from flowsynth.core.canonical import Json, canonical_json, digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import GraphError, InputError
-from flowsynth.core.events import PlanStatus
 from flowsynth.core.graph import Edge, Graph, ModelEdge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
 from flowsynth.core.refs import Ref, Trace, objects_of
+from flowsynth.core.status import PlanStatus
 from flowsynth.core.streams import StreamKind
 
 

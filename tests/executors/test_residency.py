@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import flowsynth as fs
 from flowsynth.api.session import Session
-from flowsynth.core.events import SilentObserver
+from flowsynth.core.events import Observer
 from flowsynth.models import ModelManager, parse_model
 from flowsynth.models.manager import unique_bytes
 from flowsynth.operators.diffusion.text_encode import TextEncode
@@ -60,7 +60,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-class Order(SilentObserver):
+class Order(Observer):
     """Notes the order in which nodes start."""
 
     def __init__(self) -> None:
