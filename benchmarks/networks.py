@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
 from flowsynth.functional.picture.resize import bicubic
-from flowsynth.media.fetch import fetch
+from flowsynth.media.clips import fetch_clip
 from flowsynth.media.reader import VideoReader
 from flowsynth.nets.drawings import DrawingGenerator
 from flowsynth.nets.ifnet import SCALES, IFNet
@@ -52,7 +52,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 def read(name: str, start: int, stop: int, width: int | None = None) -> Tensor:
     """Frames of a clip, T, C, H, W, uint8."""
-    pictures = VideoReader(fetch(name, default_cache_dir()), width=width).read(start, stop)
+    pictures = VideoReader(fetch_clip(name, default_cache_dir()), width=width).read(start, stop)
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 
 
@@ -87,7 +87,7 @@ def dropped(lpips: Lpips, pairs: int = 20) -> None:
         *("clip", "size", "rife, LPIPS", "blend, LPIPS", "rife, dB", "blend, dB"),
     )
     for name in CLIPS:
-        length = len(VideoReader(fetch(name, default_cache_dir())))
+        length = len(VideoReader(fetch_clip(name, default_cache_dir())))
         scores: dict[str, list[tuple[float, float]]] = {"rife": [], "blend": []}
         for start in range(0, length - 3, (length - 3) // pairs):
             frames = read(name, start, start + 3, 640 if name == "bigbuckbunny" else None)

@@ -8,7 +8,7 @@ import pytest
 
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.fetch.errors import OfflineError
-from flowsynth.media.fetch import fetch
+from flowsynth.media.clips import fetch_clip
 from flowsynth.weights.store import fetch_weights
 
 
@@ -18,7 +18,7 @@ def published(*names: str, clip: str = "") -> Path:
         for name in names:
             fetch_weights(name, default_cache_dir())
         if clip:
-            fetch(clip, default_cache_dir())
+            fetch_clip(clip, default_cache_dir())
     except OfflineError as error:
         pytest.skip(f"NOT TESTED, weights or clip can't be fetched: {error}")
     return default_cache_dir()

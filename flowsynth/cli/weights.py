@@ -17,7 +17,7 @@ from flowsynth.weights.catalogue import Weights, catalogue, find_weights, weight
 from flowsynth.weights.store import fetch_weights, is_sound
 
 if TYPE_CHECKING:
-    from flowsynth.fetch.archives import Progress
+    from flowsynth.fetch.archive import Progress
 
 _ALL = "all"
 
@@ -88,7 +88,7 @@ def _described(entry: Weights, folder: Path) -> dict[str, Any]:
         "about": entry.about,
         "licence": entry.licence,
         "bytes": entry.size,
-        "sources": [str(source) for source in entry.sources],
+        "sources": [str(source) for source in entry.places],
         "path": str(path) if path.is_file() else None,
     }
 

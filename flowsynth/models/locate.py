@@ -6,7 +6,11 @@ from pathlib import Path
 
 from flowsynth.core.errors import InputError
 from flowsynth.core.shipped import asset_folder
-from flowsynth.models.source import POCKET, Source
+from flowsynth.fetch.hub import hub_folder
+from flowsynth.fetch.source import Source
+
+#: The name of the models that the package itself ships.
+POCKET = "pocket"
 
 #: Folders of a pipeline that hold no weights.
 _NO_WEIGHTS = ("tokenizer", "scheduler")
@@ -69,40 +73,11 @@ def _hub_folder(source: Source, offline: bool) -> Path:
 
 
 def _snapshot(source: Source, patterns: tuple[str, ...], offline: bool) -> Path:
-    from huggingface_hub import constants, snapshot_download
-
     inside = f"{source.subfolder}/" if source.subfolder else ""
-    plain = None if source.variant else ["*.fp16.*", "*.non_ema.*"]
-    try:
-        return Path(
-            snapshot_download(
-                str(source.hub),
-                revision=source.revision,
-                allow_patterns=[inside + pattern for pattern in patterns],
-                ignore_patterns=plain,
-                local_files_only=offline or constants.HF_HUB_OFFLINE,
-            )
-        )
-    except (OSError, ValueError) as error:
-        wanted = f"hub model {source.hub!r} at revision {source.revision}"
-        arguments = f"{source.hub} --revision {source.revision} --include '*.json' '*.txt' '*.safetensors'"
-        raise not_fetched(wanted, arguments, "a local folder as source", error) from None
-
-
-def not_fetched(wanted: str, arguments: str, instead: str, error: Exception) -> InputError:
-    """Returns the message for something of the hub that is not here and could not be fetched.
-
-    Args:
-        wanted: What it is, with the commit.
-        arguments: Of ``hf download``, which fetches it.
-        instead: What to give in its place.
-        error: Why it could not be fetched.
-    """
-    from huggingface_hub import constants
-
-    first = str(error).strip().partition("\n")[0]
-    return InputError(
-        f"{wanted} is not in the hub's cache ({constants.HF_HUB_CACHE}) and could not be fetched"
-        f" ({type(error).__name__}: {first}); where the hub can be reached, run: hf download {arguments};"
-        f" or give {instead}"
+    return hub_folder(
+        str(source.hub),
+        str(source.revision),
+        [inside + pattern for pattern in patterns],
+        but=None if source.variant else ["*.fp16.*", "*.non_ema.*"],
+        offline=offline,
     )

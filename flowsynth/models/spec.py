@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.fetch.source import Source
 from flowsynth.models.family import UnknownFamilyError, family, family_names
-from flowsynth.models.source import Source
 
 DtypeName: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flowsynth.fetch.archives import read_member
 from flowsynth.fetch.errors import ChecksumError, FetchError
+from flowsynth.fetch.members import read_member
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

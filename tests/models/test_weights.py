@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, GraphError, InputError
+from flowsynth.fetch.source import Source
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
 from flowsynth.models.locate import assets_folder, locate
-from flowsynth.models.source import Source
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
 from tests.models.single_file import single_file
 from tests.models.test_manager import noise

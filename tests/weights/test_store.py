@@ -13,9 +13,10 @@ import yaml
 from safetensors.numpy import save
 
 from flowsynth.core.errors import InputError
+from flowsynth.fetch.catalogue import ArchiveFolder
 from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.weights import catalogue
-from flowsynth.weights.catalogue import ArchiveSource, read_catalogue
+from flowsynth.weights.catalogue import read_catalogue
 from flowsynth.weights.store import fetch_weights, is_sound
 from flowsynth.weights.tensors import load_tensors, tensors_sha256
 
@@ -135,7 +136,9 @@ def test_sources_are_tried_in_order(enter: Enter, tmp_path: Path) -> None:
     enter(sources=[{"path": str(tmp_path / "none")}, {"path": str(source.parent)}])
     assert fetch_weights("thing", tmp_path).is_file()
     enter(sources=[{"path": "/none/a"}, {"path": "/none/b"}])
-    with pytest.raises(OfflineError, match=r"the folder /none/a or the folder /none/b.*No such file"):
+    with pytest.raises(
+        OfflineError, match=r"/none/a or /none/b, found /none/a: No such file.*; /none/b: No such file"
+    ):
         fetch_weights("thing", tmp_path / "other")
 
 
@@ -150,7 +153,7 @@ def test_a_hub_repository_out_of_its_own_cache(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    enter(sources=[{"hub": "org/name", "revision": commit, "folder": "sub"}])
+    enter(sources=[{"hub": "org/name", "revision": commit, "subfolder": "sub"}])
     assert is_sound(catalogue.find_weights("thing"), fetch_weights("thing", tmp_path).parent.parent)
     enter(sources=[{"hub": "org/other", "revision": commit}])
     with pytest.raises(OfflineError, match="org/other at 1111"):
@@ -171,8 +174,8 @@ def test_the_shipped_catalogue_is_whole() -> None:
         assert entry.licence
         for file in entry.files:
             assert (len(file.sha256), file.size > 0) == (64, True)
-        for source in entry.sources:
-            assert not isinstance(source, ArchiveSource) or len(source.archive.sha256) == 64
+        for place in entry.places:
+            assert not isinstance(place, ArchiveFolder) or len(place.archive.sha256) == 64
 
 
 def test_the_checksum_is_of_the_tensors_not_of_their_order() -> None:

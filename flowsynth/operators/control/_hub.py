@@ -7,7 +7,7 @@ from pathlib import Path
 from flowsynth.core.errors import InputError
 
 
-def hub_file(weights: str, revision: str, *, offline: bool) -> Path:
+def hub_checkpoint(weights: str, revision: str, *, offline: bool) -> Path:
     """Return a checkpoint of a hub repository, fetched into the hub's own cache if need be.
 
     Args:
@@ -18,25 +18,13 @@ def hub_file(weights: str, revision: str, *, offline: bool) -> Path:
     Raises:
         InputError: no such name, or it is not here and can't be fetched; says how to get it.
     """
-    from huggingface_hub import constants, hf_hub_download
-
-    from flowsynth.models.locate import not_fetched
+    from flowsynth.fetch.hub import hub_file
 
     organisation, _, rest = weights.partition("/")
     name, _, file = rest.partition("/")
     if not (organisation and name and file):
         raise InputError(f"params.weights: expected ORG/NAME/FILE on the hub, given {weights!r}")
-    repository = f"{organisation}/{name}"
-    try:
-        return Path(
-            hf_hub_download(
-                repository, file, revision=revision, local_files_only=offline or constants.HF_HUB_OFFLINE
-            )
-        )
-    except (OSError, ValueError) as error:
-        wanted = f"params.weights: {file} of {repository!r} at revision {revision}"
-        arguments = f"{repository} {file} --revision {revision}"
-        raise not_fetched(wanted, arguments, "a local file", error) from None
+    return hub_file(f"{organisation}/{name}", revision, file, offline=offline)
 
 
 def model_folder(weights: str, revision: str | None, *, offline: bool) -> Path:
@@ -45,8 +33,8 @@ def model_folder(weights: str, revision: str | None, *, offline: bool) -> Path:
     Raises:
         InputError: nothing is there; says what to do.
     """
+    from flowsynth.fetch.source import Source
     from flowsynth.models.locate import locate
-    from flowsynth.models.source import Source
 
     try:
         source = Source(hub=weights, revision=revision) if revision else Source(path=weights)

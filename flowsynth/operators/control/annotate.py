@@ -196,9 +196,9 @@ class Annotate(WeightedOperator):
             return lambda frame: classical(frame, self)
         weights = self._given()
         if self.revision is not None:
-            from flowsynth.operators.control._hub import hub_file
+            from flowsynth.operators.control._hub import hub_checkpoint
 
-            weights = str(hub_file(weights, self.revision, offline=ctx.offline))
+            weights = str(hub_checkpoint(weights, self.revision, offline=ctx.offline))
         return LEARNED[self.detector](ctx, weights, self)
 
     def _depth(self, ctx: RunContext, frames: Frames) -> Frames:

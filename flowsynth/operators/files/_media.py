@@ -44,17 +44,18 @@ def find_file(ctx: RunContext, path: str) -> Path:
     ``clip:default`` is real footage, or without network a clip made of a shipped picture; a note says which.
 
     Raises:
-        FetchError: No such name, or it can't be had.
+        InputError: No such name.
+        FetchError: It can't be had.
     """
     if not path.startswith(_CLIP):
         return Path(path).expanduser()
     from flowsynth.cache.location import default_cache_dir
+    from flowsynth.media.clips import DEFAULT, fetch_clip
     from flowsynth.media.fallback import default_clip
-    from flowsynth.media.fetch import fetch
 
     name, folder = path.removeprefix(_CLIP), ctx.cache_dir or default_cache_dir()
-    if name != "default":
-        return fetch(name, folder, offline=ctx.offline)
+    if name != DEFAULT:
+        return fetch_clip(name, folder, offline=ctx.offline)
     file, description = default_clip(folder, offline=ctx.offline)
     ctx.note(f"{path} is {description}")
     return file

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowsynth.core.canonical import digest_json
 from flowsynth.core.errors import RequestError, did_you_mean, listing
+from flowsynth.fetch.source import Source
 from flowsynth.models.families.sd.spec import SdSpec, folder_identity, part_key, read_config
 from flowsynth.models.family import PartStore
 from flowsynth.models.locate import locate
 from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, LatentFormat
-from flowsynth.models.source import Source
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, fi
 from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
+from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.schedulers import UnknownSchedulerError, resolve_scheduler
 from flowsynth.models.locate import locate
-from flowsynth.models.source import Source
 from flowsynth.models.spec import ModelSpec
 from flowsynth.models.weights import weight_files
 

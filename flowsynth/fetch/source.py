@@ -1,4 +1,4 @@
-"""Where a model's files come from: a folder, a single file, the hub at a pinned commit, or the package."""
+"""Where files come from, as a person names it: a folder, a single file, or the hub at a pinned commit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: The name of the models that the package itself ships.
-POCKET = "pocket"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
