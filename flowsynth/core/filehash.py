@@ -1,21 +1,79 @@
-"""Hashes of files, remembered by path, size, time and inode so that gigabytes are read once."""
+"""Hashes of files, remembered by path and stamp so that gigabytes are read once; files that must hold still.
+
+A stamp is what the system says of a file besides its bytes: size, both times and inode. The change time is
+the part that nobody sets: ``cp -p`` and ``touch -r`` give another file's modification time to new bytes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import stat as modes
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from blake3 import blake3
 
 from flowsynth.core.canonical import DIGEST_BYTES, digest_text
-from flowsynth.core.errors import InputError, did_you_mean
+from flowsynth.core.errors import InputError, RunError, did_you_mean
 
 _memory: dict[str, tuple[str, str]] = {}
 _lock = threading.Lock()
+_READ_BYTES = 1 << 20
+#: How often a file that changes under the reading is read again.
+_TRIES = 3
+#: Writes within one tick of the file system's clock give one stamp: what changed just now is not remembered.
+_SETTLED_NS = 50_000_000
+
+
+class FileWatch:
+    """Files that were hashed, each with the stamp that it had before it was read.
+
+    Attributes:
+        seen: path -> stamp.
+    """
+
+    __slots__ = ("seen",)
+
+    def __init__(self) -> None:
+        self.seen: dict[Path, str] = {}
+
+    def check(self) -> None:
+        """Raise if one of the files is no longer the one that was hashed.
+
+        Raises:
+            RunError: names the file.
+        """
+        for path, stamp in self.seen.items():
+            try:
+                now = file_stamp(path)
+            except OSError:
+                now = "gone"
+            if now != stamp:
+                how = "went away" if now == "gone" else "changed"
+                raise RunError(
+                    f"{path} {how} while the run went on: it is not what the plan looked at, so what "
+                    "was read of it is not kept; run it again"
+                )
+
+
+_watches: ContextVar[tuple[FileWatch, ...]] = ContextVar("_watches", default=())
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[FileWatch]:
+    """Note every file that is hashed inside, with its stamp; blocks may be nested."""
+    watch = FileWatch()
+    token = _watches.set((*_watches.get(), watch))
+    try:
+        yield watch
+    finally:
+        _watches.reset(token)
 
 
 def file_hash(path: Path, memo: Path | None = None) -> str:
@@ -26,12 +84,28 @@ def file_hash(path: Path, memo: Path | None = None) -> str:
         memo: folder where hashes are kept between processes; None keeps them in this process only.
 
     Raises:
-        InputError: no such file, or it cannot be read.
+        InputError: no such file, no regular one, or one that cannot be read or does not hold still.
     """
     try:
-        return _file_hash(path.resolve(), memo)
+        stamp, digest = _file_hash(path.resolve(), memo)
     except OSError as error:
         raise InputError(f"{path}: {_reason(path, error)}") from error
+    for watch in _watches.get():
+        watch.seen.setdefault(path.absolute(), stamp)
+    return digest
+
+
+def file_stamp(path: Path) -> str:
+    """What tells whether a file was written to or replaced, without reading it.
+
+    Raises:
+        OSError: no such file.
+    """
+    return _stamp(path.stat())
+
+
+def _stamp(stat: os.stat_result) -> str:
+    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
 
 
 def _reason(path: Path, error: OSError) -> str:
@@ -45,17 +119,26 @@ def _reason(path: Path, error: OSError) -> str:
     return f"no such file; expected one that exists{near}"
 
 
-def _file_hash(real: Path, memo: Path | None) -> str:
+def _file_hash(real: Path, memo: Path | None) -> tuple[str, str]:
+    """The stamp that a file had before it was read, and its hash."""
     stat = real.stat()
-    name, stamp = str(real), f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+    name, stamp = str(real), _stamp(stat)
     with _lock:
         known = _memory.get(name)
     if known and known[0] == stamp:
-        return known[1]
-    digest = _remembered(memo, name, stamp) or _compute(real, memo, stamp)
+        return known
+    if not modes.S_ISREG(stat.st_mode) and not modes.S_ISDIR(stat.st_mode):
+        raise InputError(f"{real}: is no regular file; expected one (not a pipe, a socket or a device)")
+    digest = _remembered(memo, name, stamp)
+    if digest is None:
+        stamp, digest, settled = _read(real)
+        if not settled:
+            return stamp, digest
+        if memo is not None:
+            _remember(_entry(memo, name), {"path": name, "stamp": stamp, "hash": digest})
     with _lock:
         _memory[name] = (stamp, digest)
-    return digest
+    return stamp, digest
 
 
 def _entry(memo: Path, name: str) -> Path:
@@ -72,13 +155,23 @@ def _remembered(memo: Path | None, name: str, stamp: str) -> str | None:
         return None
 
 
-def _compute(path: Path, memo: Path | None, stamp: str) -> str:
-    hasher = blake3()
-    hasher.update_mmap(path)
-    digest = hasher.hexdigest(length=DIGEST_BYTES)
-    if memo is not None:
-        _remember(_entry(memo, str(path)), {"path": str(path), "stamp": stamp, "hash": digest})
-    return digest
+def _read(path: Path) -> tuple[str, str, bool]:
+    """Stamp and hash of a file that held still while it was read, and whether the stamp will tell of changes.
+
+    It is read, not mapped: a mapped file that somebody cuts short ends the process.
+    """
+    for _ in range(_TRIES):
+        began = time.time_ns()
+        with path.open("rb", buffering=0) as file:
+            before = os.fstat(file.fileno())
+            hasher, buffer = blake3(), bytearray(_READ_BYTES)
+            while count := file.readinto(buffer):
+                hasher.update(memoryview(buffer)[:count])
+            after = os.fstat(file.fileno())
+        if _stamp(before) == _stamp(after) == _stamp(path.stat()):
+            settled = before.st_ctime_ns + _SETTLED_NS < began
+            return _stamp(before), hasher.hexdigest(length=DIGEST_BYTES), settled
+    raise InputError(f"{path}: changes while it is read; run again when it is written")
 
 
 def _remember(entry: Path, data: dict[str, str]) -> None:

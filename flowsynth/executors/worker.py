@@ -162,6 +162,7 @@ class Worker:
         start = time.perf_counter()
         values = self._call(task, context, inputs)
         seconds = time.perf_counter() - start
+        run.step.files.check()
         run.notes += [note for note in context.notes if note not in run.notes]
         refs, encoded = references(run.step, values)
         keep = worth_storing(task, refs, seconds)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.models.family import family
 from flowsynth.models.spec import ModelSpec, model_fingerprint
 
@@ -50,6 +51,7 @@ class ModelManager:
         self._parts: OrderedDict[str, Any] = OrderedDict()
         self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._models: dict[str, Any] = {}
+        self._stores: dict[str, _CheckedStore] = {}
         self._known: dict[str, Any] = {}  # by the text of a spec: found without looking at files
         self._lock = threading.RLock()
 
@@ -59,11 +61,16 @@ class ModelManager:
         Raises:
             InputError: files are missing, damaged or refused.
         """
-        key = model_fingerprint(spec, self.cache_dir)
+        with watching() as watch:
+            content = model_fingerprint(spec, self.cache_dir)
+        text = spec.model_dump_json()
+        key = content + text  # an equal model elsewhere is read from there, though its parts are shared
         with self._lock:
             if key not in self._models:
-                self._models[key] = family(spec.family).open(spec, self)
-            self._known[spec.model_dump_json()] = self._models[key]
+                store = self._stores[key] = _CheckedStore(self, watch)
+                self._models[key] = family(spec.family).open(spec, store)
+            self._stores[key].watch = watch
+            self._known[text] = self._models[key]
             return self._models[key]
 
     def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
@@ -133,6 +140,32 @@ class ModelManager:
             if key is None:
                 return
             del self._parts[key]
+
+
+class _CheckedStore:
+    """The parts of one model: none is kept if a file of the model changed while it was loaded.
+
+    Attributes:
+        watch: the model's files as they were when it was last asked for.
+    """
+
+    def __init__(self, manager: ModelManager, watch: FileWatch) -> None:
+        self._manager, self.watch = manager, watch
+        self.device, self.cache_dir, self.offline = manager.device, manager.cache_dir, manager.offline
+
+    def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
+        """The part under a key, loaded if it is not resident.
+
+        Raises:
+            RunError: a file changed meanwhile, so that the key may not be what was loaded.
+        """
+
+        def checked() -> T:
+            part = load()
+            self.watch.check()
+            return part
+
+        return self._manager.part(key, checked, nbytes)
 
 
 def unique_bytes(parts: Iterable[Any]) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from flowsynth.core.canonical import Json, canonical_json, digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import GraphError, InputError
+from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.core.graph import Edge, Graph, ModelEdge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
 from flowsynth.core.operator import Operator
@@ -80,6 +81,7 @@ class Step:
         consumers: steps that read this one.
         wanted: output ports that the run must deliver.
         notes: what resolving its operator has to tell.
+        files: what its key holds the bytes of, its models' included: none may change until it is run.
     """
 
     index: int
@@ -97,6 +99,7 @@ class Step:
     seconds: float | None = None
     status: PlanStatus = "unknown"
     notes: list[str] = field(default_factory=list)
+    files: FileWatch = field(default_factory=FileWatch)
 
     def __repr__(self) -> str:
         """Name and status only: steps hold each other."""
@@ -190,7 +193,7 @@ def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) ->
     last = _last_keys(env.index.lookup(row))
     known = env.index.lookup_many(list(last.values())) if last else {}
     sources: dict[type[Operator], str] = {}
-    models: dict[tuple[str, tuple[str, ...]], str] = {}
+    models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]] = {}
     for step in steps.values():
         step.static = _static(step, graph, env, sources, models)
         _look_up(step, env.index, known)
@@ -261,7 +264,7 @@ def _static(
     graph: Graph,
     env: Environment,
     sources: dict[type[Operator], str],
-    models: dict[tuple[str, tuple[str, ...]], str],
+    models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]],
 ) -> StaticKey:
     cls = type(step.operator)
     if cls not in sources:
@@ -272,18 +275,28 @@ def _static(
         for name in names:
             if (name, parts) not in models:
                 models[name, parts] = _model(name, parts, graph, env)
-        prints[port] = [models[name, parts] for name in names]
+            step.files.seen.update(models[name, parts][1].seen)
+        prints[port] = [models[name, parts][0] for name in names]
     try:
-        return StaticKey(
-            step.operator, step.device, sources[cls], env.file_hash, prints, lambda: env.context(step.name)
-        )
+        with watching() as watch:
+            static = StaticKey(
+                step.operator,
+                step.device,
+                sources[cls],
+                env.file_hash,
+                prints,
+                lambda: env.context(step.name),
+            )
+        step.files.seen.update(watch.seen)
+        return static
     except InputError as error:
         raise InputError(f"nodes.{step.name}: {error}") from error
 
 
-def _model(name: str, parts: tuple[str, ...], graph: Graph, env: Environment) -> str:
+def _model(name: str, parts: tuple[str, ...], graph: Graph, env: Environment) -> tuple[str, FileWatch]:
     try:
-        return env.model_fingerprint(name, graph.models[name], parts)
+        with watching() as watch:
+            return env.model_fingerprint(name, graph.models[name], parts), watch
     except InputError as error:
         raise InputError(f"models.{name}: {error}") from error
 

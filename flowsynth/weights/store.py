@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from flowsynth.core.filehash import file_stamp
 from flowsynth.fetch.archive import Progress
 from flowsynth.fetch.errors import ChecksumError, FetchError
 from flowsynth.fetch.store import fetch_once
@@ -45,16 +46,15 @@ def is_sound(entry: Weights, cache_dir: Path) -> bool:
     """Whether weights are kept, every bit as the catalogue says."""
     target = weights_path(entry, cache_dir)
     try:
-        stat = target.stat()
-        return _digest(target, stat.st_size, stat.st_mtime_ns, stat.st_ino) == entry.tensors_sha256
+        return _digest(target, file_stamp(target)) == entry.tensors_sha256
     except (OSError, ValueError):
         return False
 
 
 @lru_cache(maxsize=32)
-def _digest(path: Path, size: int, changed: int, inode: int) -> str:
+def _digest(path: Path, stamp: str) -> str:
     """Checksum of a file's tensors, computed once a process as long as the file doesn't change."""
-    del size, changed, inode
+    del stamp
     return tensors_sha256(load_tensors(path))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
+from flowsynth.core.filehash import file_stamp
 from flowsynth.operators.shared.frames import as_rgb, map_frames
 from flowsynth.values import Frames
 
@@ -122,15 +123,12 @@ def network_size(height: int, width: int, preprocessor: Mapping[str, Any]) -> tu
 
 
 def _loaded(ctx: RunContext, settings: DepthSettings) -> tuple[Any, dict[str, Any]]:
-    stats = [path.stat() for path in depth_files(settings.folder).values()]
-    stamp = tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
+    stamp = tuple(file_stamp(path) for path in depth_files(settings.folder).values())
     return _load(settings.folder, stamp, ctx.device, settings.precision)
 
 
 @lru_cache(maxsize=1)
-def _load(
-    folder: Path, stamp: tuple[tuple[int, int], ...], device: str, precision: str
-) -> tuple[Any, dict[str, Any]]:
+def _load(folder: Path, stamp: tuple[str, ...], device: str, precision: str) -> tuple[Any, dict[str, Any]]:
     """Load; the stamp is there so that another model under the name is loaded again."""
     import torch
     from transformers import AutoModelForDepthEstimation

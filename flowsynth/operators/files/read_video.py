@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, parse_instant
@@ -122,8 +123,8 @@ class ReadVideo(Operator):
         from flowsynth.media.reader import VideoReader
 
         file = find_file(ctx, self.path)
-        stat = require_file(file, "a video file").stat()
-        key = (str(file.resolve()), stat.st_size, stat.st_mtime_ns, self.model_dump_json(exclude={"path"}))
+        stamp = file_stamp(require_file(file, "a video file"))
+        key = (str(file.resolve()), stamp, self.model_dump_json(exclude={"path"}))
         kept: OrderedDict[tuple[object, ...], VideoReader] = _readers.__dict__.setdefault(
             "kept", OrderedDict()
         )

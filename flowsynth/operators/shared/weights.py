@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError, did_you_mean, listing
+from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.weights.catalogue import catalogue, weights_path
 
@@ -138,8 +139,7 @@ def load_network(
         OfflineError: not in the cache and no network; says how to get them.
     """
     path = _weights_path(ctx, weights)
-    stat = path.stat()
-    return cast("Network", _load(path, stat.st_size, stat.st_mtime_ns, ctx.device, precision, build))
+    return cast("Network", _load(path, file_stamp(path), ctx.device, precision, build))
 
 
 def _weights_path(ctx: RunContext, weights: str) -> Path:
@@ -153,15 +153,13 @@ def _weights_path(ctx: RunContext, weights: str) -> Path:
 
 
 @lru_cache(maxsize=_KEPT)
-def _load(
-    path: Path, size: int, changed: int, device: str, precision: str, build: Callable[[dict[str, Any]], Any]
-) -> Any:
-    """Load; size and time of change are there so that another file under the name is loaded again."""
+def _load(path: Path, stamp: str, device: str, precision: str, build: Callable[[dict[str, Any]], Any]) -> Any:
+    """Load; the stamp is there so that another file under the name is loaded again."""
     import torch
 
     from flowsynth.models.weights import read_weights
 
-    del size, changed
+    del stamp
     if precision == "auto":
         precision = "float16" if device.startswith("cuda") else "float32"
     try:
