@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.media.choose import choose_video
 from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError
-from flowsynth.media.source import open_input, video_stream
+from flowsynth.media.source import open_input
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def _frames(segments: Sequence[str | os.PathLike[str]], fps: Fraction) -> Iterat
     count = 0
     for segment in segments:
         with open_input(segment) as container:
-            for frame in container.decode(video_stream(container, segment)):
+            for frame in container.decode(choose_video(container, segment)):
                 frame.pts, frame.time_base = count, 1 / fps
                 count += 1
                 yield frame

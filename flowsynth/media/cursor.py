@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowsynth.media.errors import DecodeError, TruncatedMediaError
+from flowsynth.media.listing import set_threads
+from flowsynth.media.packets import is_cut_off
 from flowsynth.media.probe import VideoInfo
-from flowsynth.media.source import open_input, read_packets, video_stream
+from flowsynth.media.source import open_input, read_packets
+from flowsynth.media.walk import Clock, walk
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -72,8 +75,8 @@ class FrameCursor:
     def _reopen(self) -> None:
         self.close()
         self._container = open_input(self._path)
-        self._stream = video_stream(self._container, self._path)
-        self._stream.thread_type = "AUTO"
+        self._stream: VideoStream = self._container.streams[self._info.stream]  # type: ignore[assignment]
+        set_threads(self._stream, self._info.damage)
         self._index = -1
         self._frame = None
         self._frames = self._decode(read_packets(self._container, self._stream, self._path))
@@ -122,35 +125,41 @@ class FrameCursor:
                 return frame
             if place > index:
                 raise DecodeError(self._path, f"frame {index}", f"frame {place} after it: it does not decode")
-        total = self._info.frame_count
         found = f"the file's end after {self._index + 1} frames (frame {index} was asked for)"
-        raise TruncatedMediaError(self._path, f"{total} frames, as its index says", found, self._index + 1)
+        raise TruncatedMediaError(self._path, self._expected(), found, self._index + 1)
 
     def _decode(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[int, VideoFrame]]:
         import av
 
-        counted = 0
-        for packet in packets:
-            if packet.is_corrupt and packet.size:
-                total = self._info.frame_count
-                found = f"the file's end inside frame {self._index + 1} or one soon after"
-                raise TruncatedMediaError(
-                    self._path, f"{total} frames, as its index says", found, self._index + 1
-                )
-            try:
-                frames = packet.decode()
-            except av.FFmpegError as error:
-                expected = f"frames that decode, after frame {self._index}"
-                raise DecodeError(self._path, expected, f"damaged data ({error.strerror})") from error
-            for frame in frames:
-                place = (
-                    self._place.get(frame.pts, -1)
-                    if self._info.seekable and frame.pts is not None
-                    else counted
-                )
+        info, counted = self._info, 0
+        assert self._container is not None
+        fails = info.damage == "fail"
+        # Sought by their own times, frames need no other clock; and what comes after a seek starts anywhere.
+        clock = None if info.seekable else Clock(self._container, self._stream)
+        start = "any" if info.seekable else info.start
+        whole = self._whole(packets)
+        try:
+            for frame in walk(whole, start=start, clock=clock, strict=fails, marked=fails):
+                place = self._place.get(frame.pts, -1) if self._place and frame.pts is not None else counted
                 counted += 1
                 if place >= 0:
                     yield place, frame
+        except av.FFmpegError as error:
+            expected = f"frames that decode, after frame {self._index} (on_damage: skip or repeat goes on)"
+            raise DecodeError(self._path, expected, f"damaged data ({error.strerror})") from error
+
+    def _whole(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        """The packets but for one that ends with the file."""
+        assert self._container is not None
+        for packet in packets:
+            if not is_cut_off(self._container, packet):
+                yield packet
+            elif self._info.damage == "fail":
+                found = f"the file's end inside frame {self._index + 1} or one soon after"
+                raise TruncatedMediaError(self._path, self._expected(), found, self._index + 1)
+
+    def _expected(self) -> str:
+        return f"{self._info.frame_count} frames, as when it was opened"
 
 
 def _chain(first: Packet[VideoStream], rest: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:

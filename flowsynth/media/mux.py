@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.media.animation import write_animation
 from flowsynth.media.atomic import atomic_path
+from flowsynth.media.choose import choose_video
 from flowsynth.media.codecs import RATE_TAG, EncodeSettings, container_options, copy_stream
 from flowsynth.media.errors import EncodeSettingsError, MediaRangeError, MediaWriteError
 from flowsynth.media.provenance import embed
-from flowsynth.media.source import open_input, read_packets, video_stream
+from flowsynth.media.source import open_input, read_packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -94,7 +95,7 @@ def _write(
     ):
         if metadata:
             output.metadata["comment"] = metadata
-        video: Any = copy_stream(output, video_stream(first, segments[0]))
+        video: Any = copy_stream(output, choose_video(first, segments[0]))
         video.time_base = 1 / settings.fps
         if settings.suffix in (".mkv", ".webm"):
             video.metadata[RATE_TAG] = str(settings.fps)
@@ -123,7 +124,7 @@ def _read_order(segment: str | os.PathLike[str]) -> tuple[int, ...]:
     with open_input(segment) as container:
         ticks = [
             packet.pts or 0
-            for packet in read_packets(container, video_stream(container, segment), segment)
+            for packet in read_packets(container, choose_video(container, segment), segment)
             if packet.size
         ]
     places = {tick: place for place, tick in enumerate(sorted(ticks))}
@@ -143,7 +144,7 @@ def _video_packets(
     offset, extradata = 0, None
     for segment, plan in zip(segments, plans, strict=True):
         with open_input(segment) as container:
-            source = video_stream(container, segment)
+            source = choose_video(container, segment)
             extradata = extradata or source.codec_context.extradata
             if source.codec_context.extradata != extradata:
                 raise EncodeSettingsError(segment, "the settings of the first segment", "other ones")
@@ -198,7 +199,7 @@ def _require_written(path: str | os.PathLike[str], count: int, out: str | os.Pat
     """Counts the packets that are there: a muxer may lose a late write error on closing."""
     with open_input(path) as container:
         found = sum(
-            1 for packet in read_packets(container, video_stream(container, path), path) if packet.size
+            1 for packet in read_packets(container, choose_video(container, path), path) if packet.size
         )
     if found != count:
         raise MediaWriteError(out, f"{count} frames in the written file", str(found))

@@ -9,8 +9,17 @@ from typing import Literal
 #: Filters that resize pictures; "area" is the plain mean of the pixels covered.
 Resample = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 
+#: Frames per second that containers can hold at all: one in almost three hours, and a tick of a microsecond.
+SLOWEST, FASTEST = Fraction(1, 10_000), 1_000_000
+
 #: Nominal rates of NTSC material; 29.97 and 23.976 are roundings of these times 1000/1001.
 _NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
+
+#: Rates that cameras, screens and editors use.
+USUAL_RATES = (
+    *_NTSC,
+    *(Fraction(rate) for rate in (10, 12, 15, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)),
+)
 
 _FRAMES = re.compile(r"^\s*(\d+)\s*f(rames?)?\s*$")
 _CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)\s*$")
@@ -23,7 +32,7 @@ def parse_fps(value: float | str | Fraction) -> Fraction:
     written decimal is a rounding of it.
 
     Raises:
-        ValueError: Not a positive finite number.
+        ValueError: Not a number within :data:`SLOWEST` and :data:`FASTEST`.
     """
     if isinstance(value, Fraction):
         rate = value
@@ -38,6 +47,8 @@ def parse_fps(value: float | str | Fraction) -> Fraction:
             rate = next((ntsc for ntsc in _NTSC if abs(ntsc - rate) < Fraction(1, 500)), rate)
     if rate <= 0:
         raise ValueError(f"expected frames per second above 0, given {value!r}")
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"expected frames per second from {SLOWEST} to {FASTEST}, given {value!r}")
     return rate
 
 
@@ -47,11 +58,7 @@ def nominal_fps(average: Fraction) -> Fraction:
     A telephone's 29.93 on average is meant as 29.97: resampled to its average, it would repeat or drop a
     frame every few seconds to no end.
     """
-    usual = [
-        *_NTSC,
-        *(Fraction(rate) for rate in (10, 12, 15, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)),
-    ]
-    nearest = min(usual, key=lambda rate: abs(rate - average))
+    nearest = min(USUAL_RATES, key=lambda rate: abs(rate - average))
     return nearest if abs(nearest - average) * 100 <= average else average
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.media.choose import Wanted
 from flowsynth.media.colour import to_rgb
 from flowsynth.media.cursor import FrameCursor
 from flowsynth.media.errors import MediaRangeError
@@ -17,6 +18,7 @@ from flowsynth.media.geometry import fit, orient, target_size
 from flowsynth.media.probe import VideoInfo, probe
 from flowsynth.media.rational import Resample
 from flowsynth.media.timeline import Timeline, make_timeline
+from flowsynth.media.walk import Damage
 
 Array = npt.NDArray[Any]
 #: Pixels of a side; more is a typing mistake rather than a picture.
@@ -50,6 +52,8 @@ class VideoReader:
         resample: Resample = "lanczos",
         background: tuple[int, int, int] = (255, 255, 255),
         deep: bool = False,
+        stream: Wanted = None,
+        damage: Damage = "fail",
         info: VideoInfo | None = None,
     ) -> None:
         """Opens a view; nothing is decoded before the first ``read``.
@@ -59,19 +63,21 @@ class VideoReader:
             start: Where to begin: seconds, a source frame (``"36f"``) or a clock time (``"1:02.5"``).
             end: Where to stop, exclusive, in the same forms.
             max_frames: At most this many output frames.
-            fps: Output rate; resampled by timestamps. The source's own where not given (where it
-                varies, the usual rate near its average, so that time still runs true).
+            fps: Output rate; resampled by timestamps. The source's own where not given; where it varies,
+                that of the grid on which its frames lie, else the usual rate near its average.
             width: Output width; alone, the height follows the aspect, in even numbers.
             height: Output height; with ``width``, the centre is cropped to the aspect first.
             resample: Filter of the resize.
             background: RGB behind transparent pixels.
             deep: uint16 frames for sources of more than 8 bits.
-            info: The result of :func:`probe` where it is known already.
+            stream: Which of several video streams, see :func:`flowsynth.media.choose.choose_video`.
+            damage: What to do about frames that don't decode.
+            info: The result of :func:`probe` where it is known already, of the same stream and ``damage``.
 
         Raises:
             MediaError: As :func:`probe`, or an empty range, or a size out of range.
         """
-        self.info = probe(path) if info is None else info
+        self.info = probe(path, stream=stream, damage=damage) if info is None else info
         self.timeline: Timeline = make_timeline(
             self.info, start=start, end=end, max_frames=max_frames, fps=fps
         )

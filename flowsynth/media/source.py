@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.media.errors import (
     DecodeError,
     NotMediaError,
-    NoVideoStreamError,
     TruncatedMediaError,
     require_file,
 )
@@ -17,7 +16,6 @@ from flowsynth.media.errors import (
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.stream import VideoStream
 
 _EBML = b"\x1a\x45\xdf\xa3"  # how Matroska and WebM begin
 
@@ -46,29 +44,6 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
             found = "the head of a Matroska file without frames: empty or cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
         raise NotMediaError(path, "a video file", _describe(head)) from error
-
-
-def video_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
-    """Returns the first video stream that is no cover picture.
-
-    Raises:
-        NoVideoStreamError: There is none.
-        DecodeError: There is one whose codec is unknown here.
-    """
-    from av.stream import Disposition
-
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        # Typed as always there; None for a codec this build of FFmpeg has no decoder for.
-        if stream.codec_context is None:
-            raise DecodeError(path, "a codec that FFmpeg decodes", "an unknown one")
-        return stream
-    kinds = sorted({str(stream.type) for stream in container.streams})
-    if container.format.name in ("tty", "srt", "webvtt", "ass", "data"):
-        raise NotMediaError(path, "a video file", "text")
-    found = f"only {', '.join(kinds)}" if kinds else "none"
-    raise NoVideoStreamError(path, "a file with a video stream", found)
 
 
 def _describe(head: bytes) -> str:

@@ -61,16 +61,14 @@ def make_timeline(
         start: Where the range begins: seconds, a frame (``"36f"``) or a clock time (``"1:02.5"``).
         end: Where it ends, exclusive; later than the video's end means the video's end.
         max_frames: At most this many output frames.
-        fps: Output rate; the source's own where not given (if it varies, the usual rate near its average).
+        fps: Output rate; the source's own where not given (if it varies freely, the usual one near it).
 
     Raises:
         MediaRangeError: The range is empty or starts after the end.
         ValueError: A value in a form that is not understood.
     """
-    if fps is None:
-        rate = nominal_fps(info.fps) if info.variable_frame_rate else info.fps
-    else:
-        rate = parse_fps(fps)
+    own = info.fps if info.on_grid else nominal_fps(info.fps)
+    rate = own if fps is None else parse_fps(fps)
     first = _seconds(info, start, "start")
     last = info.duration if end is None else min(_seconds(info, end, "end"), info.duration)
     if last <= first:

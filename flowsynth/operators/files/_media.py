@@ -48,7 +48,7 @@ def find_file(ctx: RunContext, path: str) -> Path:
         FetchError: It can't be had.
     """
     if not path.startswith(_CLIP):
-        return Path(path).expanduser()
+        return user_path(path)
     from flowsynth.cache.location import default_cache_dir
     from flowsynth.media.clips import DEFAULT, fetch_clip
     from flowsynth.media.fallback import default_clip
@@ -59,6 +59,20 @@ def find_file(ctx: RunContext, path: str) -> Path:
     file, description = default_clip(folder, offline=ctx.offline)
     ctx.note(f"{path} is {description}")
     return file
+
+
+def user_path(path: str) -> Path:
+    """A path as people write it: ``~`` is the home folder, unless a file of that very name is there.
+
+    A name such as ``~a.mp4`` is no user's home either.
+    """
+    plain = Path(path)
+    if not path.startswith("~") or plain.exists():
+        return plain
+    try:
+        return plain.expanduser()
+    except RuntimeError:
+        return plain
 
 
 def to_tensor(pictures: Array, dtype: FrameType) -> torch.Tensor:

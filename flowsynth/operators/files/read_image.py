@@ -16,7 +16,7 @@ from flowsynth.core.shipped import asset_folder
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
-from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor
+from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor, user_path
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class ReadImage(Operator):
     def _pictures(self) -> list[Path]:
         if self.path.startswith(_SHIPPED):
             return [_shipped(self.path)]
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         if path.is_dir():
             found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
         elif glob.has_magic(str(path)) and not path.exists():

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,15 +15,17 @@ from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, parse_instant
+from flowsynth.media.walk import Damage
 from flowsynth.operators.files._media import FrameRate, FrameType, Side, find_file, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
+    from flowsynth.media.probe import VideoInfo
     from flowsynth.media.reader import VideoReader
 
 #: Frames decoded between two looks at whether the run was asked to stop.
 _STEP = 16
-#: Open readers a thread keeps, so that the next chunk goes on where the last one ended.
+#: Open readers a thread keeps, so that the next chunk goes on where the last one ended; and files probed.
 _KEPT = 4
 
 
@@ -32,10 +34,14 @@ class ReadVideo(Operator):
 
     The rate is changed by timestamps in exact fractions: output frame k is the source frame on screen
     ``k / fps`` seconds after `start`, so a lower rate drops frames, a higher one repeats them, and a variable
-    rate becomes constant. Rotation metadata and non-square pixels are applied, grey becomes RGB, alpha is
-    laid over white. With both `width` and `height` the centre is cropped to their aspect, then resized
-    (Lanczos, antialiased); with one, the other follows the aspect, in even numbers; with none, the size
-    stays.
+    rate becomes constant: that on whose grid all frames lie (a burst and a still keep every picture), else
+    the usual one near the average. Of several video streams the default one is read, of several of those the
+    largest; cover pictures never. Frames before the first key frame, in a file cut out of another, are left
+    out, parts joined byte by byte follow each other, and a note says so.
+
+    Rotation metadata and non-square pixels are applied, grey becomes RGB, alpha is laid over white. With both
+    `width` and `height` the centre is cropped to their aspect, then resized (Lanczos, antialiased); with one,
+    the other follows the aspect, in even numbers; with none, the size stays.
 
     Inputs:
         none.
@@ -70,6 +76,13 @@ class ReadVideo(Operator):
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field(
         "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
+    )
+    video_stream: Annotated[int, Field(ge=0)] | str | None = Field(
+        None, description="which of several video streams: its place among them, from 0, or a language (eng)"
+    )
+    on_damage: Damage = Field(
+        "fail",
+        description="frames that don't decode: fail, skip them, or repeat the frame before (keeps time)",
     )
 
     @model_validator(mode="before")
@@ -107,6 +120,8 @@ class ReadVideo(Operator):
         import numpy as np
 
         reader = self._reader(ctx)
+        for note in reader.info.notes:
+            ctx.note(f"{self.path}: {note}")
         start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(reader))
         parts = []
         for begin in range(start, stop, _STEP):
@@ -123,8 +138,8 @@ class ReadVideo(Operator):
         from flowsynth.media.reader import VideoReader
 
         file = find_file(ctx, self.path)
-        stamp = file_stamp(require_file(file, "a video file"))
-        key = (str(file.resolve()), stamp, self.model_dump_json(exclude={"path"}))
+        stamp = (str(file.resolve()), file_stamp(require_file(file, "a video file")))
+        key = (*stamp, self.model_dump_json(exclude={"path"}))
         kept: OrderedDict[tuple[object, ...], VideoReader] = _readers.__dict__.setdefault(
             "kept", OrderedDict()
         )
@@ -139,11 +154,26 @@ class ReadVideo(Operator):
                 height=self.height,
                 resample=self.resample,
                 deep=self.dtype != "uint8",
+                info=self._info(file, stamp),
             )
             while len(kept) > _KEPT:
                 kept.popitem(last=False)[1].close()
         kept.move_to_end(key)
         return kept[key]
 
+    def _info(self, file: Path, stamp: tuple[object, ...]) -> VideoInfo:
+        """The probed file: once a process, since some files must be decoded whole to know their frames."""
+        from flowsynth.media.probe import probe
+
+        key = (*stamp, self.video_stream, self.on_damage)
+        with _probing:
+            if key not in _probed:
+                _probed[key] = probe(file, stream=self.video_stream, damage=self.on_damage)
+                while len(_probed) > _KEPT:
+                    _probed.popitem(last=False)
+            return _probed[key]
+
 
 _readers = threading.local()
+_probing = threading.Lock()
+_probed: OrderedDict[tuple[object, ...], VideoInfo] = OrderedDict()
