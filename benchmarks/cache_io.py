@@ -92,7 +92,7 @@ def checked_write(data: memoryview, target: Path) -> None:
 def writes(folder: Path, tensor: torch.Tensor, repetitions: int) -> dict[str, tuple[float, float]]:
     """Writers of one tensor, every time into a new file; only the last of each is left."""
     store = ObjectStore(folder / "store")
-    data = memoryview(tensor.numpy()).cast("B")
+    data = tensor.numpy().data.cast("B")
     value = Encoded({"fps": "24/1"}, {"x": Buffer("U8", tuple(tensor.shape), data)})
     count = itertools.count()
     made: dict[str, list[Path]] = {}

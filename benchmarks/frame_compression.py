@@ -85,12 +85,12 @@ def raw(data: Bytes) -> Method:
     """As the cache does: a checksum over the bytes, and a map on reading (checked, as on a first open)."""
 
     def write(path: Path) -> None:
-        xxh3_64(data).digest()
-        path.write_bytes(memoryview(data).cast("B"))
+        xxh3_64(data.data).digest()
+        path.write_bytes(data.data.cast("B"))
 
     def read(path: Path) -> Bytes:
         found = np.memmap(path, np.uint8, "r", shape=data.shape)
-        xxh3_64(found).digest()
+        xxh3_64(found.data).digest()
         return found
 
     return Method(write, read)

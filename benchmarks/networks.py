@@ -67,7 +67,7 @@ def head(title: str, *columns: str) -> None:
 
 
 def between(frames: Tensor, method: str) -> Tensor:
-    operator = Interpolate(method=method, cut=0 if method == "blend" else 0.5)  # type: ignore[arg-type]
+    operator = Interpolate(method=method, cut=0 if method == "blend" else 0.5)
     made = operator.run(CONTEXT, frames=Frames(frames, fps=12))
     return made.tensor[1:2].float() / 255
 
@@ -132,7 +132,7 @@ def _enlarged(lpips: Lpips, truth: Tensor, factor: int) -> list[str]:
         if "x4plus" in method and factor == 2:
             cells.append("")  # as good as at x4, and four times as slow
             continue
-        operator = Upscale(method=method, height=height, width=width, fidelity=fidelity)  # type: ignore[arg-type]
+        operator = Upscale(method=method, height=height, width=width, fidelity=fidelity)
         made = operator.run(CONTEXT, frames=Frames(small, fps=None)).to_float()
         found.append(float(lpips(made, truth)))
         cells.append(f"{found[-1]:.4f} / {psnr(made, truth):.2f}")
@@ -154,7 +154,7 @@ def fidelities(lpips: Lpips) -> None:
         for source, given in (("clean", small), ("JPEG", jpeg(small))):
             cells = []
             for method, steps in (("bicubic", 0), *(("realesr-animevideo", steps) for steps in range(4))):
-                operator = Upscale(method=method, fidelity=steps)  # type: ignore[arg-type]
+                operator = Upscale(method=method, fidelity=steps)
                 made = operator.run(CONTEXT, frames=Frames(given, fps=None)).to_float()
                 cells.append(f"{float(lpips(made, truth)):.4f}")
             row(name, source, *cells)
@@ -183,7 +183,8 @@ def plain_rrdb(net: RRDBNet, x: Tensor) -> Tensor:
         for unit in range(1, 5):
             found = block.get_submodule(f"conv{unit}")(torch.cat(known, 1))
             known.append(F.leaky_relu(found, 0.2))
-        return block.get_submodule("conv5")(torch.cat(known, 1)) * 0.2 + x
+        made: Tensor = block.get_submodule("conv5")(torch.cat(known, 1)) * 0.2 + x
+        return made
 
     first = net.conv_first(x)
     deep = first
@@ -196,7 +197,8 @@ def plain_rrdb(net: RRDBNet, x: Tensor) -> Tensor:
     for name in ("conv_up1", "conv_up2"):
         wide = F.interpolate(deep, scale_factor=2, mode="nearest")
         deep = F.leaky_relu(net.get_submodule(name)(wide), 0.2)
-    return net.conv_last(F.leaky_relu(net.conv_hr(deep), 0.2))
+    made: Tensor = net.conv_last(F.leaky_relu(net.conv_hr(deep), 0.2))
+    return made
 
 
 def plain_srvgg(net: SRVGG, x: Tensor) -> Tensor:
@@ -208,7 +210,7 @@ def plain_rife(net: IFNet, first: Tensor, second: Tensor, moment: Tensor) -> Ten
     flow = mask = None
     seen = torch.cat((first, second, moment.expand_as(first[:, :1])), 1)
     for index, scale in enumerate(SCALES):
-        block = net.get_submodule(f"block{index}")
+        block = getattr(net, f"block{index}")
         x = F.interpolate(seen, scale_factor=1 / scale, mode="bilinear")
         if flow is not None:
             x = torch.cat((x, F.interpolate(flow, scale_factor=1 / scale, mode="bilinear") / scale), 1)
@@ -220,6 +222,7 @@ def plain_rife(net: IFNet, first: Tensor, second: Tensor, moment: Tensor) -> Ten
         mask = x[:, 4:] if mask is None else mask + x[:, 4:]
         ahead, behind = backward_warp(first, flow[:, :2]), backward_warp(second, flow[:, 2:])
         seen = torch.cat((ahead, behind, moment.expand_as(mask), mask), 1)
+    assert mask is not None
     share = mask.sigmoid()
     return ahead * share + behind * (1 - share)
 
@@ -250,21 +253,24 @@ def speed() -> None:
         ours = fastest(lambda: enlarge(x, net, None, target))  # noqa: B023  called at once
         tiles = fastest(lambda: enlarge(x, net, 128, target))  # noqa: B023
         gap = float((enlarge(x, net, 0, target) - enlarge(x, net, 96, target)).abs().max())
-        net.to(memory_format=torch.contiguous_format)
+        net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in its types
         slow = fastest(lambda: plain(net, x))  # type: ignore[arg-type]  # noqa: B023
-        net.to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         row(weights, f"{size[1]}x{size[0]}", slow, ours, ours / slow, tiles, gap)
     from flowsynth.operators.timing._rife import _plain
 
-    net = load_network(CONTEXT, "rife-v4", "float32", _plain)
-    pair = [frame / 255 for frame in read("bikes", 60, 62)[..., :256, :].split(1)]
+    rife = load_network(CONTEXT, "rife-v4", "float32", _plain)
+    first, second = (frame / 255 for frame in read("bikes", 60, 62)[..., :256, :].split(1))
     half = torch.full((1, 1, 1, 1), 0.5)
-    slow_net: IFNet = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    slow_net = copy.deepcopy(rife)
+    slow_net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     ours = slow = float("inf")
     for _ in range(5):  # in turns: so short a time varies by more than they differ
-        ours = min(ours, fastest(lambda: net(*pair, half)))
-        slow = min(slow, fastest(lambda: plain_rife(slow_net, *pair, half)))
-    torch.testing.assert_close(net(*pair, half), plain_rife(slow_net, *pair, half), rtol=0, atol=1e-4)
+        ours = min(ours, fastest(lambda: rife(first, second, half)))
+        slow = min(slow, fastest(lambda: plain_rife(slow_net, first, second, half)))
+    torch.testing.assert_close(
+        rife(first, second, half), plain_rife(slow_net, first, second, half), rtol=0, atol=1e-4
+    )
     row("rife-v4", "640x256", slow, ours, ours / slow, "", "")
 
 

@@ -12,6 +12,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def naive_match(
     """Rows, columns and the remapped picture of one pair of `(H, W, C)` float32 pictures."""
     rows = columns = remapped = style
     before: tuple[int, int] | None = None
-    for size in pyramid_sizes(*source_guide.shape[:2], settings.patch):
+    for size in pyramid_sizes(source_guide.shape[0], source_guide.shape[1], settings.patch):
         sg, tg, st = (reduce(x, size) for x in (source_guide, target_guide, style))
         own_rows, own_columns = np.mgrid[: size[0], : size[1]]
         if before is None:
@@ -67,7 +68,8 @@ def naive_level(
 
         def error(r: Array, c: Array, patch: int = patch, remapped: Array = remapped) -> Array:
             guide = naive_error(source_guide, target_guide, r, c, patch)
-            return weight * guide + naive_error(style, remapped, r, c, patch)
+            both: Array = weight * guide + naive_error(style, remapped, r, c, patch)
+            return both
 
         best = error(rows, columns)
         for step in range(4 + settings.searches):
@@ -148,8 +150,8 @@ def main() -> None:
         clip = ReadVideo(path="clip:bikes", start="86f", max_frames=3, width=width).run(RunContext())
         source, target = clip.to_float()[:1], clip.to_float()[2:3]
         a, b = (x[0].permute(1, 2, 0).contiguous().numpy() for x in (source, target))
-        ours = seconds(lambda s=source, t=target: match(s, t, s, settings), args.repetitions)
-        naive = seconds(lambda a=a, b=b: naive_match(a, b, a, settings), 1)
+        ours = seconds(partial(match, source, target, source, settings), args.repetitions)
+        naive = seconds(partial(naive_match, a, b, a, settings), 1)
         field, carried = match(source, target, source, settings)
         rows, columns, remapped = naive_match(a, b, a, settings)
         same = np.mean((field.rows[0].numpy() == rows) & (field.columns[0].numpy() == columns))

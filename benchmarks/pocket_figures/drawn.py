@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowsynth.training.judge import Verdict, judge
 from flowsynth.training.shapes import Drawing, random_drawing
+
+if TYPE_CHECKING:
+    from flowsynth.training.pictures import Picture
 
 ATTRIBUTES = ("background", "colour", "shape", "size", "side")
 
@@ -38,7 +42,7 @@ def right(drawing: Drawing, seen: Verdict) -> dict[str, bool]:
     return answers
 
 
-def shares(drawn: Sequence[Drawing], pictures: Sequence[np.ndarray]) -> dict[str, float]:
+def shares(drawn: Sequence[Drawing], pictures: Iterable[Picture]) -> dict[str, float]:
     """The share of pictures that have each attribute right."""
     answers = [right(drawing, judge(picture)) for drawing, picture in zip(drawn, pictures, strict=True)]
     return {name: float(np.mean([answer[name] for answer in answers])) for name in ATTRIBUTES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.pocket_figures.drawn import captions, drawings
 from benchmarks.pocket_figures.lab import Clip, Lab
@@ -49,5 +50,6 @@ def _one(lab: Lab, section: Section, path: Path) -> None:
     section.add("prompts for which it grows with the scale", (np.diff(ways, axis=0) > 0).all(0).mean(), 0.9)
 
 
-def _distance(made: Clip, plain: Clip) -> np.ndarray:
-    return np.abs(made.astype(float) - plain).mean((1, 2, 3))
+def _distance(made: Clip, plain: Clip) -> npt.NDArray[np.float64]:
+    apart: npt.NDArray[np.float64] = np.abs(made.astype(float) - plain).mean((1, 2, 3))
+    return apart

@@ -34,7 +34,7 @@ def measure(lab: Lab) -> Section:
     clips = lab.clips(prompts, WINDOW, **_params())
     seen = [judge_clip(clip) for clip in clips]
     right = [direction(verdicts) == way for verdicts, way in zip(seen, ways, strict=True)]
-    section.add(f"{len(drawn)} clips of 16 frames: direction right", np.mean(right), 0.9)
+    section.add(f"{len(drawn)} clips of 16 frames: direction right", float(np.mean(right)), 0.9)
     section.add("frames with colour, shape, size right", identity(drawn, seen))
     _drift(lab, section, prompts[: lab.count(8, 2)], seen)
     save_sheet([frame for clip in clips[:12] for frame in clip[::2]], lab.out / "motion.png", 8)
@@ -68,7 +68,7 @@ def _drift(lab: Lab, section: Section, prompts: Sequence[str], seen: Sequence[Se
     apart = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, motion=False, **_params())]
     own = [judge_clip(clip) for clip in lab.clips(prompts, WINDOW, noise="independent", **_params())]
     together, noisy, independent = (
-        np.mean([colour_drift(verdicts) for verdicts in clips])
+        float(np.mean([colour_drift(verdicts) for verdicts in clips]))
         for clips in (seen[: len(prompts)], own, apart)
     )
     section.add("colour drift from frame to frame, levels", together, form=".2f")

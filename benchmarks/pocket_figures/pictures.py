@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from flowsynth.training.evaluate import sheet
 
+if TYPE_CHECKING:
+    from flowsynth.training.pictures import Picture
 
-def save_sheet(clip: Sequence[np.ndarray], path: Path, columns: int = 12, zoom: int = 2) -> None:
+
+def save_sheet(clip: Iterable[Picture], path: Path, columns: int = 12, zoom: int = 2) -> None:
     """Save pictures of one size in rows."""
-    rows = [list(clip[i : i + columns]) for i in range(0, len(clip), columns)]
+    pictures = list(clip)
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     sheet(rows, zoom).save(path)
 
 
@@ -32,4 +35,5 @@ def save_plot(
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend()
-    FigureCanvasAgg(figure).print_png(str(path))
+    FigureCanvasAgg(figure)
+    figure.savefig(path)

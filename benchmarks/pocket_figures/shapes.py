@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from benchmarks.pocket_figures.pictures import save_plot, save_sheet
 from benchmarks.pocket_figures.report import Section
 from flowsynth.training.judge import Seen, Verdict, judge
 from flowsynth.training.shapes import Drawing, Shape
+
+if TYPE_CHECKING:
+    from flowsynth.training.pictures import Picture
 
 GOALS = {"background": 0.95, "colour": 0.95, "shape": 0.85, "size": 0.9, "side": 0.9}
 SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 10.0)
@@ -42,7 +46,7 @@ def _one(lab: Lab, section: Section) -> None:
     for name, share in shares(drawn, made).items():
         what = f"{len(drawn)} prompts of one shape: {name} right"
         section.add(what, share, GOALS[name], form=".1%")
-    flat = np.mean([picture[:8, :8].std((0, 1)).mean() for picture in made.astype(np.float32)])
+    flat = np.mean([picture[:8, :8].std((0, 1)).mean() for picture in made.astype(np.float32)], dtype=float)
     section.add("their top left corners, where nothing is: variation in levels (drawn: 0)", flat, form=".1f")
 
 
@@ -52,7 +56,7 @@ def _two(lab: Lab, section: Section) -> None:
     save_sheet(made, lab.out / "two-shapes.png", 10)
     present = [both_present(drawing, judge(picture)) for drawing, picture in zip(drawn, made, strict=True)]
     section.add(
-        f"{len(drawn)} prompts of two shapes: both there, in shape and colour", np.mean(present), 0.75
+        f"{len(drawn)} prompts of two shapes: both there, in shape and colour", float(np.mean(present)), 0.75
     )
 
 
@@ -74,8 +78,8 @@ def _negative_shape(lab: Lab, section: Section) -> None:
     _removed(section, "that of two shapes which it names", before, after)
 
 
-def _share(named: Sequence[Shape], made: Sequence[np.ndarray]) -> float:
-    def there(shape: Shape, picture: np.ndarray) -> bool:
+def _share(named: Sequence[Shape], made: Iterable[Picture]) -> float:
+    def there(shape: Shape, picture: Picture) -> bool:
         return shows(judge(picture), lambda s: (s.name, s.colour) == (shape.name, shape.colour))
 
     return float(np.mean([there(*pair) for pair in zip(named, made, strict=True)]))

@@ -74,8 +74,8 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
     curves = {style: (list(strengths), values) for style, values in ratios.items()}
     save_plot(curves, "strength", "LPIPS to the target, over the source's", lab.out / "style.png")
     best = int(np.argmin(np.mean(list(ratios.values()), 0)))
-    for style, values in ratios.items():
-        what = f"{style}, strength {strengths[best]:g}: distance to the target over the source's"
+    for named, values in ratios.items():
+        what = f"{named}, strength {strengths[best]:g}: distance to the target over the source's"
         section.add(what, values[best], 0.5, most=True, form=".2f")
     section.more = _table(strengths, ratios)
     return strengths[best]

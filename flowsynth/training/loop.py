@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -51,14 +51,17 @@ class Stage(Protocol):
         """Returns the scalar to minimise, and figures to log."""
 
 
-class Trainer:
+StageT = TypeVar("StageT", bound=Stage)
+
+
+class Trainer(Generic[StageT]):
     """Runs a stage from its last checkpoint to the end of its schedule.
 
     Randomness of a step depends on the seed and the step's number only, so an interrupted and
     resumed run makes the same steps as one that was never stopped.
     """
 
-    def __init__(self, stage: Stage, config: LoopConfig, folder: Path) -> None:
+    def __init__(self, stage: StageT, config: LoopConfig, folder: Path) -> None:
         self.stage, self.config, self.folder = stage, config, folder
         self.parameters = {
             f"{name}.{key}": p for name, m in stage.modules().items() for key, p in m.named_parameters()

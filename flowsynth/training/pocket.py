@@ -77,7 +77,7 @@ class Training:
         config = self.config(name)
         return config, LoopConfig(**config.pop("loop"))
 
-    def vae_trainer(self, **changes: Any) -> Trainer:
+    def vae_trainer(self, **changes: Any) -> Trainer[VaeStage]:
         """Stage 1 at its last checkpoint, some fields of its config changed."""
         fields, loop = self._split("vae")
         config = VaeConfig(**{**fields, **changes})
@@ -85,13 +85,12 @@ class Training:
         stage = VaeStage(config, self.pictures[0], self.styled(config.styled_short_sides))
         return Trainer(stage, loop, self.work / "vae")
 
-    def decoder_trainer(self) -> Trainer:
+    def decoder_trainer(self) -> Trainer[DecoderStage]:
         """Stage 1b at its last checkpoint, on the finished encoder."""
         fields, loop = self._split("decoder")
         weight = float(fields.pop("perceptual_weight"))
         source = self.vae_trainer(**fields)
         source.load_average()
-        assert isinstance(source.stage, VaeStage)
         return Trainer(DecoderStage(source.stage, weight, self.work / "data"), loop, self.work / "decoder")
 
     @cached_property
@@ -99,11 +98,10 @@ class Training:
         """The autoencoder with averaged weights and normalised latents."""
         trainer = self.decoder_trainer()
         trainer.load_average()
-        assert isinstance(trainer.stage, DecoderStage)
         source = trainer.stage.source
         return normalise(source.vae, [*source.levels[::3], *source.styled[::11]])
 
-    def denoiser_trainer(self) -> Trainer:
+    def denoiser_trainer(self) -> Trainer[DenoiserStage]:
         """Stage 2 at its last checkpoint, or with a freshly fitted tile embedding and text encoder."""
         fields, loop = self._split("denoiser")
         config = DenoiserConfig(**fields)
@@ -130,10 +128,9 @@ class Training:
         """The denoiser with its averaged weights; each stage on top of it changes its own copy."""
         denoiser = self.denoiser_trainer()
         denoiser.load_average()
-        assert isinstance(denoiser.stage, DenoiserStage)
         return denoiser.stage
 
-    def motion_trainer(self) -> Trainer:
+    def motion_trainer(self) -> Trainer[MotionStage]:
         """Stage 3 at its last checkpoint, on the finished denoiser."""
         fields, loop = self._split("motion")
         vae, denoiser = self.finished_vae, self._finished_denoiser()
@@ -141,7 +138,7 @@ class Training:
         stage = MotionStage(MotionConfig(**fields), vae, denoiser)
         return Trainer(stage, loop, self.work / "motion")
 
-    def lora_trainer(self, look: str) -> Trainer:
+    def lora_trainer(self, look: str) -> Trainer[LoraStage]:
         """Stage 4 for one look at its last checkpoint, on the finished denoiser."""
         fields, loop = self._split("lora")
         vae, denoiser = self.finished_vae, self._finished_denoiser()
@@ -154,12 +151,10 @@ class Training:
         for look in LOOKS:
             lora = self.lora_trainer(look)
             lora.load_average()
-            assert isinstance(lora.stage, LoraStage)
             lora.stage.export(target / f"lora_{look}")
         trainer = self.motion_trainer()
         trainer.load_average()
         stage = trainer.stage
-        assert isinstance(stage, MotionStage)
         return export_family(target, self.finished_vae, stage.denoiser, stage.export(), card)
 
     def run(self, stage: str, target: Path, card: Path) -> None:
@@ -174,7 +169,7 @@ class Training:
             for look in LOOKS:
                 self.lora_trainer(look).run(seconds=self.seconds)
         else:
-            trainers: dict[str, Callable[[], Trainer]] = {
+            trainers: dict[str, Callable[[], Trainer[Any]]] = {
                 "vae": self.vae_trainer,
                 "decoder": self.decoder_trainer,
                 "denoiser": self.denoiser_trainer,

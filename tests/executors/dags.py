@@ -205,7 +205,7 @@ class Builder:
         }
         device = self.rng.choice(["auto", "auto", "sim:0", "sim:1"])
         cache = self.rng.choice(self.policies)
-        self.graph.add(name, operator, device=device, cache=cache, **handles)  # type: ignore[arg-type]
+        self.graph.add(name, operator, device=device, cache=cache, **handles)
         values = {
             port: [self.values[n] for n in names] if isinstance(names, list) else self.values[names]
             for port, names in inputs.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 import flowsynth as fs
 from flowsynth.core.registry import operator_class
+from flowsynth.operators.files.read_video import ReadVideo
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,9 +44,13 @@ def write_clip(path: Path, count: int, size: tuple[int, int]) -> Path:
     return path
 
 
-_LAST = [("interpolate", "interpolate", {"factor": 2}), ("video", "encode_video", {"preset": "ultrafast"})]
+Node = tuple[str, str, dict[str, Any]]
+_LAST: list[Node] = [
+    ("interpolate", "interpolate", {"factor": 2}),
+    ("video", "encode_video", {"preset": "ultrafast"}),
+]
 #: What lies between reading and writing: name, operator, params.
-CHAINS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
+CHAINS: dict[str, list[Node]] = {
     "plain": [
         ("annotate", "annotate", {"detector": "canny"}),
         ("smooth", "temporal_smooth", {"radius": 2}),
@@ -64,7 +69,7 @@ CHAINS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 def long_graph(clip: Path, chain: str) -> fs.Graph:
     """Read, the operators of a chain, and encode."""
     g = fs.Graph("long")
-    frames = g.add("read", operator_class("read_video")(path=str(clip)))
+    frames = g.add("read", ReadVideo(path=str(clip)))
     for name, op, params in CHAINS[chain]:
         frames = g.add(name, operator_class(op)(**params), frames=frames)
     return g

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -80,6 +83,8 @@ def test_it_computes_what_the_paper_draws() -> None:
         (lambda s: {k: v for k, v in s.items() if "model3.3" not in k}, r"no tensor 'model3\.3\.weight'"),
     ],
 )
-def test_other_checkpoints_are_refused(change, message: str) -> None:
+def test_other_checkpoints_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         drawings_from_state(change(tiny().state_dict()))

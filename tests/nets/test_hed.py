@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +32,8 @@ def test_both_layouts_load(fused: bool) -> None:
     if not fused:  # the mean of the scales
         other = tiny_hed(True)
         other.load_state_dict({**other.state_dict(), **network.state_dict()})
+        assert other.fuse is not None
+        assert other.fuse.bias is not None
         other.fuse.weight.data.fill_(0.2)
         other.fuse.bias.data.zero_()
         torch.testing.assert_close(other(x), network(x))
@@ -75,6 +80,8 @@ def test_kerass_names_and_layout_become_ours() -> None:
         (lambda s: {k: v for k, v in s.items() if not k.startswith("block5")}, "block5"),
     ],
 )
-def test_other_checkpoints_are_refused(change, message: str) -> None:
+def test_other_checkpoints_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         hed_from_state(change(tiny_hed().state_dict()))

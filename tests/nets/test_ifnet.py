@@ -1,10 +1,11 @@
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
 
 from flowsynth.functional.cut.tiling import tile_by_context
-from flowsynth.nets.ifnet import SCALES, STRIDE, WIDE_SCALES, ifnet_from_state, mix
+from flowsynth.nets.ifnet import SCALES, STRIDE, WIDE_SCALES, IFNet, ifnet_from_state, mix
 from flowsynth.nets.layers import backward_warp
 from flowsynth.nets.staged import Stage, whole
 from tests.nets.tiny import picture, tiny_ifnet
@@ -34,18 +35,18 @@ def test_a_checkpoint_read_back_computes_the_same(refine: bool) -> None:
 
 
 def test_fast_motion_is_searched_again_at_doubled_scales(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = tiny_ifnet(), []
+    network, seen = tiny_ifnet(), list[Any]()
     search = type(network)._search
 
-    def watched(self, first, second, moment, scales, *rest, **options):
-        seen.append(scales)
-        return search(self, first, second, moment, scales, *rest, **options)
+    def watched(self: IFNet, *args: Any, **options: Any) -> Any:
+        seen.append(args[3])
+        return search(self, *args, **options)
 
     monkeypatch.setattr(type(network), "_search", watched)
     first, second = picture(64, 64), picture(64, 64, seed=6)
     slow = network.motion(first, second, HALF)
     assert seen == [SCALES]
-    network.get_submodule("block1").lastconv.bias.data[:4] = 100
+    network.get_parameter("block1.lastconv.bias").data[:4] = 100
     fast = network.motion(first, second, HALF)
     assert seen == [SCALES, SCALES, WIDE_SCALES]
     assert not torch.equal(slow.flow, fast.flow)
@@ -54,12 +55,12 @@ def test_fast_motion_is_searched_again_at_doubled_scales(monkeypatch: pytest.Mon
 def test_each_pair_of_a_batch_is_searched_as_it_would_be_alone() -> None:
     network = tiny_ifnet()
     still, other = picture(64, 64), picture(64, 64, seed=6)
-    grown = network.get_submodule("block1").lastconv
-    grown.weight.data *= 5  # fast for pairs that differ much
+    network.get_parameter("block1.lastconv.weight").data *= 5  # fast for pairs that differ much
     pairs = [(still, 0.9 * still), (still, 40 * other), (still, 0.95 * still)]
     moments = [torch.full((1, 1, 1, 1), m) for m in (0.25, 0.5, 0.75)]
     alone = [network.motion(a, b, m) for (a, b), m in zip(pairs, moments, strict=True)]
-    together = network.motion(*(torch.cat(x) for x in zip(*pairs, strict=True)), torch.cat(moments))
+    firsts, seconds = (torch.cat(x) for x in zip(*pairs, strict=True))
+    together = network.motion(firsts, seconds, torch.cat(moments))
     wide = [
         isinstance(network._search(a, b, m, SCALES, whole, watch=True), torch.Tensor)
         for (a, b), m in zip(pairs, moments, strict=True)
@@ -85,7 +86,7 @@ def in_smallest_tiles(stage: Stage, x: torch.Tensor) -> torch.Tensor:
 def test_tiles_give_what_the_whole_gives(fast: bool) -> None:
     network = tiny_ifnet(refine=True)
     if fast:
-        network.get_submodule("block1").lastconv.bias.data[:4] = 100
+        network.get_parameter("block1.lastconv.bias").data[:4] = 100
     first, second = picture(448, 704), picture(448, 704, seed=6)
     whole_motion = network.motion(first, second, HALF)
     calls: list[tuple[int, ...]] = []

@@ -1,12 +1,15 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from flowsynth.functional.cut.tiling import tile_by_context
 from flowsynth.nets.layouts import super_resolution_from_state
-from flowsynth.nets.staged import StagedNetwork
+from flowsynth.nets.staged import Stage, StagedNetwork
 from tests.nets.tiny import picture, tiny_rrdbnet, tiny_srvgg
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], StagedNetwork]] = {
     "compact x4": tiny_srvgg,
     "compact x2": lambda: tiny_srvgg(2),
     "rrdb x4": tiny_rrdbnet,
@@ -16,7 +19,7 @@ NETWORKS = {
 
 
 def tiled(network: StagedNetwork, x: torch.Tensor, tile: int) -> torch.Tensor:
-    def each(stage, value):
+    def each(stage: Stage, value: torch.Tensor) -> torch.Tensor:
         return tile_by_context(stage.apply, value, tile=tile, halo=stage.halo, scale=stage.scale)
 
     return network.run(x, each)
@@ -37,7 +40,7 @@ def test_tiles_leave_no_seam(name: str, size: tuple[int, int]) -> None:
 def test_a_stage_sees_no_farther_than_it_says(name: str) -> None:
     network = NETWORKS[name]()
 
-    def each(stage, value):
+    def each(stage: Stage, value: torch.Tensor) -> torch.Tensor:
         centre = value.shape[-1] // 2
         other = value.clone()
         other[..., centre + stage.halo + 1 :] += 1
@@ -86,7 +89,9 @@ def to_middle_layout(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         to_middle_layout,
     ],
 )
-def test_every_layout_gives_the_same_network(wrap) -> None:
+def test_every_layout_gives_the_same_network(
+    wrap: Callable[[dict[str, torch.Tensor]], dict[str, Any]],
+) -> None:
     network, x = tiny_rrdbnet(), picture(7, 9)
     assert torch.equal(super_resolution_from_state(wrap(network.state_dict()))(x), network(x))
 
@@ -107,6 +112,6 @@ def test_the_compact_layout_is_known_by_its_names() -> None:
         (lambda s: {**s, "conv_first.weight": s["conv_first.weight"][:, :1]}, "1 inputs, expected 3"),
     ],
 )
-def test_faults_are_named(change, message: str) -> None:
+def test_faults_are_named(change: Callable[[dict[str, torch.Tensor]], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         super_resolution_from_state(change(tiny_rrdbnet().state_dict()))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from flowsynth.models.locate import assets_folder
 from flowsynth.training.judge import judge, overlap
 from flowsynth.training.judge_clips import direction, judge_clip
 from flowsynth.training.shapes import Drawing, Shape
+from flowsynth.values import Frames
 from tests.pocket.conftest import Pocket, change, frames, pixels
 
 SHAPES = (
@@ -23,16 +28,17 @@ SHAPES = (
     ("a cyan square in the center on a black background", ("square", "cyan", "", "", "black")),
 )
 DRAWING = Drawing((Shape("star", "yellow", "large", "left"),), "blue")
-PARAMS = {"num_inference_steps": 8, "guidance_scale": 3.0}
+PARAMS: dict[str, Any] = {"num_inference_steps": 8, "guidance_scale": 3.0}
 
 
-def drawn():
+def drawn() -> npt.NDArray[np.uint8]:
     return DRAWING.render(64, np.random.default_rng(0))
 
 
-def iou(made):
-    seen = judge(pixels(made)[0]).first
-    return overlap(seen.mask, judge(drawn()).first.mask) if seen else 0.0
+def iou(made: Frames) -> float:
+    seen, wanted = judge(pixels(made)[0]).first, judge(drawn()).first
+    assert wanted is not None
+    return overlap(seen.mask, wanted.mask) if seen else 0.0
 
 
 def test_prompts_give_the_shapes_that_they_name(pocket: Pocket) -> None:
@@ -49,7 +55,7 @@ def test_prompts_give_the_shapes_that_they_name(pocket: Pocket) -> None:
 OPEN = [("colour", "a large circle on a white background"), ("name", "a large red shape")]
 
 
-def found(pocket: Pocket, what: str, prompt: str, **text):
+def found(pocket: Pocket, what: str, prompt: str, **text: Any) -> list[str]:
     """What twelve seeds make of what a prompt leaves open."""
     made = pocket.make(prompt, frames=12, seed=tuple(range(12)), **text, **PARAMS)
     seen = [judge(picture).first for picture in pixels(made)]
@@ -84,6 +90,7 @@ def test_the_tile_control_places_a_shape_and_gives_its_colours(pocket: Pocket) -
     made = pocket.make("a yellow shape on a blue background", tile=frames(drawn()[None]), seed=0, **PARAMS)
     seen = judge(pixels(made)[0])
     assert iou(made) > 0.85
+    assert seen.first is not None
     assert (seen.background, seen.first.name, seen.first.colour) == ("blue", "star", "yellow")
 
 
@@ -101,7 +108,7 @@ def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket: Pocke
 @pytest.mark.parametrize("way", ["left", "right", "up", "down"])
 def test_a_clip_moves_where_its_prompt_says(pocket: Pocket, way: str) -> None:
     prompt = f"a small red circle moving {way} on a white background"
-    params = {**PARAMS, "num_inference_steps": 6}
+    params: dict[str, Any] = {**PARAMS, "num_inference_steps": 6}
     made = pocket.make(prompt, frames=16, seed=0, motion=True, **params)
     assert direction(judge_clip(pixels(made))) == way
 
@@ -115,13 +122,13 @@ def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket: Pocket)
     assert change(clips["auto"], clips["independent"]) > 1
 
 
-def loras():
+def loras() -> list[Path]:
     return sorted(assets_folder().glob("lora*/**/*.safetensors"))
 
 
 @pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")
 def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket: Pocket) -> None:
-    text = {"prompt": "a large red circle on a blue background", "seed": 0, **PARAMS}
+    text: dict[str, Any] = {"prompt": "a large red circle on a blue background", "seed": 0, **PARAMS}
     for path in loras():
         plain = pocket.make(**text)
         made = [pocket.make(**text, loras=({"source": str(path), "scale": s},)) for s in (0.0, 0.5, 1.0)]

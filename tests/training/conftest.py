@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
@@ -24,13 +25,14 @@ NETWORK = {
 SCHEDULER_SIDE = 48
 
 
-def generated_picture(seed: int) -> np.ndarray:
+def generated_picture(seed: int) -> npt.NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:56, 0:64] / 64
     waves = [np.sin(2 * np.pi * (rng.uniform(0.5, 3) * x + rng.uniform(0.5, 3) * y)) for _ in range(3)]
     picture = 0.5 + 0.35 * np.stack(waves, -1)
     picture[16:40, 20:44] = rng.random(3)
-    return (picture * 255).round().astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = (picture * 255).round().astype(np.uint8)
+    return levels
 
 
 def write_configs(folder: Path, pictures: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import ControlNetModel
 
 from flowsynth.training.control import control_residuals
 from flowsynth.training.networks import NetworkConfig, build_controlnet
@@ -16,22 +17,28 @@ SMALL = NetworkConfig(
 )
 
 
+#: Noisy latents, timesteps, text states.
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
 @pytest.fixture
-def inputs():
+def inputs() -> Inputs:
     torch.manual_seed(0)
     return torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999]), torch.randn(4, 7, 16)
 
 
 @pytest.fixture
-def nets():
+def nets() -> list[ControlNetModel]:
     return [build_controlnet(SMALL).eval() for _ in range(2)]
 
 
 @torch.no_grad()
-def test_rows_equal_a_full_batch_times_its_scales(nets, inputs) -> None:
+def test_rows_equal_a_full_batch_times_its_scales(nets: list[ControlNetModel], inputs: Inputs) -> None:
     pictures = [torch.rand(4, 3, 32, 32) for _ in nets]
     scales = [torch.tensor([0.0, 1.0, 0.0, 0.5]), torch.tensor([0.0, 0.3, 1.0, 0.0])]
-    down, middle = control_residuals(nets, pictures, scales, inputs)
+    residuals = control_residuals(nets, pictures, scales, inputs)
+    assert residuals is not None
+    down, middle = residuals
     full = [
         net(*inputs, controlnet_cond=shown, return_dict=False)
         for net, shown in zip(nets, pictures, strict=True)
@@ -44,6 +51,6 @@ def test_rows_equal_a_full_batch_times_its_scales(nets, inputs) -> None:
     assert not down[0][0].any()
 
 
-def test_no_scale_no_residuals(nets, inputs) -> None:
+def test_no_scale_no_residuals(nets: list[ControlNetModel], inputs: Inputs) -> None:
     pictures = [torch.rand(4, 3, 32, 32) for _ in nets]
     assert control_residuals(nets, pictures, [torch.zeros(4)] * 2, inputs) is None

@@ -46,7 +46,7 @@ def test_rcc_members_reads_plain_and_compressed_entries() -> None:
     packed = struct.pack(">I", 5) + zlib.compress(b"gamma")
     body = struct.pack(">I", 4) + b"beta" + struct.pack(">I", len(packed)) + packed
 
-    def name(text: str):
+    def name(text: str) -> bytes:
         return struct.pack(">HI", len(text), 0) + text.encode("utf-16-be")
 
     names = name("b") + name("c")
@@ -104,6 +104,8 @@ def test_a_drawing_shows_what_its_caption_says() -> None:
 def test_a_stretched_shape_keeps_its_outline_and_place() -> None:
     drawing = Drawing((Shape("star", "red", "large", "left"),), "white")
     whole, half = (judge(drawing.render(64, np.random.default_rng(0), stretch=f)).first for f in (1.0, 0.5))
+    assert whole is not None
+    assert half is not None
     assert whole.name == half.name == "star"
     assert half.radius / whole.radius == pytest.approx(0.5, rel=0.05)
     assert (half.x, half.y) == pytest.approx((whole.x, whole.y), abs=0.01)

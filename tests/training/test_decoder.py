@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from flowsynth.training.pocket import Training
 from tests.published import published
 from tests.training.conftest import generated_picture
 
 
-def encoded(vae):
+def encoded(vae: AutoencoderKL) -> torch.Tensor:
     pixels = torch.from_numpy(generated_picture(5)).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.no_grad():
-        return vae.encode(pixels).latent_dist.mode()
+        latents: torch.Tensor = vae.encode(pixels).latent_dist.mode()
+    return latents
 
 
 def test_only_the_decoder_changes(training: Training) -> None:

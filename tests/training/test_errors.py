@@ -34,7 +34,7 @@ def test_marks_lie_where_the_shape_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_outlines_are_marked_and_flat_ground_is_not(size) -> None:
+def test_outlines_are_marked_and_flat_ground_is_not(size: str) -> None:
     pixels = drawn("square", size)
     beside = beside_lines(canny(pixels, **DRAWN_EDGES).expand(-1, 3, -1, -1))[0, 0]
     on = on_shapes(pixels)[0, 0]

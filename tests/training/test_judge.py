@@ -1,9 +1,11 @@
 """The judge is right on drawings, clean or through the family's autoencoder, and notices what is wrong."""
 
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -12,13 +14,14 @@ from flowsynth.training.judge_clips import colour_drift, direction, frame_change
 from flowsynth.training.judge_lines import edge_f1
 from flowsynth.training.shapes import COLOURS, SHAPES, SIDES, SIZES, Drawing, Shape, random_drawing
 
+Picture = npt.NDArray[np.uint8]
 POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
 ATTRIBUTES = ("name", "colour", "size", "side")
 
 
-def drawings(count: int, seed: int):
+def drawings(count: int, seed: int) -> tuple[list[Drawing], list[Picture]]:
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[Drawing] = []
     while len(made) < count:
         drawing = random_drawing(rng)
         if not drawing.shapes[0].moving:  # it has no side to read: clips are judged for that
@@ -26,7 +29,9 @@ def drawings(count: int, seed: int):
     return made, [drawing.render(64, rng) for drawing in made]
 
 
-def mistakes(drawn, pictures):
+def mistakes(
+    drawn: Sequence[Drawing], pictures: Iterable[Picture]
+) -> list[tuple[Drawing, str, set[tuple[str, ...]]]]:
     """What the judge says otherwise than the captions do."""
     wrong = []
     for drawing, picture in zip(drawn, pictures, strict=True):
@@ -84,16 +89,16 @@ def test_overlap_of_masks() -> None:
     assert overlap(one, other) == pytest.approx(1 / 3)
 
 
-def moving(direction, frames=8, way=0.4, colour="red", jitter=0):
+def moving(direction: str, jitter: int = 0) -> Picture:
     """A square that goes its way over a blue ground."""
     step = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "": (0, 0)}[direction]
     rng = np.random.default_rng(0)
-    clip = np.empty((frames, 64, 64, 3), np.uint8)
+    clip = np.empty((8, 64, 64, 3), np.uint8)
     clip[:] = COLOURS["blue"]
     for time, frame in enumerate(clip):
-        share = time / (frames - 1) - 0.5
-        x, y = (round(64 * (0.5 + way * share * axis)) for axis in step)
-        level = np.array(COLOURS[colour]) + rng.integers(-jitter, jitter + 1)
+        share = time / (len(clip) - 1) - 0.5
+        x, y = (round(64 * (0.5 + 0.4 * share * axis)) for axis in step)
+        level = np.array(COLOURS["red"]) + rng.integers(-jitter, jitter + 1)
         frame[y - 10 : y + 10, x - 10 : x + 10] = level.clip(0, 255)
     return clip
 

@@ -17,7 +17,7 @@ from flowsynth.training.shapes import (
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_shape_moves_in_its_direction(direction) -> None:
+def test_a_shape_moves_in_its_direction(direction: str) -> None:
     drawing = Drawing((Shape("circle", "red", "small", "", direction),), "white")
     clip = render_clip(drawing, 64, 8, np.random.default_rng(3))
     inside = clip[..., 2] < 150
@@ -60,7 +60,9 @@ def test_an_open_caption_drops_colours_too() -> None:
 @pytest.mark.parametrize(
     ("shares", "common"), [((1.0, 0.0), (1, 1)), ((0.0, 1.0), (0, 1)), ((0.0, 0.0), (0, 0))]
 )
-def test_frames_have_all_a_part_or_none_of_their_noise_in_common(training: Training, shares, common) -> None:
+def test_frames_have_all_a_part_or_none_of_their_noise_in_common(
+    training: Training, shares: tuple[float, float], common: tuple[int, int]
+) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     names = ("shared_noise_share", "mixed_noise_share")
@@ -90,7 +92,7 @@ def test_changes_between_frames_count_on_their_own(training: Training) -> None:
 
 
 @pytest.mark.parametrize("still", [0.0, 1.0])
-def test_clips_in_which_nothing_moves_come_as_often_as_asked(training: Training, still) -> None:
+def test_clips_in_which_nothing_moves_come_as_often_as_asked(training: Training, still: float) -> None:
     training.vae_trainer().run()
     stage = training.motion_trainer().stage
     stage.config = stage.config.model_copy(update={"still_share": still})

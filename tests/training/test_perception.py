@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from flowsynth.training.clarity import Guess
-from flowsynth.training.latents import encode
+from flowsynth.training.latents import Batch, encode
 from flowsynth.training.perception import Perception
 from flowsynth.training.pocket import Training
 from flowsynth.training.styled import to_pixels
@@ -20,13 +20,13 @@ POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
 
 
 @pytest.fixture
-def perception():
+def perception() -> Perception:
     vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
     return Perception(vae, published("lpips-alex"))
 
 
 @pytest.mark.weights
-def test_its_loss_moves_the_latents_and_no_weights(perception) -> None:
+def test_its_loss_moves_the_latents_and_no_weights(perception: Perception) -> None:
     picture = generated_picture(5)[None, :56, :56]
     kept = {key: value.clone() for key, value in perception.vae.state_dict().items()}
     right = encode(perception.vae, picture)
@@ -38,6 +38,7 @@ def test_its_loss_moves_the_latents_and_no_weights(perception) -> None:
         losses.append(float(loss.detach()))
         loss.backward()
         with torch.no_grad():
+            assert latents.grad is not None
             latents -= 0.3 * latents.grad / latents.grad.norm()
             latents.grad = None
     assert losses[-1] < 0.8 * losses[0]
@@ -45,7 +46,7 @@ def test_its_loss_moves_the_latents_and_no_weights(perception) -> None:
     assert all(torch.equal(kept[key], value) for key, value in perception.vae.state_dict().items())
 
 
-def guess(batch, scales, captions):
+def guess(batch: Batch, scales: torch.Tensor, captions: list[str]) -> Guess:
     latents = torch.zeros_like(batch.target)
     return Guess(batch, latents, latents, torch.zeros(len(captions)), scales, captions)
 

@@ -3,21 +3,23 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from flowsynth.training.loop import Trainer
 from flowsynth.training.networks import alphas_sigmas
 from flowsynth.training.pocket import Training, main
 
 
-def average(trainer):
+def average(trainer: Trainer[Any]) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in trainer.average.items()}
 
 
 @pytest.mark.parametrize("stage", ["vae", "denoiser"])
-def test_a_resumed_run_equals_an_uninterrupted_one(training: Training, stage, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(training: Training, stage: str, tmp_path: Path) -> None:
     whole = getattr(training, f"{stage}_trainer")()
     whole.run()
     assert whole.step == 4
@@ -51,7 +53,7 @@ def test_a_stop_request_ends_a_run_at_a_whole_step(
     trainer = training.vae_trainer()
     advance = trainer.advance
 
-    def interrupted():
+    def interrupted() -> dict[str, float]:
         figures = advance()
         os.kill(os.getpid(), signal.SIGTERM)
         return figures
@@ -87,7 +89,7 @@ def test_blank_rows_start_from_noise_alone_at_the_last_step(training: Training) 
     assert times.tolist() == [999] * len(noisy)
 
 
-def _with_lora(pipe, folder, scale):
+def _with_lora(pipe: Any, folder: Path, scale: float) -> Any:
     pipe.load_lora_weights(folder, adapter_name="look", local_files_only=True)
     pipe.set_adapters("look", scale)
     seed = torch.Generator().manual_seed(0)

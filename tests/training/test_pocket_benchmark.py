@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks.pocket_figures import motion, report
@@ -10,9 +11,10 @@ from benchmarks.pocket_figures.drawn import captions, drawings, shares
 from benchmarks.pocket_figures.shapes import both_present
 from flowsynth.training.judge import judge
 from flowsynth.training.judge_clips import judge_clip
+from flowsynth.training.shapes import Drawing
 
 
-def rendered(drawn):
+def rendered(drawn: list[Drawing]) -> list[npt.NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
     return [drawing.render(64, rng) for drawing in drawn]
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from flowsynth.training.judge import judge
+from flowsynth.training.denoiser import DenoiserStage
+from flowsynth.training.judge import Seen, judge
 from flowsynth.training.pocket import Training
 from flowsynth.training.pools import PoolConfig, ShapeData
-from flowsynth.training.reader import read_right, reading_labels, train_reader
+from flowsynth.training.reader import Reader, read_right, reading_labels, train_reader
 from flowsynth.training.shapes import COLOURS, SHAPES, SIZES, Drawing, Shape
 
 POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
@@ -20,12 +21,12 @@ UNKNOWN = -100
 PLACES = 5
 
 
-def classes(drawing):
+def classes(drawing: Drawing) -> tuple[int, list[list[int]]]:
     ground, *rest = reading_labels([drawing])[0].tolist()
     return ground, np.reshape(rest, (PLACES + 1, 3)).tolist()
 
 
-def described(shape):
+def described(shape: Shape) -> list[int]:
     names = ((SHAPES, shape.name), (tuple(COLOURS), shape.colour), (tuple(SIZES), shape.size))
     return [1 + options.index(name) for options, name in names]
 
@@ -52,13 +53,13 @@ def test_where_a_moving_shape_is_stays_unknown() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawings():
+def drawings() -> ShapeData:
     vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float32).eval()
     return ShapeData(vae, PoolConfig(count=160), 16, seed=0)
 
 
 @pytest.fixture(scope="module")
-def reader(drawings):
+def reader(drawings: ShapeData) -> Reader:
     torch.manual_seed(7)
     state = torch.get_rng_state()
     reader, right = train_reader(drawings, 240, seed=0, batch=64)
@@ -67,18 +68,18 @@ def reader(drawings):
     return reader
 
 
-def test_a_little_training_reads_latents(reader, drawings) -> None:
+def test_a_little_training_reads_latents(reader: Reader, drawings: ShapeData) -> None:
     labels, latents = reading_labels(drawings.drawings), drawings.latents.float()
     assert read_right(reader, latents, labels) > 0.02  # everything at once: by chance one in thousands
     assert 2 * reader.loss(latents, labels).mean() < reader.loss(latents, labels.roll(1, 0)).mean()
 
 
-def alone(pool):
+def alone(pool: ShapeData) -> list[tuple[Shape, Seen | None]]:
     drawn = zip(pool.drawings, pool.pictures, strict=True)
     return [(d.shapes[0], judge(p).first) for d, p in drawn if len(d.shapes) == 1 and not d.moves]
 
 
-def test_half_of_what_it_learns_from_is_of_any_size(drawings) -> None:
+def test_half_of_what_it_learns_from_is_of_any_size(drawings: ShapeData) -> None:
     usual, stretched = (
         np.array([seen.radius / SIZES[shape.size] for shape, seen in found if seen])
         for found in (alone(drawings), alone(drawings.stretched(80)))
@@ -88,7 +89,7 @@ def test_half_of_what_it_learns_from_is_of_any_size(drawings) -> None:
     assert stretched.max() > 1.08
 
 
-def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings) -> None:
+def test_its_loss_moves_the_latents_and_nothing_else(reader: Reader, drawings: ShapeData) -> None:
     labels, latents = (
         reading_labels(drawings.drawings[:8]),
         drawings.latents[8:16].float().requires_grad_(True),
@@ -103,7 +104,7 @@ def test_its_loss_moves_the_latents_and_nothing_else(reader, drawings) -> None:
     assert not any(p.requires_grad for p in reader.parameters())
 
 
-def _loss(stage, **changes):
+def _loss(stage: DenoiserStage, **changes: float) -> tuple[float, dict[str, float]]:
     stage.config = stage.config.model_copy(update={"shapes_share": 0.8, **changes})
     torch.manual_seed(1)
     loss, figures = stage.loss(np.random.default_rng(1))
@@ -149,5 +150,5 @@ def test_another_reader_comes_at_the_end_of_ones_life(training: Training) -> Non
     assert clarity.reader(config, rng) is first
     short = config.model_copy(update={"reader_life": 1})
     others = [clarity.reader(short, rng) for _ in range(2)]
-    weights = [reader.body[0].weight for reader in (first, *others)]
+    weights = [reader.get_parameter("body.0.weight") for reader in (first, *others)]
     assert not any(torch.equal(one, other) for one, other in itertools.pairwise(weights))

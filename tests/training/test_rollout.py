@@ -12,7 +12,7 @@ from flowsynth.training.rollout import Noisy, RolloutConfig, roll_on
 ALL = RolloutConfig(share=1.0, timesteps=(100, 101), lowest_step=200, excess=(1.0, 1.0))
 
 
-def noisy(times):
+def noisy(times: list[int]) -> tuple[torch.Tensor, Noisy]:
     torch.manual_seed(0)
     target = torch.randn(len(times), 4, 8, 8)
     return target, Noisy.mix(target, torch.randn_like(target), torch.tensor(times))
@@ -52,7 +52,7 @@ def test_errors_count_as_often_as_asked_and_little_noise_stays() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_all_weights_learn_from_rows_that_were_taken_on(training: Training, share) -> None:
+def test_all_weights_learn_from_rows_that_were_taken_on(training: Training, share: float) -> None:
     training.vae_trainer().run()
     stage = training.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"rollout": ALL.model_copy(update={"share": share})})

@@ -5,40 +5,44 @@ What it obeys is in tests/pocket.
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
 from flowsynth.training.evaluate import Restyle, load_pipeline, psnr, reduced, restyle
 from flowsynth.training.export import BUDGET_BYTES
-from flowsynth.training.styled import VERSIONS
+from flowsynth.training.styled import VERSIONS, StyledPicture
 from flowsynth.training.vae import reconstruct
 
+Picture = npt.NDArray[np.uint8]
 POCKET = Path(str(files("flowsynth") / "assets" / "pocket"))
 PICTURE = Path(str(files("flowsynth") / "assets" / "pictures" / "astronaut.jpg"))
 
 
 @pytest.fixture(scope="module")
-def pipe():
+def pipe() -> Any:
     return load_pipeline(POCKET)
 
 
 @pytest.fixture(scope="module")
-def made():
+def made() -> StyledPicture:
     # Cut to head and shoulders: small, so that a test takes about a second.
     picture = np.asarray(Image.open(PICTURE).convert("RGB"))[:320, 60:380]
     return reduced(picture, 96)
 
 
 @pytest.fixture(scope="module")
-def toon(made):
-    return made.versions[VERSIONS.index("toon")]
+def toon(made: StyledPicture) -> Picture:
+    picture: Picture = made.versions[VERSIONS.index("toon")]
+    return picture
 
 
 @pytest.fixture(scope="module")
-def default(pipe, made, toon):
+def default(pipe: Any, made: StyledPicture, toon: Picture) -> Picture:
     return restyle(pipe, toon, toon, made.lines, Restyle())
 
 
@@ -60,13 +64,13 @@ def test_every_part_loads_by_its_ordinary_class() -> None:
     assert tuple(adapter.config.block_out_channels) == tuple(pipe.unet.config.block_out_channels)
 
 
-def test_the_autoencoder_keeps_a_picture(pipe) -> None:
+def test_the_autoencoder_keeps_a_picture(pipe: Any) -> None:
     picture = np.asarray(Image.open(PICTURE).convert("RGB"))
     _, decibel = reconstruct(pipe.vae, picture)
     assert decibel > 28
 
 
-def test_latents_have_unit_scale(pipe, made) -> None:
+def test_latents_have_unit_scale(pipe: Any, made: StyledPicture) -> None:
     pixels = torch.from_numpy(made.versions).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         latents = pipe.vae.encode(pixels).latent_dist.mode()
@@ -74,7 +78,7 @@ def test_latents_have_unit_scale(pipe, made) -> None:
     assert 0.6 < float(latents.std()) < 1.5
 
 
-def test_the_default_strength_keeps_the_guide(default, toon, made) -> None:
+def test_the_default_strength_keeps_the_guide(default: Picture, toon: Picture, made: StyledPicture) -> None:
     assert default.shape == toon.shape
     assert psnr(default, toon) > 20
     assert psnr(default, toon) > psnr(default, made.versions[0])
