@@ -135,7 +135,7 @@ class Lab:
             prompt = graph.add(f"prompt{i}", TextEncode(prompt=text), model=model)
             size = EmptyLatents(height=64, width=64, num_frames=frames, fps=8)
             latents = graph.add(f"latents{i}", size, model=model)
-            denoise = Denoise(seed=i, noise=noise, **params)
+            denoise = Denoise(seed=i, options={"noise": noise}, **params)
             made = graph.add(f"denoise{i}", denoise, model=model, latents=latents, conditioning=prompt)
             names.append(f"clip{i}")
             graph.add(names[-1], VaeDecode(), latents=made, model=model)

@@ -133,7 +133,7 @@ class Session:
             RequestError: the model cannot be found.
         """
         from flowsynth.models import model_fingerprint
-        from flowsynth.models.family import family
+        from flowsynth.models.registry import family
 
         parsed = self._spec(name, spec)
         code = source_fingerprint(type(family(parsed.family)), memo=self.sources)

@@ -19,7 +19,8 @@ def describe(cls: type[Operator]) -> dict[str, Any]:
     """An operator as data: what `ops --json` prints.
 
     Returns:
-        op, version, summary, doc, inputs and outputs (port -> type, many, required, stream) and params.
+        op, version, summary, doc, inputs and outputs (port -> type, many, required, stream), params, and the
+        options that model families have of their own (family -> doc and params).
     """
     ports = ports_of(cls)
     schema = params_schema(cls)
@@ -31,6 +32,7 @@ def describe(cls: type[Operator]) -> dict[str, Any]:
         "inputs": {name: _port(port) for name, port in ports.inputs.items()},
         "outputs": {name: _port(port) for name, port in ports.outputs.items()},
         "params": schema,
+        "options": _family_options(cls) if any(port.is_model for port in ports.inputs.values()) else {},
     }
 
 
@@ -47,6 +49,17 @@ def params_schema(model: type[BaseModel]) -> dict[str, Any]:
     for part in schema.get("properties", {}).values():
         part.pop("title", None)
     return schema
+
+
+def _family_options(cls: type[Operator]) -> dict[str, Any]:
+    """What each family that has this verb takes under ``params.options``."""
+    from flowsynth.models.registry import families_with
+
+    return {
+        name: {"doc": inspect.getdoc(verb.options) or "", "params": params_schema(verb.options)}
+        for name, verb in families_with(cls.op).items()
+        if verb.options.model_fields
+    }
 
 
 def _port(port: Port) -> dict[str, Any]:
@@ -84,6 +97,9 @@ def page(cls: type[Operator]) -> str:
     for title in ("inputs", "outputs"):
         lines += [f"{title.capitalize()}:", *_rows(_port_rows(data[title]), "  none"), ""]
     lines += ["Params:", *_rows(_param_rows(data["params"]), "  none")]
+    for family, options in data["options"].items():
+        lines += ["", f"Options of family {family}:", *_rows(_param_rows(options["params"]), "  none")]
+        lines += ["", options["doc"]]
     return "\n".join(lines)
 
 
@@ -96,12 +112,20 @@ def markdown(classes: Iterable[type[Operator]]) -> str:
         lines += ["| port | type | |", "|---|---|---|"]
         lines += [f"| in `{n}` | {t} | {x} |" for n, t, x in _port_rows(data["inputs"])]
         lines += [f"| out `{n}` | {t} | |" for n, t, _ in _port_rows(data["outputs"])]
-        rows = _param_rows(data["params"])
-        if rows:
-            lines += ["", "| param | type and default | |", "|---|---|---|"]
-            lines += [f"| `{n}` | {t.replace('|', 'or')} | {x.replace('|', 'or')} |" for n, t, x in rows]
+        lines += _markdown_params("param", data["params"])
+        for family, options in data["options"].items():
+            lines += _markdown_params(f"option of `{family}`", options["params"])
+            lines += ["", _as_markdown(options["doc"])]
         lines.append("")
     return "\n".join(lines)
+
+
+def _markdown_params(title: str, schema: Mapping[str, Any]) -> list[str]:
+    rows = _param_rows(schema)
+    if not rows:
+        return []
+    lines = ["", f"| {title} | type and default | |", "|---|---|---|"]
+    return lines + [f"| `{n}` | {t.replace('|', 'or')} | {x.replace('|', 'or')} |" for n, t, x in rows]
 
 
 def _as_markdown(doc: str) -> str:

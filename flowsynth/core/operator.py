@@ -34,6 +34,7 @@ class Operator(BaseModel):
             objects, or ``"module:symbol"`` strings; they enter the source fingerprint.
         libraries: distributions whose major.minor version enters the key; empty where only exact Python runs.
         whole_ports: temporal ports of a stream operator that get the whole value, not the chunk's frames.
+        moved: parameters of earlier versions -> what to write today, told to who still writes them.
         model_parts: model port -> the parts of its model (``text``, ``vae``, ``denoiser``) that results
             depend on, so that another ControlNet does not encode the frames again; all unless named.
     """
@@ -48,6 +49,7 @@ class Operator(BaseModel):
     uses: ClassVar[tuple[object, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     whole_ports: ClassVar[tuple[str, ...]] = ()
+    moved: ClassVar[Mapping[str, str]] = {}
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
@@ -64,6 +66,16 @@ class Operator(BaseModel):
     def stream(self) -> StreamKind:
         """How the output depends on the inputs along time, given the parameters."""
         return Whole()
+
+    def stream_with(self, models: Mapping[str, object]) -> StreamKind:
+        """The same in a graph, for an operator where that depends on a model too.
+
+        Args:
+            models: model port -> the declaration that feeds it (a list of them for a fan-in port). Nothing
+                may be loaded for it: this is asked of every plan.
+        """
+        del models
+        return self.stream()
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate of the output stream, from those of the temporal inputs.

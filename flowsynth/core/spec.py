@@ -118,6 +118,8 @@ def _param_fault(node: FlatNode, cls: type[Operator], error: dict[str, Any]) -> 
     given = repr(error.get("input"))
     given = given if len(given) <= 80 else given[:77] + "..."
     if error["type"] == "extra_forbidden":
+        if first in cls.moved:
+            return Fault(path, "has moved", f"params.{cls.moved[first]}", repr(first))
         ports = (
             "; that is a port: put it under inputs"
             if hasattr(cls.run, "__annotations__") and (first in cls.run.__annotations__)

@@ -2,7 +2,8 @@
 
 from flowsynth.fetch.source import Source
 from flowsynth.models.manager import ModelManager
+from flowsynth.models.parse import model_fingerprint, parse_model
 from flowsynth.models.port import Model
-from flowsynth.models.spec import ModelSpec, model_fingerprint, parse_model
+from flowsynth.models.spec import ModelSpec
 
 __all__ = ["Model", "ModelManager", "ModelSpec", "Source", "model_fingerprint", "parse_model"]

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from flowsynth.core.filehash import FileWatch, watching
-from flowsynth.models.family import family
-from flowsynth.models.spec import ModelSpec, model_fingerprint
+from flowsynth.models.parse import model_fingerprint
+from flowsynth.models.registry import family
+from flowsynth.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
+
+    from flowsynth.models.protocol import LoadedModel
 
 T = TypeVar("T")
 #: The libraries patch torch's modules while they load, process-wide: one load at a time in a process.
@@ -50,12 +53,12 @@ class ModelManager:
         self._budget = budget_bytes
         self._parts: OrderedDict[str, Any] = OrderedDict()
         self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
-        self._models: dict[str, Any] = {}
         self._stores: dict[str, _CheckedStore] = {}
-        self._known: dict[str, Any] = {}  # by the text of a spec: found without looking at files
+        self._models: dict[str, LoadedModel] = {}
+        self._known: dict[str, LoadedModel] = {}  # by the text of a spec: found without looking at files
         self._lock = threading.RLock()
 
-    def load(self, spec: ModelSpec) -> Any:
+    def load(self, spec: ModelSpec) -> LoadedModel:
         """The loaded model of a spec; the same object for equal specs.
 
         Raises:

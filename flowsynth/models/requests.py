@@ -1,33 +1,27 @@
-"""What operators ask of a loaded model, whatever its family."""
+"""What operators ask of a model, whatever its family.
+
+What a node's parameters say is known before a run, and is what `Family.check` gets: a subclass of `Asked`,
+one a verb. What comes along edges joins it when the node runs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from pydantic import JsonValue
 
 if TYPE_CHECKING:
     import torch
 
+    from flowsynth.values import Conditioning, Latents
+
+#: A family's own options of a verb, as the graph writes them.
+Given: TypeAlias = Mapping[str, JsonValue]
 #: ``(start, stop) -> (stop - start) x 3 x H x W`` in [0, 1]: frames are read when a window needs them.
-FrameReader: TypeAlias = Callable[[int, int], "torch.Tensor"]
-NoiseMode: TypeAlias = Literal["auto", "shared", "independent"]
-SpacingMode: TypeAlias = Literal["scheduler", "diffutoon"]
-
-
-@dataclass(frozen=True, slots=True)
-class LatentFormat:
-    """What a model's latents look like.
-
-    Attributes:
-        space: name of the latent space.
-        factor: pixels along the side of a latent pixel.
-        channels: channels of the latents.
-    """
-
-    space: str
-    factor: int
-    channels: int
+FrameReader: TypeAlias = "Callable[[int, int], torch.Tensor]"
+PerControl: TypeAlias = float | tuple[float, ...]
 
 
 def _nothing() -> None:
@@ -38,59 +32,127 @@ def _ignore_progress(_step: int, _total: int) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class DenoiseSettings:
-    """Everything about a call that is a number or a choice.
-
-    Attributes:
-        num_inference_steps: steps of the scheduler.
-        guidance_scale: classifier-free guidance; at most 1 turns it off.
-        guidance_rescale: phi of arXiv 2305.08891, section 3.4; 0 is off.
-        eta: eta of DDIM and TCD.
-        strength: share of the noise put on the initial latents, in [0, 1]; unused without them.
-        seed: one seed, or one a frame.
-        noise: see :func:`flowsynth.models.diffusion.noise.make_generators`.
-        window: frames the UNet sees at once.
-        stride: step between windows; at most ``window``.
-        window_batch: windows in one forward pass.
-        timestep_spacing: the scheduler's, or Diffutoon's.
-    """
-
-    num_inference_steps: int = 20
-    guidance_scale: float = 7.5
-    guidance_rescale: float = 0.0
-    eta: float = 0.0
-    strength: float = 1.0
-    seed: int | tuple[int, ...] = 0
-    noise: NoiseMode = "auto"
-    window: int = 16
-    stride: int = 8
-    window_batch: int = 1
-    timestep_spacing: SpacingMode = "scheduler"
+def _ignore_note(_text: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Progress and cancellation.
+    """What a verb tells and asks while it works.
 
     Attributes:
         progress: called with (steps done, steps in all) after every step.
         check: called before every pass of a network; raises to cancel.
+        note: tells the user something, once.
     """
 
     progress: Callable[[int, int], None] = _ignore_progress
     check: Callable[[], None] = _nothing
+    note: Callable[[str], None] = _ignore_note
 
 
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """One control: the ControlNet's name and how it acts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a node asks of its model, as far as its parameters say.
 
-    name: str
-    frames: FrameReader
-    scale: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
+    Attributes:
+        verb: name of the operator.
+        options: the family's own options of that verb.
+    """
+
+    verb: ClassVar[str] = ""
+
+    options: Given = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRequest(Asked):
+    """Prompts to encode.
+
+    Attributes:
+        prompt: what to show, by the frame at which it holds; a single one holds for the whole clip.
+        negative_prompt: what not to show, likewise.
+    """
+
+    verb: ClassVar[str] = "text_encode"
+
+    prompt: Mapping[int, str]
+    negative_prompt: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSettings(Asked):
+    """How frames become latents.
+
+    Attributes:
+        seed: of a draw from the posterior; None takes its mode.
+        tile_size: pixels of a tile's side; 0 encodes whole frames.
+        batch_size: frames at once.
+    """
+
+    verb: ClassVar[str] = "vae_encode"
+
+    seed: int | None = None
+    tile_size: int = 0
+    batch_size: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeSettings(Asked):
+    """How latents become frames.
+
+    Attributes:
+        tile_size: pixels of a tile's side; 0 decodes whole frames.
+        batch_size: frames at once.
+    """
+
+    verb: ClassVar[str] = "vae_decode"
+
+    tile_size: int = 0
+    batch_size: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenoiseSettings(Asked):
+    """Everything about a denoising call that is a number or a choice.
+
+    Attributes:
+        num_inference_steps: steps of the scheduler.
+        guidance_scale: classifier-free guidance; at most 1 turns it off.
+        strength: share of the noise put on the initial latents, in [0, 1]; unused without them.
+        seed: one seed, or one a frame.
+        scheduler: its name; None takes the model's.
+        scheduler_options: of the scheduler's class.
+        window: frames that the model sees at once.
+        stride: step between windows; at most ``window``.
+        controlnets: names of what the controls go to, in order; None takes the model's.
+        control_scale: weight of the controls, one for all or one each.
+        control_start: share of the steps before they act.
+        control_end: share of the steps until they stop.
+    """
+
+    verb: ClassVar[str] = "denoise"
+
+    num_inference_steps: int = 20
+    guidance_scale: float = 7.5
+    strength: float = 1.0
+    seed: int | tuple[int, ...] = 0
+    scheduler: str | None = None
+    scheduler_options: Given = field(default_factory=dict)
+    window: int = 16
+    stride: int = 8
+    controlnets: tuple[str, ...] | None = None
+    control_scale: PerControl = 1.0
+    control_start: PerControl = 0.0
+    control_end: PerControl = 1.0
+
+    def control_factors(self, count: int) -> list[tuple[float, float, float]]:
+        """Weight, start and end of each of some controls."""
+        columns = [
+            value if isinstance(value, tuple) else (value,) * count
+            for value in (self.control_scale, self.control_start, self.control_end)
+        ]
+        return list(zip(*columns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,42 +172,20 @@ class DeflickerRequest:
 
 @dataclass(frozen=True, slots=True)
 class DenoiseRequest:
-    """A denoising call on a loaded model; what every family with that verb takes."""
+    """A denoising call on a loaded model.
 
-    shape: tuple[int, int, int, int]
-    prompt: torch.Tensor
-    negative: torch.Tensor | None
-    settings: DenoiseSettings
-    hooks: Hooks | None = None
-    init: torch.Tensor | None = None
-    controls: Sequence[ControlRequest] = ()
-    scheduler: str | None = None
-    scheduler_options: Mapping[str, Any] | None = None
-    deflicker: DeflickerRequest | None = None
-
-
-def travel(states: torch.Tensor, frames: Sequence[int], count: int) -> torch.Tensor:
-    """Interpolate keyed prompts to one state a frame, linearly in time.
-
-    Args:
-        states: K x L x D, those of the keyed prompts.
-        frames: their K frames, rising; before the first and after the last the state stands still.
-        count: T, frames of the clip.
-
-    Returns:
-        T x L x D; 1 x L x D for a single prompt.
+    Attributes:
+        settings: numbers and choices.
+        latents: what to denoise; empty ones only say the size.
+        conditioning: what the model's own `text_encode` made, if the node is given any.
+        controls: readers of the control clips, in order.
+        deflicker: smoothing of the clean frames, if any.
+        hooks: progress and cancellation.
     """
-    import torch
 
-    if len(frames) == 1:
-        return states
-    rows = []
-    for t in range(count):
-        right = next((k for k, frame in enumerate(frames) if frame > t), len(frames))
-        if right in (0, len(frames)):
-            rows.append(states[min(right, len(frames) - 1)])
-            continue
-        left = right - 1
-        share = (t - frames[left]) / (frames[right] - frames[left])
-        rows.append(torch.lerp(states[left], states[right], share))
-    return torch.stack(rows)
+    settings: DenoiseSettings
+    latents: Latents
+    conditioning: Conditioning | None = None
+    controls: Sequence[FrameReader] = ()
+    deflicker: DeflickerRequest | None = None
+    hooks: Hooks = Hooks()

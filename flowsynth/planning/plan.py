@@ -207,7 +207,8 @@ def _steps(graph: Graph, wanted: Sequence[Edge], env: Environment) -> dict[str, 
     for name in _order(graph, [edge.node for edge in wanted]):
         node, notes = _resolved(graph.nodes[name], env)
         ports = ports_of(type(node.operator))
-        steps[name] = step = Step(len(steps), node, ports, node.operator.stream(), places[name], notes=notes)
+        kind = node.operator.stream_with(_declared(node, ports, graph))
+        steps[name] = step = Step(len(steps), node, ports, kind, places[name], notes=notes)
         for port in ports.inputs.values():
             sources = node.inputs.get(port.name, ())
             feeds = [(steps[s.node], s.port) for s in sources if isinstance(s, Edge)]
@@ -222,6 +223,18 @@ def _steps(graph: Graph, wanted: Sequence[Edge], env: Environment) -> dict[str, 
     for edge in wanted:
         steps[edge.node].wanted.add(edge.port)
     return steps
+
+
+def _declared(node: Node, ports: Ports, graph: Graph) -> dict[str, object]:
+    """Model port -> the declaration that feeds it, or a list of them."""
+    if type(node.operator).stream_with is Operator.stream_with:
+        return {}
+    declared: dict[str, object] = {}
+    for port, sources in node.inputs.items():
+        found = [graph.models[s.model] for s in sources if isinstance(s, ModelEdge)]
+        if found:
+            declared[port] = found if ports.inputs[port].many else found[0]
+    return declared
 
 
 def _resolved(node: Node, env: Environment) -> tuple[Node, list[str]]:

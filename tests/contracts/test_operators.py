@@ -10,10 +10,12 @@ from pydantic import ValidationError
 import flowsynth as fs
 from flowsynth.api import Session
 from flowsynth.core.canonical import canonical_json
+from flowsynth.core.errors import GraphError
 from flowsynth.core.ports import ports_of
 from flowsynth.core.registry import operator_class
 from flowsynth.core.shipped import shipped_modules
 from flowsynth.core.streams import Fold, Map, Resample, Scan, Source, Whole, Window
+from flowsynth.models.registry import families_with
 from tests.cache.helpers import python
 
 NAMES = sorted(shipped_modules())
@@ -77,6 +79,18 @@ def test_its_ports_fit_how_it_treats_time(name: str) -> None:
     if isinstance(kind, Window):
         assert kind.before >= 0
         assert kind.after >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_moved_is_told_with_a_place_that_exists(name: str) -> None:
+    cls = operator_class(name)
+    for old, new in cls.moved.items():
+        assert old not in cls.model_fields
+        field, _, option = new.partition(".")
+        assert field in cls.model_fields
+        assert not option or any(option in v.options.model_fields for v in families_with(name).values())
+        with pytest.raises(GraphError, match=f"a.params.{old}: has moved; expected params.{new}; given"):
+            fs.Graph.from_dict({"nodes": {"a": {"op": name, "params": {old: 1}}}})
 
 
 def test_they_import_no_heavy_library_and_have_fingerprints() -> None:

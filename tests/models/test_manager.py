@@ -103,10 +103,10 @@ def test_a_lora_equals_the_pipeline_that_loads_it() -> None:
 
 def test_a_text_encoder_lora_works_with_published_names(tmp_path: Path) -> None:
     manager = ModelManager()
-    plain = manager.load(spec()).encode_text(["a red cat"])
+    plain = manager.load(spec()).text_states(["a red cat"])
     given = spec(loras=[{"source": str(text_lora(tmp_path / "l")), "scale": 0.5}])
-    assert not torch.allclose(manager.load(given).encode_text(["a red cat"]), plain, atol=1e-3)
-    assert torch.equal(manager.load(spec()).encode_text(["a red cat"]), plain)
+    assert not torch.allclose(manager.load(given).text_states(["a red cat"]), plain, atol=1e-3)
+    assert torch.equal(manager.load(spec()).text_states(["a red cat"]), plain)
     assert manager.load(given).unet is manager.load(spec()).unet or torch.equal(
         noise(manager.load(given).unet), noise(manager.load(spec()).unet)
     )
@@ -136,7 +136,7 @@ def test_a_lora_in_the_kohya_format_gives_the_same(tmp_path: Path) -> None:
     theirs = manager.load(spec(loras=[{"source": str(tiny_sd() / "lora")}, text]))
     ours = manager.load(spec(loras=[{"source": str(kohya(tmp_path / "k"))}]))
     assert torch.allclose(noise(ours.unet), noise(theirs.unet), atol=1e-5)
-    assert torch.allclose(ours.encode_text(["a red cat"]), theirs.encode_text(["a red cat"]), atol=1e-5)
+    assert torch.allclose(ours.text_states(["a red cat"]), theirs.text_states(["a red cat"]), atol=1e-5)
 
 
 def test_a_file_that_is_no_lora_is_named(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_a_file_that_is_no_lora_is_named(tmp_path: Path) -> None:
 def test_a_learned_word_never_leaks(tmp_path: Path) -> None:
     save_file({"<style>": torch.randn(2, 32)}, tmp_path / "style.safetensors")
     manager = ModelManager()
-    plain = manager.load(spec()).encode_text(["a <style> cat"])
+    plain = manager.load(spec()).text_states(["a <style> cat"])
     word = spec(textual_inversion=[{"source": str(tmp_path / "style.safetensors")}])
-    assert not torch.equal(manager.load(word).encode_text(["a <style> cat"]), plain)
-    assert torch.equal(manager.load(spec()).encode_text(["a <style> cat"]), plain)
+    assert not torch.equal(manager.load(word).text_states(["a <style> cat"]), plain)
+    assert torch.equal(manager.load(spec()).text_states(["a <style> cat"]), plain)
 
 
 def test_a_motion_adapter_makes_another_unet() -> None:
@@ -180,7 +180,7 @@ def test_a_part_larger_than_the_budget_still_runs() -> None:
     manager = ModelManager(budget_bytes=1)
     loaded = manager.load(spec())
     assert noise(loaded.unet).isfinite().all()
-    assert loaded.encode_text(["a cat"]).isfinite().all()
+    assert loaded.text_states(["a cat"]).isfinite().all()
     assert not manager.resident([spec(motion=str(tiny_sd() / "motion_adapter"))])
 
 

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, GraphError, InputError
 from flowsynth.fetch.source import Source
-from flowsynth.models import ModelManager, model_fingerprint, parse_model
+from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
 from flowsynth.models.locate import assets_folder, locate
+from flowsynth.models.requests import EncodeSettings
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
 from tests.models.single_file import single_file
 from tests.models.test_manager import noise
@@ -80,7 +81,7 @@ def test_a_malicious_embedding_is_refused(tmp_path: Path) -> None:
     torch.save(Evil(marker), tmp_path / "style.pt")
     model = load(str(tiny_sd() / "base"), textual_inversion=[{"source": str(tmp_path / "style.pt")}])
     with pytest.raises(InputError, match=r"style.pt: refused"):
-        model.encode_text(["a cat"])
+        model.text_states(["a cat"])
     assert not marker.exists()
 
 
@@ -107,10 +108,10 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
 
 
 def test_old_names_of_text_encoder_weights_are_taken(folder: Path) -> None:
-    expected = load(str(folder)).encode_text(["a red cat"])
+    expected = load(str(folder)).text_states(["a red cat"])
     file = folder / "text_encoder" / "model.safetensors"
     save_file({f"text_model.{k}": v for k, v in load_file(file).items()}, file, {"format": "pt"})
-    assert torch.equal(load(str(folder)).encode_text(["a red cat"]), expected)
+    assert torch.equal(load(str(folder)).text_states(["a red cat"]), expected)
 
 
 def test_a_folder_without_weights_says_what_it_found(folder: Path) -> None:
@@ -133,18 +134,22 @@ def test_a_variant_is_loaded(folder: Path) -> None:
         (folder / part / f"{name}.safetensors").rename(folder / part / f"{name}.fp16.safetensors")
     model = load({"path": str(folder), "variant": "fp16"})
     assert noise(model.unet).isfinite().all()
-    assert model.encode_text(["a cat"]).isfinite().all()
+    assert model.text_states(["a cat"]).isfinite().all()
 
 
 def test_a_single_file_checkpoint_gives_the_same_model_as_its_folder(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.safetensors"
     save_file(single_file(folder), file)
     model, expected = load({"file": str(file), "config": str(folder)}), load(str(folder))
-    assert torch.equal(model.encode_text(["a red cat"]), expected.encode_text(["a red cat"]))
+    assert torch.equal(model.text_states(["a red cat"]), expected.text_states(["a red cat"]))
     assert torch.allclose(noise(model.unet), noise(expected.unet), atol=1e-5)
     pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(model.encode_frames(pixels), expected.encode_frames(pixels), atol=1e-5)
-    assert model.latent_format.space == "sd/f4c4x0.18215"
+    assert torch.allclose(
+        model.encode_frames(pixels, EncodeSettings()),
+        expected.encode_frames(pixels, EncodeSettings()),
+        atol=1e-5,
+    )
+    assert Model(model.spec).latent_format(offline=True).space == "sd/f4c4x0.18215"
 
 
 def test_a_pickled_single_file_is_taken_and_an_evil_one_refused(folder: Path, tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_a_single_file_needs_a_local_config(folder: Path, tmp_path: Path) -> Non
     file = tmp_path / "all.safetensors"
     save_file(single_file(folder), file)
     with pytest.raises(FlowsynthError, match=r"all.safetensors: a single file needs config"):
-        load({"file": str(file)}).encode_text(["a cat"])
+        load({"file": str(file)}).text_states(["a cat"])
 
 
 def test_a_single_file_component_in_its_own_names_is_loaded(folder: Path, tmp_path: Path) -> None:
@@ -196,8 +201,9 @@ def test_a_hub_model_in_the_local_cache_is_loaded_offline(
     model = ModelManager(offline=True).load(given)
     local = load(str(root / "base"))
     assert torch.equal(noise(model.unet), noise(local.unet))
-    assert torch.equal(model.encode_text(["a cat"]), local.encode_text(["a cat"]))
-    assert model.latent_format == local.latent_format
+    assert torch.equal(model.text_states(["a cat"]), local.text_states(["a cat"]))
+    form = Model(given).latent_format(offline=True)
+    assert form == Model(local.spec).latent_format(offline=True)
     assert type(model.controlnet("tile")).__name__ == "ControlNetModel"
 
 
@@ -243,7 +249,7 @@ def test_all_faults_of_a_spec_come_at_once() -> None:
 
 def test_a_missing_folder_is_named() -> None:
     with pytest.raises(InputError, match="model folder nowhere/at/all: no such file or folder"):
-        load("nowhere/at/all").encode_text(["a cat"])
+        load("nowhere/at/all").text_states(["a cat"])
 
 
 def test_the_embedded_model_is_a_name_not_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,9 @@ def test_a_clip_moves_where_its_prompt_says(pocket: Pocket, way: str) -> None:
 
 def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket: Pocket) -> None:
     clips = {
-        noise: pocket.make("a small red circle", frames=3, motion=True, noise=noise, num_inference_steps=1)
+        noise: pocket.make(
+            "a small red circle", frames=3, motion=True, options={"noise": noise}, num_inference_steps=1
+        )
         for noise in ("auto", "shared", "independent")
     }
     assert change(clips["auto"], clips["shared"]) == 0

@@ -102,7 +102,7 @@ def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_anothe
 def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw: Redraw, toon: Frames, photo: Frames) -> None:
     inputs = {"start": toon, "tile": toon, "lines": photo}
     still = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in inputs.items()}
-    shared, independent = (redraw(**still, noise=noise) for noise in ("shared", "independent"))
+    shared, independent = (redraw(**still, options={"noise": noise}) for noise in ("shared", "independent"))
     assert frame_changes(pixels(shared)).max() < 0.1
     assert frame_changes(pixels(independent)).min() > 0.2
 
@@ -182,7 +182,7 @@ def still(toon: Frames, photo: Frames) -> dict[str, Frames]:
 
 
 def test_windows_change_a_clip_little_and_leave_no_edge(redraw: Redraw, still: dict[str, Frames]) -> None:
-    params = {**still, "num_inference_steps": 4, "motion": True, "noise": "independent"}
+    params = {**still, "num_inference_steps": 4, "motion": True, "options": {"noise": "independent"}}
     whole = redraw(**params, window=12)
     made = redraw(**params, window=6, stride=3)
     assert 0 < change(made, whole) < 0.3 * change(redraw(**params, window=12, seed=1), whole)

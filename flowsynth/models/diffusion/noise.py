@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from flowsynth.core.errors import RequestError
-from flowsynth.models.requests import NoiseMode
 
 if TYPE_CHECKING:
     import torch
 
+NoiseMode: TypeAlias = Literal["auto", "shared", "independent"]
 Generators: TypeAlias = "torch.Generator | list[torch.Generator]"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowsynth.core.errors import RequestError
-from flowsynth.models.requests import SpacingMode
 
 if TYPE_CHECKING:
     import torch
+
+SpacingMode: TypeAlias = Literal["scheduler", "diffutoon"]
 
 
 def diffutoon_timesteps(steps: int, strength: float, num_train_timesteps: int = 1000) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.requests import FrameReader
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,11 @@ def pad_to_multiple(frames_TCHW: torch.Tensor, multiple: int) -> torch.Tensor:
         return frames_TCHW
     mode = "reflect" if bottom < height and right < width else "replicate"
     return pad(frames_TCHW, (0, right, 0, bottom), mode=mode)
+
+
+def padded_reader(read: FrameReader, multiple: int) -> FrameReader:
+    """A reader whose frames are padded as those that are encoded."""
+    return lambda start, stop: pad_to_multiple(read(start, stop), multiple)
 
 
 def encode_frames(

@@ -11,12 +11,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.control import Control, ResidualBuffer, split_first
 
 if TYPE_CHECKING:
     import torch
 
+#: Frames from the first up to, not including, the last.
 Span: TypeAlias = tuple[int, int]
+_FLOOR = 0.01  # least weight, so that a frame covered only by a window's rim keeps a finite sum
+
+
+def window_spans(num_frames: int, window: int, stride: int) -> list[Span]:
+    """Cover a clip with windows; one window for a clip that fits, whatever the stride.
+
+    Windows start at 0, stride, 2 stride, ...; each spans [b, min(b + window, num_frames)), and the first
+    that reaches the end is the last.
+
+    Args:
+        num_frames: length of the clip, at least 1.
+        window: length of a window, at least 1.
+        stride: distance of two starts.
+
+    Returns:
+        The spans in order; their union is the whole clip.
+
+    Raises:
+        RequestError: the stride would leave frames out.
+    """
+    if num_frames <= window:
+        return [(0, num_frames)]
+    if not 1 <= stride <= window:
+        raise RequestError(f"stride must be from 1 to the window's {window} frames, given {stride}")
+    last = -(-(num_frames - window) // stride) * stride
+    return [(start, min(start + window, num_frames)) for start in range(0, last + 1, stride)]
+
+
+def triangular_weights(length: int) -> list[float]:
+    """Weigh the frames of a window: max(1 - |i - c| / ((L - 1 + 0.01) / 2), 0.01), c = (L - 1) / 2."""
+    centre, half = (length - 1) / 2, (length - 1 + 0.01) / 2
+    return [max(1 - abs(i - centre) / half, _FLOOR) for i in range(length)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +100,6 @@ def predict_noise(
         sample_GTCHW: latents scaled for the scheduler.
     """
     import torch
-
-    from flowsynth.functional.cut.windows import triangular_weights
 
     residuals = ResidualBuffer(controls, t, sample_GTCHW, job.text)
     if len(job.spans) == 1:

@@ -1,27 +1,52 @@
-"""What operators on models share: specs for checks before a run, and refusals at run time."""
+"""What operators on models share: what is asked before a run, and refusals at run time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from flowsynth.core.errors import FlowsynthError, RequestError
-from flowsynth.models import Model, ModelSpec, parse_model
+from flowsynth.core.errors import Fault, FlowsynthError, RequestError
+from flowsynth.core.streams import StreamKind
+from flowsynth.models import Model
+from flowsynth.models.requests import Asked
 from flowsynth.values import Latents
 
 
-def spec_of(given: Any) -> ModelSpec | None:
-    """The spec that feeds a model port, or None where it has faults of its own (named elsewhere)."""
-    if isinstance(given, ModelSpec) or given is None:
-        return given
-    if isinstance(given, Model):
-        return given.spec
-    if isinstance(given, Mapping):
-        try:
-            return parse_model("model", given)
-        except FlowsynthError:
-            return None
-    return None
+def model_faults(asked: Asked, inputs: Mapping[str, Any]) -> list[Fault]:
+    """What the connected model cannot do of what is asked; nothing where the model has faults of its own.
+
+    Args:
+        asked: what the node's parameters say.
+        inputs: port -> what feeds it, as `Operator.check` gets it.
+    """
+    model = Model.of(inputs.get("model"))
+    return [] if model is None else model.check(asked, counts(inputs))
+
+
+def counts(inputs: Mapping[str, Any]) -> dict[str, int]:
+    """Port -> how many edges (or values, in a plain call) feed it."""
+    return {port: _count(given) for port, given in inputs.items()}
+
+
+def _count(given: object) -> int:
+    return len(given) if isinstance(given, (list, tuple)) else int(given is not None)
+
+
+def model_stream(verb: str, models: Mapping[str, object], usual: StreamKind) -> StreamKind:
+    """How a verb treats time with the model that feeds it; as usual where the model says nothing."""
+    model = Model.of(models.get("model"))
+    return (None if model is None else model.stream(verb)) or usual
+
+
+def size_faults(model: Model | None, height: int, width: int, num_frames: int) -> list[Fault]:
+    """A size or length that the connected model cannot make, where its configuration lies on this machine."""
+    if model is None:
+        return []
+    try:
+        form = model.latent_format(offline=True)
+    except FlowsynthError:
+        return []  # said when the node runs, with what to do
+    return form.faults(height, width, num_frames)
 
 
 def require_space(latents: Latents, space: str, verb: str) -> None:
@@ -35,13 +60,3 @@ def require_space(latents: Latents, space: str, verb: str) -> None:
             f"{verb}: latents of space {latents.space!r} given to a model of space {space!r};"
             " encode and decode with models of one family and VAE"
         )
-
-
-def require_verb(model: Model, loaded: Any, method: str, verb: str) -> None:
-    """Raise unless a model's family has a verb.
-
-    Raises:
-        RequestError: it has not.
-    """
-    if not hasattr(loaded, method):
-        raise RequestError(f"{verb}: models of family {model.family!r} have no such verb")

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import Fault, RequestError
+from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.operator import Operator
 from flowsynth.models import Model
+from flowsynth.models.protocol import Denoises
+from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, Hooks
 from flowsynth.operators.diffusion._denoise import (
-    conditioning_states,
-    control_faults,
     control_reader,
     deflicker_faults,
     frame_size,
-    per_control,
+    number_faults,
+    require_family,
     require_frames,
-    scheduler_faults,
-    window_faults,
 )
-from flowsynth.operators.diffusion._models import require_space, require_verb, spec_of
+from flowsynth.operators.diffusion._models import counts, model_faults, require_space
 from flowsynth.values import Conditioning, Frames, Latents
 
 if TYPE_CHECKING:
     import torch
-
-    from flowsynth.models.requests import ControlRequest, DeflickerRequest, DenoiseSettings
 
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -47,10 +44,8 @@ class Denoise(Operator):
     then guidance is applied, then the scheduler steps (Diffutoon, arXiv 2401.16224). Without motion modules a
     frame's noise does not depend on its neighbours, and `window` only bounds how many go through at once.
 
-    **Noise.** `auto` draws it per frame with motion modules, unless the model's `motion_noise` says `shared`,
-    and repeats one sample over all frames without, where independent noise would flicker. The scheduler's own
-    noise follows the same rule. It is drawn on the CPU from `seed`, or from one seed a frame; a null seed
-    takes a new one every run, and is never cached.
+    **Noise** is drawn on the CPU from `seed`, or from one seed a frame; a null seed takes a new one every
+    run, and is never cached. The scheduler's own noise follows the same rule.
 
     **Controls.** Each input of `control` goes to a ControlNet of the model, in the order of the spec, or to
     those that `controlnets` names. `control_scale`, `control_start` and `control_end` are one number for all
@@ -58,7 +53,9 @@ class Denoise(Operator):
     residuals of a frame are computed once a step, whatever the overlap of the windows.
 
     **Strength** counts as in diffusers: of `num_inference_steps` steps only the last `int(steps * strength)`
-    run. With `timestep_spacing: diffutoon` all steps run, evenly from round(1000 strength) - 1 down to 0.
+    run.
+
+    **Options** are those that only this family of models has, such as its kinds of noise.
 
     **Deflicker.** At the steps of `deflicker`, such as 4, 9, 14, 19 of 20, the clean frames predicted so far
     are decoded, smoothed along time as `temporal_smooth` does, and encoded; the noise that leads to them
@@ -69,7 +66,7 @@ class Denoise(Operator):
     Inputs:
         model: gives UNet, motion modules, LoRAs, ControlNets and the default scheduler.
         latents: from `empty_latents` or `vae_encode`, of the model's own space.
-        conditioning: from `text_encode` with the same family.
+        conditioning: from `text_encode` with the same family; optional where the family needs none.
         control: control maps, one clip a ControlNet, in the frames' size.
         guide: for deflicker, steady frames with the same motion, such as the source, in the frames' size.
 
@@ -84,24 +81,23 @@ class Denoise(Operator):
 
     op: ClassVar[str] = "denoise"
     version: ClassVar[int] = 1
+    moved: ClassVar[Mapping[str, str]] = {
+        name: f"options.{name}"
+        for name in ("guidance_rescale", "eta", "noise", "timestep_spacing", "window_batch")
+    }
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
     num_inference_steps: int = Field(20, ge=1, le=1000, description="steps of the scheduler")
     guidance_scale: float = Field(7.5, ge=0, description="classifier-free guidance; 1 or less turns it off")
-    guidance_rescale: Share = Field(0.0, description="phi of arXiv 2305.08891; 0 is off")
     strength: Share = Field(1.0, description="share of noise on given latents")
     seed: Seed | tuple[Seed, ...] | None = Field(0, description="one, one a frame, or null for a new one")
-    noise: Literal["auto", "shared", "independent"] = Field("auto", description="noise of the frames")
     scheduler: str | None = Field(None, description="name; null takes the model's")
     scheduler_options: dict[str, JsonValue] = Field(
         default_factory=dict, description="options of the scheduler's diffusers class"
     )
-    timestep_spacing: Literal["scheduler", "diffutoon"] = Field("scheduler", description="which timesteps")
-    eta: float = Field(0.0, ge=0, le=1, description="eta of ddim and tcd")
     window: int = Field(16, ge=1, description="frames at once")
     stride: int | None = Field(None, ge=1, description="frames between windows; null is half the window")
-    window_batch: int = Field(1, ge=1, description="windows in one pass")
     controlnets: tuple[str, ...] | None = Field(None, description="names for the controls, in order")
     control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
     control_start: Share | tuple[Share, ...] = Field(0.0, description="share of steps before they act")
@@ -116,25 +112,21 @@ class Denoise(Operator):
     deflicker_detail: float = Field(
         2.0, ge=0, le=100, description="size of the detail that deflicker leaves alone, pixels"
     )
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 
     def cacheable(self) -> bool:
         """A null seed gives another result every time."""
         return self.seed is not None
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Controls against the model's ControlNets, and the window against its motion adapter."""
-        faults = []
-        if self.stride is not None and self.stride > self.window:
-            faults.append(Fault("params.stride", "above window", f"at most {self.window}", str(self.stride)))
-        faults += deflicker_faults(self.deflicker, self.num_inference_steps, "guide" in inputs)
-        spec = spec_of(inputs.get("model"))
-        if spec is not None:
-            controls = inputs.get("control")
-            count = len(controls) if isinstance(controls, (list, tuple)) else int(controls is not None)
-            faults += control_faults(self, spec, count)
-            faults += window_faults(self, spec)
-            faults += scheduler_faults(self.scheduler, spec)
-        return faults
+        """What does not fit each other, and what the model cannot do."""
+        return [*self._faults(inputs), *model_faults(self._settings(), inputs)]
+
+    def _faults(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        return [
+            *number_faults(self._settings(), counts(inputs).get("control", 0)),
+            *deflicker_faults(self.deflicker, self.num_inference_steps, "guide" in inputs),
+        ]
 
     def run(
         self,
@@ -143,57 +135,66 @@ class Denoise(Operator):
         *,
         model: Model,
         latents: Latents,
-        conditioning: Conditioning,
+        conditioning: Conditioning | None = None,
         control: list[Frames] | None = None,
         guide: Frames | None = None,
     ) -> Latents:
         """Denoise all frames."""
-        from flowsynth.models.requests import DenoiseRequest, Hooks
-
-        loaded = model.load(ctx)
-        require_verb(model, loaded, "denoise", self.op)
-        require_space(latents, loaded.latent_format.space, self.op)
-        data = latents.tensor
-        prompt, negative = conditioning_states(conditioning, model.family, data.shape[0])
-        request = DenoiseRequest(
-            shape=(data.shape[0], data.shape[1], data.shape[2], data.shape[3]),
-            prompt=prompt,
-            negative=negative,
-            settings=self._settings(ctx),
-            hooks=Hooks(ctx.progress, ctx.check_cancelled),
-            init=None if latents.empty else data,
-            controls=self._controls(model, loaded, latents, control or []),
-            scheduler=self.scheduler,
-            scheduler_options=self.scheduler_options,
-            deflicker=self._deflicker(ctx, loaded, latents, guide),
-        )
-        result = loaded.denoise(request).to(data.device).contiguous()
+        controls = control or []
+        given: dict[str, object] = {"latents": latents, "conditioning": conditioning, "control": controls}
+        if guide is not None:
+            given["guide"] = guide
+        if faults := self._faults(given):
+            raise GraphError(faults, self.op)
+        settings = self._settings(ctx)
+        loaded = model.open(ctx, settings, counts(given))
+        if not isinstance(loaded, Denoises):
+            raise model.broken(self.op)
+        form = model.latent_format(offline=ctx.offline)
+        require_space(latents, form.space, self.op)
+        require_family(conditioning, model.family)
+        readers = [
+            control_reader(f"control[{i}]", clip, latents, form.factor) for i, clip in enumerate(controls)
+        ]
+        smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
+        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note)
+        made = loaded.denoise(DenoiseRequest(settings, latents, conditioning, readers, smoothing, hooks))
+        result = made.to(latents.tensor.device).contiguous()
         return Latents(result, latents.fps, latents.space, latents.height, latents.width)
 
-    def _settings(self, ctx: RunContext) -> DenoiseSettings:
-        from flowsynth.models.requests import DenoiseSettings
-
+    def _settings(self, ctx: RunContext | None = None) -> DenoiseSettings:
+        """What the parameters ask of the model; with a context, a null seed is drawn and told."""
         seed = self.seed
         if seed is None:
-            import secrets
+            seed = 0 if ctx is None else self._drawn(ctx)
+        return DenoiseSettings(
+            options=self.options,
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            strength=self.strength,
+            seed=seed,
+            scheduler=self.scheduler,
+            scheduler_options=self.scheduler_options,
+            window=self.window,
+            stride=self.stride or max(self.window // 2, 1),
+            controlnets=self.controlnets,
+            control_scale=self.control_scale,
+            control_start=self.control_start,
+            control_end=self.control_end,
+        )
 
-            seed = secrets.randbelow(2**32)
-            ctx.note(f"{ctx.node or self.op}: seed {seed}")
-        names = (
-            "num_inference_steps", "guidance_scale", "guidance_rescale", "eta", "strength", "noise",
-            "window", "window_batch", "timestep_spacing",
-        )  # fmt: skip
-        stride = self.stride or max(self.window // 2, 1)
-        return DenoiseSettings(seed=seed, stride=stride, **{name: getattr(self, name) for name in names})
+    def _drawn(self, ctx: RunContext) -> int:
+        import secrets
+
+        seed = secrets.randbelow(2**32)
+        ctx.note(f"{ctx.node or self.op}: seed {seed}")
+        return seed
 
     def _deflicker(
-        self, ctx: RunContext, loaded: Any, latents: Latents, guide: Frames | None
-    ) -> DeflickerRequest | None:
-        from flowsynth.models.requests import DeflickerRequest
+        self, ctx: RunContext, latents: Latents, guide: Frames | None, factor: int
+    ) -> DeflickerRequest:
         from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
 
-        if not self.deflicker:
-            return None
         smoother = TemporalSmooth(
             method=self.deflicker_method,
             radius=self.deflicker_radius,
@@ -201,7 +202,7 @@ class Denoise(Operator):
             # Frames drawn out of independent noise look like shots of their own; only a guide tells cuts.
             cut=0 if guide is None else 0.5,
         )
-        size = frame_size(latents, loaded.latent_format.factor)
+        size = frame_size(latents, factor)
         if guide is not None:
             require_frames(guide, latents, size, "the guide")
 
@@ -211,26 +212,3 @@ class Denoise(Operator):
             return smoother.run(whole, frames=Frames(frames), guide=guide).tensor
 
         return DeflickerRequest(frozenset(self.deflicker), smooth, size)
-
-    def _controls(
-        self, model: Model, loaded: Any, latents: Latents, control: list[Frames]
-    ) -> list[ControlRequest]:
-        from flowsynth.models.requests import ControlRequest
-
-        if not control:
-            return []
-        faults = control_faults(self, model.spec, len(control))
-        if faults:
-            raise RequestError(f"{self.op}: {faults[0]}")
-        names = self.controlnets or tuple(getattr(model.spec, "controlnets", ()))
-        factor = loaded.latent_format.factor
-        readers: list[Callable[[int, int], Any]] = [
-            control_reader(name, frames, latents, factor) for name, frames in zip(names, control, strict=True)
-        ]
-        columns = [
-            per_control(v, len(control)) for v in (self.control_scale, self.control_start, self.control_end)
-        ]
-        return [
-            ControlRequest(name, reader, *numbers)
-            for name, reader, *numbers in zip(names, readers, *columns, strict=True)
-        ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.operator import Operator
 from flowsynth.models import Model
-from flowsynth.operators.diffusion._models import require_verb
+from flowsynth.operators.diffusion._models import size_faults
 from flowsynth.values import Frames, Latents
 
 
@@ -23,7 +24,11 @@ class EmptyLatents(Operator):
         like: frames whose size, number and rate are taken, in place of the parameters.
 
     Output:
-        Latents of T, C, ceil(H / factor), ceil(W / factor), all zero and marked as empty.
+        Latents of T, C, ceil(H / factor), ceil(W / factor), all zero and marked as empty; fewer than the
+        frames where one of the model's latent frames stands for several.
+
+    Errors:
+        A size or a number of frames that the model cannot make.
     """
 
     op: ClassVar[str] = "empty_latents"
@@ -36,17 +41,22 @@ class EmptyLatents(Operator):
     num_frames: int = Field(1, ge=1, description="how many; 1 is a picture")
     fps: float | None = Field(None, gt=0, description="frames a second")
 
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """A size or a number of frames that the model cannot make."""
+        if "like" in inputs:
+            return []
+        return size_faults(Model.of(inputs.get("model")), self.height, self.width, self.num_frames)
+
     def run(self, ctx: RunContext, /, *, model: Model, like: Frames | None = None) -> Latents:
         """Make them."""
         import torch
 
-        loaded = model.load(ctx)
-        require_verb(model, loaded, "latent_format", self.op)
-        form = loaded.latent_format
+        form = model.latent_format(offline=ctx.offline)
         height, width, count = self.height, self.width, self.num_frames
         fps = None if self.fps is None else Fraction(self.fps).limit_denominator(100_000)
         if like is not None:
             height, width, count, fps = like.height, like.width, like.num_frames, like.fps
-        size = (-(-height // form.factor), -(-width // form.factor))
-        data = torch.zeros(count, form.channels, *size)
+        if faults := form.faults(height, width, count, "params" if like is None else "inputs.like"):
+            raise GraphError(faults, self.op)
+        data = torch.zeros(form.latent_count(count), form.channels, *form.latent_size(height, width))
         return Latents(data, fps, form.space, height, width, empty=True)

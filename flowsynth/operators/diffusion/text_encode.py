@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault
 from flowsynth.core.operator import Operator
 from flowsynth.models import Model
-from flowsynth.operators.diffusion._models import require_verb
+from flowsynth.models.protocol import EncodesText
+from flowsynth.models.requests import Hooks, TextRequest
+from flowsynth.operators.diffusion._models import model_faults
 from flowsynth.values import Conditioning
 
 #: One prompt, or prompts by the frame at which they hold.
@@ -30,41 +33,42 @@ class TextEncode(Operator):
     A travelling prompt is a mapping of frames to prompts: between two of them the states are interpolated
     linearly, before the first and after the last they stand still.
 
-    `clip_skip` counts as diffusers does: 1 takes the layer before the last. It is one less than the "clip
-    skip" of AUTOMATIC1111's web UI and of Diffutoon (arXiv 2401.16224): their 2 is 1 here.
-
     Inputs:
         model: gives the text encoder, its LoRAs and its learned words.
 
     Output:
-        Conditioning with ``prompt`` and ``negative``, each K x tokens x width, and the frames of the K keys.
+        Conditioning for a `denoise` of the same family. Family `sd` makes ``prompt`` and ``negative``, each
+        K x tokens x width, and the frames of the K keys.
 
     Errors:
-        `clip_skip` leaves no layer.
+        An option that the model's family does not know, or cannot follow.
     """
 
     op: ClassVar[str] = "text_encode"
     version: ClassVar[int] = 1
+    moved: ClassVar[Mapping[str, str]] = {"clip_skip": "options.clip_skip", "syntax": "options.syntax"}
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("text",)}
 
     prompt: Prompt = Field("", description="what to show; or {frame: prompt} for a travelling prompt")
     negative_prompt: Prompt = Field("", description="what not to show; may travel too")
-    clip_skip: int | None = Field(
-        None, ge=0, le=11, description="layers left out at the end; null takes the model's"
-    )
-    syntax: Literal["weights", "plain"] = Field("weights", description="whether brackets weigh words")
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """What the model cannot do."""
+        return model_faults(self._request(), inputs)
 
     def run(self, ctx: RunContext, /, *, model: Model) -> Conditioning:
-        """Encode both prompts in one go, so that they get one length."""
-        loaded = model.load(ctx)
-        require_verb(model, loaded, "encode_text", self.op)
-        prompt, negative = keyed(self.prompt), keyed(self.negative_prompt)
-        texts = [*prompt.values(), *negative.values()]
-        states = loaded.encode_text(texts, clip_skip=self.clip_skip, syntax=self.syntax)
-        tensors = {"prompt": states[: len(prompt)], "negative": states[len(prompt) :]}
-        return Conditioning(
-            model.family, tensors, {"prompt_frames": list(prompt), "negative_frames": list(negative)}
+        """Encode both prompts."""
+        request = self._request()
+        loaded = model.open(ctx, request, {})
+        if not isinstance(loaded, EncodesText):
+            raise model.broken(self.op)
+        return loaded.encode_text(request, Hooks(ctx.progress, ctx.check_cancelled, ctx.note))
+
+    def _request(self) -> TextRequest:
+        return TextRequest(
+            options=self.options, prompt=keyed(self.prompt), negative_prompt=keyed(self.negative_prompt)
         )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RunError
+from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.models import Model
-from flowsynth.operators.diffusion._models import require_space, require_verb
+from flowsynth.models.protocol import DecodesLatents
+from flowsynth.models.requests import DecodeSettings
+from flowsynth.operators.diffusion._models import model_faults, model_stream, require_space
 from flowsynth.values import Frames, Latents
 from flowsynth.values.frames import as_dtype
 
@@ -46,28 +48,42 @@ class VaeDecode(Operator):
     batch_size: int = Field(1, ge=1, description="frames at once; changes results in the last bits")
     dtype: Literal["uint8", "float32", "float16"] = Field("uint8", description="of the frames")
 
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
+
     def stream(self) -> StreamKind:
         """Frame by frame."""
         return Map()
 
+    def stream_with(self, models: Mapping[str, object]) -> StreamKind:
+        """Frame by frame, unless the model's latent frames hang together."""
+        return model_stream(self.op, models, self.stream())
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """What the model cannot do."""
+        return model_faults(self._settings(), inputs)
+
+    def _settings(self) -> DecodeSettings:
+        return DecodeSettings(options=self.options, tile_size=self.tile_size, batch_size=self.batch_size)
+
     def run(self, ctx: RunContext, /, *, latents: Latents, model: Model) -> Frames:
-        """Decode each frame."""
+        """Decode the frames: some at once, or all where the model's latent frames hang together."""
         import torch
 
-        loaded = model.load(ctx)
-        require_verb(model, loaded, "decode_latents", self.op)
-        require_space(latents, loaded.latent_format.space, self.op)
+        settings = self._settings()
+        loaded = model.open(ctx, settings, {"latents": 1})
+        if not isinstance(loaded, DecodesLatents):
+            raise model.broken(self.op)
+        form = model.latent_format(offline=ctx.offline)
+        require_space(latents, form.space, self.op)
         parts, done = [], 0
-        for chunk in latents.chunks(self.batch_size):
+        for chunk in latents.chunks(self.batch_size if form.by_frame else latents.num_frames):
             ctx.progress(done, latents.num_frames)
             if not chunk.isfinite().all():
                 raise RunError(
                     f"{ctx.node or self.op}: the latents hold NaN or infinity (dtype {chunk.dtype});"
                     " a model in float16 may overflow: try dtype: float32 or bfloat16"
                 )
-            pixels = loaded.decode_latents(
-                chunk.to(ctx.device), tile_size=self.tile_size, batch_size=self.batch_size
-            )
+            pixels = loaded.decode_latents(chunk.to(ctx.device), settings)
             height, width = latents.height or pixels.shape[-2], latents.width or pixels.shape[-1]
             parts.append(as_dtype(pixels[..., :height, :width], self.dtype).to(chunk.device))
             done += chunk.shape[0]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.models import Model
-from flowsynth.operators.diffusion._models import require_verb
+from flowsynth.models.protocol import EncodesFrames
+from flowsynth.models.requests import EncodeSettings
+from flowsynth.operators.diffusion._models import model_faults, model_stream
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames, Latents
 from flowsynth.values.frames import as_float
@@ -47,26 +50,42 @@ class VaeEncode(Operator):
     tile_size: int = Field(0, ge=0, multiple_of=8, description="pixels; 0 encodes whole frames")
     batch_size: int = Field(1, ge=1, description="frames at once; changes results in the last bits")
 
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
+
     def stream(self) -> StreamKind:
         """Frame by frame."""
         return Map()
 
+    def stream_with(self, models: Mapping[str, object]) -> StreamKind:
+        """Frame by frame, unless the model's latent frames hang together."""
+        return model_stream(self.op, models, self.stream())
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """What the model cannot do."""
+        return model_faults(self._settings(), inputs)
+
+    def _settings(self) -> EncodeSettings:
+        seed = self.seed if self.sample else None
+        return EncodeSettings(
+            options=self.options, seed=seed, tile_size=self.tile_size, batch_size=self.batch_size
+        )
+
     def run(self, ctx: RunContext, /, *, frames: Frames, model: Model) -> Latents:
-        """Encode each frame."""
+        """Encode the frames: some at once, or all where the model's latent frames hang together."""
         import torch
 
-        loaded = model.load(ctx)
-        require_verb(model, loaded, "encode_frames", self.op)
+        settings = self._settings()
+        loaded = model.open(ctx, settings, {"frames": 1})
+        if not isinstance(loaded, EncodesFrames):
+            raise model.broken(self.op)
+        form = model.latent_format(offline=ctx.offline)
+        if faults := form.faults(frames.height, frames.width, frames.num_frames, "inputs.frames"):
+            raise GraphError(faults, self.op)
+        # Every frame's draw has the same seed, so that it does not depend on where the frame lies.
+        at_once = 1 if self.sample else self.batch_size
         parts, done = [], 0
-        for chunk in frames.chunks(1 if self.sample else self.batch_size):
+        for chunk in frames.chunks(at_once if form.by_frame else frames.num_frames):
             ctx.progress(done, frames.num_frames)
-            generator = torch.Generator("cpu").manual_seed(self.seed) if self.sample else None
-            rgb = as_rgb(as_float(chunk.to(ctx.device)))
-            parts.append(
-                loaded.encode_frames(
-                    rgb, generator=generator, tile_size=self.tile_size, batch_size=self.batch_size
-                )
-            )
+            parts.append(loaded.encode_frames(as_rgb(as_float(chunk.to(ctx.device))), settings))
             done += chunk.shape[0]
-        space = loaded.latent_format.space
-        return Latents(torch.cat(parts), frames.fps, space, frames.height, frames.width)
+        return Latents(torch.cat(parts), frames.fps, form.space, frames.height, frames.width)

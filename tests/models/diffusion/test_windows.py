@@ -13,7 +13,8 @@ from flowsynth.models.diffusion.control import Control, ResidualBuffer
 from flowsynth.models.diffusion.schedulers import make_scheduler
 from flowsynth.models.diffusion.timesteps import EvenDdim, diffutoon_timesteps
 from flowsynth.models.diffusion.windows import batches_of
-from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise, window_spans
+from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise
+from flowsynth.models.families.sd.options import SdDenoiseOptions
 from flowsynth.models.requests import DenoiseSettings, Hooks
 from tests.tiny import tiny_sd
 
@@ -46,19 +47,9 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 def run(unet: Any, frames: int, controls: Any = (), hooks: Hooks | None = None, **settings: Any) -> Any:
     text = randn(1, 77, 32, seed=1), randn(1, 77, 32, seed=2)
     inputs = DenoiseInputs(unet, make_scheduler("ddim", CONFIG), (frames, 4, 8, 8), *text, controls=controls)
-    return denoise(
-        inputs, DenoiseSettings(**{"num_inference_steps": 2, "window": 6, "stride": 3} | settings), hooks
-    )
-
-
-def test_a_clip_that_fits_is_one_window_whatever_the_stride() -> None:
-    assert window_spans(5, 16, 8) == [(0, 5)]
-    assert window_spans(17, 16, 8) == [(0, 16), (8, 17)]
-
-
-def test_a_stride_above_the_window_is_refused() -> None:
-    with pytest.raises(RequestError, match="stride must be from 1 to the window's 4 frames, given 5"):
-        window_spans(10, 4, 5)
+    own = {k: settings.pop(k) for k in SdDenoiseOptions.model_fields if k in settings}
+    numbers = DenoiseSettings(**{"num_inference_steps": 2, "window": 6, "stride": 3} | settings)
+    return denoise(inputs, numbers, hooks, SdDenoiseOptions(**own))
 
 
 def test_windows_of_equal_length_are_batched() -> None:
@@ -191,8 +182,11 @@ def test_diffutoon_spacing_runs_every_step_at_a_low_strength(unet: Any) -> None:
         inputs = DenoiseInputs(
             unet, make_scheduler(name, CONFIG), (1, 4, 8, 8), *text, init=randn(1, 4, 8, 8)
         )
-        settings = DenoiseSettings(num_inference_steps=4, strength=0.3, timestep_spacing="diffutoon")
-        denoise(inputs, settings, Hooks(progress=lambda i, n: seen.append((i, n))))
+        settings, even = (
+            DenoiseSettings(num_inference_steps=4, strength=0.3),
+            SdDenoiseOptions(timestep_spacing="diffutoon"),
+        )
+        denoise(inputs, settings, Hooks(progress=lambda i, n: seen.append((i, n))), even)
     assert [i for i, _ in seen] == [1, 2, 3, 4] * 2
 
 

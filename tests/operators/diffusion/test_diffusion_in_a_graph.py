@@ -159,9 +159,8 @@ def test_an_edit_of_the_family_s_code_is_part_of_a_model_s_fingerprint(tmp_path:
     from flowsynth.models.families.sd.family import StableDiffusion
 
     reached = {label.partition(":")[0] for label in source_parts(StableDiffusion)}
-    modules = {
-        f"flowsynth.models.families.{name}" for name in ("sd_denoise", "sd_windows", "sd_text", "sd_vae")
-    }
+    names = ("families.sd.denoise", "families.sd.text", "diffusion.windows", "diffusion.vae")
+    modules = {f"flowsynth.models.{name}" for name in names}
     assert modules <= reached
     session = fs.Session(tmp_path)
     given = {"family": "sd", "source": str(tiny_sd() / "base")}

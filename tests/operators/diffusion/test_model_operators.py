@@ -275,13 +275,55 @@ def test_checks_name_every_fault_before_a_run() -> None:
     operator = Denoise(
         window=17, stride=18, scheduler="eulr", controlnets=("line",), control_scale=(1.0, 2.0)
     )
-    faults = {fault.path: str(fault) for fault in operator.check({"model": spec, "control": [Denoise()]})}
+    given = {"model": spec, "control": [Denoise()], "conditioning": TextEncode()}
+    faults = {fault.path: str(fault) for fault in operator.check(given)}
     assert set(faults) == {
         "params.stride", "params.window", "params.scheduler", "params.controlnets[0]", "params.control_scale",
     }  # fmt: skip
     assert "at most 16 frames" in faults["params.window"]
     assert "did you mean 'euler'" in faults["params.scheduler"]
     assert Denoise().check({"model": {"family": "sd"}}) == []
+    assert [str(f) for f in Denoise().check({"model": spec})] == [
+        "inputs.conditioning: missing input; expected Conditioning"
+    ]
+
+
+def test_options_of_the_family_are_checked_before_a_run_and_in_a_plain_call(ctx: RunContext) -> None:
+    spec = model().spec
+    text = TextEncode(options={"clip_skp": 1, "syntax": "a1111"})
+    assert [str(fault) for fault in text.check({"model": spec})] == [
+        "params.options.syntax: input should be 'weights' or 'plain'; given 'a1111'",
+        "params.options.clip_skp: unknown key; expected clip_skip, syntax; did you mean 'clip_skip'?",
+    ]
+    deep = TextEncode(options={"clip_skip": 3})
+    told = "leaves no layer; expected at most 2, as the text encoder has 3 layers; given 3"
+    assert [str(fault) for fault in deep.check({"model": spec})] == [f"params.options.clip_skip: {told}"]
+    with pytest.raises(RequestError, match=r"text_encode: params.options.clip_skip: leaves no layer"):
+        deep.run(ctx, model=model())
+    faults = Denoise(scheduler="eulr", options={"eta": 2}).check({"model": spec, "conditioning": text})
+    assert [fault.path for fault in faults] == ["params.options.eta", "params.scheduler"]
+    assert [fault.path for fault in VaeDecode(options={"x": 1}).check({"model": spec})] == [
+        "params.options.x"
+    ]
+
+
+def test_a_family_s_options_act(ctx: RunContext) -> None:
+    base = model()
+    plain, skipped, words = (
+        TextEncode(prompt="a (red) cat", options=options).run(ctx, model=base).tensors["prompt"]
+        for options in ({}, {"clip_skip": 1}, {"syntax": "plain"})
+    )
+    assert not torch.equal(plain, skipped)
+    assert not torch.equal(plain, words)
+    latents = EmptyLatents(**SIZE, num_frames=3).run(ctx, model=base)
+    made = [
+        Denoise(num_inference_steps=2, scheduler="ddim", options=options)
+        .run(ctx, model=base, latents=latents, conditioning=prompts(ctx, base))
+        .tensor
+        for options in ({}, {"eta": 0.9}, {"guidance_rescale": 0.7}, {"noise": "independent"},
+                        {"timestep_spacing": "diffutoon"})
+    ]  # fmt: skip
+    assert len({tensor.numpy().tobytes() for tensor in made}) == len(made)
 
 
 def test_the_result_is_the_same_again_and_depends_on_prompt_and_seed(ctx: RunContext) -> None:

@@ -15,7 +15,7 @@ from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.control import Control, split_first
 from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
 from flowsynth.models.diffusion.timesteps import set_timesteps
-from flowsynth.models.diffusion.windows import Prediction, Span, predict_noise
+from flowsynth.models.diffusion.windows import Prediction, predict_noise, window_spans
 from flowsynth.models.diffusion.x0 import (
     CleanEdit,
     edited_output,
@@ -23,6 +23,7 @@ from flowsynth.models.diffusion.x0 import (
     require_steps,
     signal_share,
 )
+from flowsynth.models.families.sd.options import SdDenoiseOptions
 from flowsynth.models.requests import DenoiseSettings, Hooks
 
 if TYPE_CHECKING:
@@ -54,13 +55,19 @@ class DenoiseInputs:
     clean_edit: CleanEdit | None = None
 
 
-def denoise(inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks | None = None) -> torch.Tensor:
+def denoise(
+    inputs: DenoiseInputs,
+    settings: DenoiseSettings,
+    hooks: Hooks | None = None,
+    options: SdDenoiseOptions | None = None,
+) -> torch.Tensor:
     """Denoise latents.
 
     Args:
         inputs: networks, text, controls and initial latents.
         settings: numbers and choices.
         hooks: progress and cancellation.
+        options: those of this family.
 
     Returns:
         Latents T x C x h x w in the scheduler's scale (divide by the VAE's ``scaling_factor`` to decode).
@@ -71,16 +78,17 @@ def denoise(inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks | Non
     """
     import torch
 
-    hooks = hooks or Hooks()
     with torch.no_grad():
-        return _Run(inputs, settings, hooks).loop()
+        return _Run(inputs, settings, hooks or Hooks(), options or SdDenoiseOptions()).loop()
 
 
 class _Run:
     """One call's state: scheduler, generators and text, in the layout that diffusers' pipelines use."""
 
-    def __init__(self, inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks) -> None:
-        self.inputs, self.settings, self.hooks = inputs, settings, hooks
+    def __init__(
+        self, inputs: DenoiseInputs, settings: DenoiseSettings, hooks: Hooks, options: SdDenoiseOptions
+    ) -> None:
+        self.inputs, self.settings, self.hooks, self.options = inputs, settings, hooks, options
         self.unet = inputs.unet
         check_inputs(inputs)
         self.device, self.dtype = inputs.prompt.device, inputs.prompt.dtype
@@ -92,10 +100,10 @@ class _Run:
             inputs.scheduler,
             settings.num_inference_steps,
             strength,
-            settings.timestep_spacing,
+            options.timestep_spacing,
             self.device,
         )
-        self.generators = make_generators(settings.seed, self.frames, settings.noise, self.motion)
+        self.generators = make_generators(settings.seed, self.frames, options.noise, self.motion)
         self.job = self._prediction()
         if inputs.clean_edit is not None and len(self.timesteps):
             require_plain(self.scheduler)
@@ -107,7 +115,7 @@ class _Run:
         if steps == 0 and self.inputs.init is not None:
             return self.inputs.init
         latents = self._start()
-        extra = step_arguments(self.scheduler, self.settings.eta, self.generators)
+        extra = step_arguments(self.scheduler, self.options.eta, self.generators)
         for i, t in enumerate(self.timesteps):
             noise = self._predict(latents, t, i, steps)
             if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
@@ -129,7 +137,7 @@ class _Run:
             text=self._text(),
             timestep_cond=self._timestep_cond(),
             spans=window_spans(self.frames, window, stride),
-            window_batch=settings.window_batch if self.motion else 1,
+            window_batch=self.options.window_batch if self.motion else 1,
             check=self.hooks.check,
         )
 
@@ -209,8 +217,8 @@ class _Run:
             return noise_GTCHW[0]
         uncond, text = noise_GTCHW[0], noise_GTCHW[1]
         guided = uncond + self.settings.guidance_scale * (text - uncond)
-        if self.settings.guidance_rescale > 0:
-            return rescale_guidance(guided, text, self.settings.guidance_rescale)
+        if self.options.guidance_rescale > 0:
+            return rescale_guidance(guided, text, self.options.guidance_rescale)
         return guided
 
 
@@ -271,18 +279,3 @@ def check_window(unet: Any, window: int) -> None:
             f"window is {window} frames, but the motion adapter's position table ends at {limit};"
             f" set window to {limit} or less (longer videos run as overlapping windows)"
         )
-
-
-def window_spans(frames: int, window: int, stride: int) -> Sequence[Span]:
-    """The windows of a clip; one window for a clip that fits, whatever the stride.
-
-    Raises:
-        RequestError: the stride would leave frames out.
-    """
-    from flowsynth.functional.cut.windows import spans
-
-    if frames <= window:
-        return [(0, frames)]
-    if not 1 <= stride <= window:
-        raise RequestError(f"stride must be from 1 to the window's {window} frames, given {stride}")
-    return spans(frames, window, stride)

@@ -1,34 +1,34 @@
-"""The Stable Diffusion 1.x and 2.x family: its spec, its identity, and its loaded model."""
+"""The Stable Diffusion 1.x and 2.x family: what its models are, can do, and are identified by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.canonical import digest_json
-from flowsynth.core.errors import RequestError, did_you_mean, listing
-from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.spec import SdSpec, folder_identity, part_key, read_config
-from flowsynth.models.family import PartStore
-from flowsynth.models.locate import locate
-from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, LatentFormat
+from flowsynth.core.errors import Fault
+from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions
+from flowsynth.models.families.sd.spec import SdSpec
+from flowsynth.models.latent_format import LatentFormat
+from flowsynth.models.protocol import Family, PartStore, Verb
+from flowsynth.models.requests import Asked
 
 if TYPE_CHECKING:
-    import torch
-
-    from flowsynth.models.diffusion.x0 import CleanEdit
-    from flowsynth.models.families.sd.text import TextEncoder
-    from flowsynth.models.requests import FrameReader
+    from flowsynth.models.families.sd.model import SdModel
 
 
-class StableDiffusion:
+class StableDiffusion(Family[SdSpec]):
     """Family ``sd``."""
 
     name: ClassVar[str] = "sd"
     spec_type: ClassVar[type[SdSpec]] = SdSpec
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        "text_encode": Verb(options=SdTextOptions),
+        "vae_encode": Verb(),
+        "denoise": Verb(options=SdDenoiseOptions),
+        "vae_decode": Verb(),
+    }
 
     def fingerprint(self, spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
         """Identity of everything the spec loads, or of what some parts depend on."""
@@ -36,9 +36,17 @@ class StableDiffusion:
 
     def open(self, spec: SdSpec, store: PartStore) -> SdModel:
         """A loaded model; its networks are loaded when first used."""
+        from flowsynth.models.families.sd.model import SdModel
+
         return SdModel(spec, store)
 
-    def scheduler_names(self) -> list[str]:
+    def check(self, spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
+        """Layers to skip, controls, window and scheduler against what the model has."""
+        from flowsynth.models.families.sd.checks import faults
+
+        return faults(spec, asked, inputs)
+
+    def scheduler_names(self, spec: SdSpec) -> Sequence[str]:
         """Names that a scheduler parameter may have."""
         from flowsynth.models.diffusion.schedulers import scheduler_names
 
@@ -51,266 +59,10 @@ class StableDiffusion:
             InputError: the VAE's configuration is missing.
         """
         from flowsynth.models.diffusion.vae import latent_space, vae_factor
+        from flowsynth.models.families.sd.components import config_folder, read_config
 
         config = read_config(config_folder(spec, "vae", offline=offline))
         return LatentFormat(latent_space(config), vae_factor(config), int(config["latent_channels"]))
 
 
-def component_source(spec: SdSpec, name: str) -> Source:
-    """Where a component's weights come from."""
-    if name == "vae" and spec.vae is not None:
-        return spec.vae
-    return spec.source if spec.source.file else spec.source.child(name)
-
-
-def config_folder(spec: SdSpec, name: str, *, offline: bool = False) -> Path:
-    """The local folder with a component's configuration.
-
-    Raises:
-        InputError: a single file without a config folder.
-    """
-    source = component_source(spec, name)
-    if source.file:
-        if source.config is None:
-            raise RequestError(
-                f"{source.file}: a single file needs config: a local diffusers folder that describes it"
-            )
-        inner = Source(path=source.config)
-        return locate(inner) / name if (locate(inner) / name).is_dir() else locate(inner)
-    return locate(source, offline=offline)
-
-
-class SdModel:
-    """A model whose networks are loaded when they are first used, through its device's manager.
-
-    Variants (LoRA, learned words) are networks of their own that share the base's tensors.
-    """
-
-    def __init__(self, spec: SdSpec, store: PartStore) -> None:
-        """Open a model; nothing is loaded yet."""
-        self.spec, self._store = spec, store
-        self.device = store.device
-        self._keys: set[str] = set()
-
-    @cached_property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the networks: ``auto`` is float16 on CUDA, else float32."""
-        import torch
-
-        name = self.spec.dtype
-        if name == "auto":
-            name = "float16" if self.device.startswith("cuda") else "float32"
-        found: torch.dtype = getattr(torch, name)
-        return found
-
-    @cached_property
-    def latent_format(self) -> LatentFormat:
-        """The model's latents."""
-        return StableDiffusion().latent_format(self.spec, offline=self._store.offline)
-
-    def part_keys(self) -> frozenset[str]:
-        """Keys of the parts that this model has used."""
-        return frozenset(self._keys)
-
-    def _part(self, kind: str, identity: Any, load: Callable[[], Any]) -> Any:
-        key = part_key(kind, identity, str(self.dtype))
-        self._keys.add(key)
-        return self._store.part(key, load)
-
-    def _identity(self, source: Source) -> Any:
-        memo = None if self._store.cache_dir is None else self._store.cache_dir / "file_hashes"
-        return folder_identity(source, memo)
-
-    def _network(self, kind: str, source: Source) -> Any:
-        """A base network, without adapters."""
-        identity = [self._identity(source), source.config]
-        return self._part(kind, identity, lambda: self._load(kind, source))
-
-    def _load(self, kind: str, source: Source) -> Any:
-        from flowsynth.models.families.sd.parts import load_network
-
-        dtype = self.dtype
-        if kind == "vae" and self._upcast_vae():
-            import torch
-
-            dtype = torch.float32
-        return load_network(kind, source, dtype, self.device, offline=self._store.offline)
-
-    def _upcast_vae(self) -> bool:
-        """Some VAEs overflow in float16; their configuration says so."""
-        config = read_config(config_folder(self.spec, "vae", offline=self._store.offline))
-        return str(self.dtype) == "torch.float16" and bool(config.get("force_upcast", False))
-
-    @property
-    def vae(self) -> Any:
-        """``AutoencoderKL``."""
-        return self._network("vae", component_source(self.spec, "vae"))
-
-    @property
-    def unet(self) -> Any:
-        """``UNet2DConditionModel``, or ``UNetMotionModel`` with a motion adapter; with the spec's LoRAs."""
-        source = component_source(self.spec, "unet")
-        if self.spec.motion is None and not self.spec.loras:
-            return self._network("unet", source)
-        motion = None if self.spec.motion is None else self._identity(self.spec.motion)
-        identity = [self._identity(source), motion, *self._lora_identity()]
-        return self._part("unet_variant", identity, self._load_unet)
-
-    def _load_unet(self) -> Any:
-        from flowsynth.models.families.sd.adapters import with_loras, with_motion
-
-        source = component_source(self.spec, "unet")
-        if self.spec.motion is None:
-            unet = self._network("unet", source)
-        else:
-            # The motion UNet holds its own copy of the weights: the plain one is not kept beside it.
-            adapter = self._load("motion", self.spec.motion)
-            unet = with_motion(self._load("unet", source), adapter)
-        return with_loras(unet, "unet", self.spec.loras, offline=self._store.offline)
-
-    def _lora_identity(self) -> list[Any]:
-        from flowsynth.models.families.sd.spec import adapter_identity
-
-        return [[adapter_identity(lora, None), lora.scale] for lora in self.spec.loras]
-
-    @property
-    def text_encoder(self) -> TextEncoder:
-        """The text encoder with the spec's LoRAs and learned words, and its tokenizer."""
-        from flowsynth.models.families.sd.text import TextEncoder
-
-        return TextEncoder(self._text_net(), self._tokenizer(), self._words()[1])
-
-    def _text_net(self) -> Any:
-        source = component_source(self.spec, "text_encoder")
-        if not self.spec.loras and not self.spec.textual_inversion:
-            return self._network("text_encoder", source)
-        words = [t.model_dump(mode="json") for t in self.spec.textual_inversion]
-        identity = [self._identity(source), *self._lora_identity(), words]
-        return self._part("text_encoder_variant", identity, self._load_text_variant)
-
-    def _load_text_variant(self) -> Any:
-        from flowsynth.models.families.sd.adapters import with_loras, with_words
-
-        net = self._network("text_encoder", component_source(self.spec, "text_encoder"))
-        net = with_loras(net, "text_encoder", self.spec.loras, offline=self._store.offline)
-        return with_words(net, self._words()[0])
-
-    def _words(self) -> tuple[list[Any], dict[str, tuple[int, ...]]]:
-        """Learned words with their vectors, and the ids that follow the base's vocabulary."""
-        if not self.spec.textual_inversion:
-            return [], {}
-        return self._read_words
-
-    @cached_property
-    def _read_words(self) -> tuple[list[Any], dict[str, tuple[int, ...]]]:
-        from flowsynth.models.families.sd.adapters import read_embedding, word_ids
-
-        config = read_config(config_folder(self.spec, "text_encoder", offline=self._store.offline))
-        words = [read_embedding(t, offline=self._store.offline) for t in self.spec.textual_inversion]
-        return words, word_ids(words, int(config["vocab_size"]))
-
-    def _tokenizer(self) -> Any:
-        from flowsynth.models.families.sd.parts import load_tokenizer
-
-        folder = config_folder(self.spec, "tokenizer", offline=self._store.offline)
-        source = Source(path=str(folder))
-        return self._part("tokenizer", str(folder), lambda: load_tokenizer(source))
-
-    def controlnet(self, name: str) -> Any:
-        """A ControlNet by its name in the spec.
-
-        Raises:
-            RequestError: the spec names no such ControlNet.
-        """
-        names = list(self.spec.controlnets)
-        if name not in names:
-            hint = did_you_mean(name, names)
-            raise RequestError(f"no ControlNet {name!r} in this model; it has {listing(names)}{hint}")
-        return self._network("controlnet", self.spec.controlnets[name])
-
-    def scheduler(self, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> Any:
-        """A fresh scheduler: the model's config, the spec's choice, then the caller's.
-
-        Raises:
-            RequestError: an unknown scheduler or option.
-        """
-        from flowsynth.models.diffusion.schedulers import make_scheduler
-
-        base = read_config(config_folder(self.spec, "scheduler", offline=self._store.offline))
-        chosen = self.spec.scheduler
-        if name is None or name == chosen.name:
-            return make_scheduler(chosen.name, base, {**chosen.options, **(overrides or {})})
-        # Another scheduler takes those of the model's options that it knows, such as beta_schedule.
-        return make_scheduler(name, {**base, **chosen.options}, overrides)
-
-    def encode_text(
-        self, prompts: Sequence[str], *, clip_skip: int | None = None, syntax: str = "weights"
-    ) -> torch.Tensor:
-        """States of prompts, all of one length; see :func:`sd_text.encode_prompts`."""
-        from flowsynth.models.families.sd.text import encode_prompts
-
-        skip = self.spec.clip_skip if clip_skip is None else clip_skip
-        return encode_prompts(self.text_encoder, prompts, clip_skip=skip, syntax=syntax)
-
-    def encode_frames(self, frames_TCHW: torch.Tensor, **options: Any) -> torch.Tensor:
-        """Latents of frames in [0, 1]; see :func:`sd_vae.encode_frames`."""
-        from flowsynth.models.diffusion.vae import encode_frames
-
-        return encode_frames(self.vae, frames_TCHW, **options)
-
-    def decode_latents(self, latents_TCHW: torch.Tensor, **options: Any) -> torch.Tensor:
-        """Frames in [0, 1] of latents; see :func:`sd_vae.decode_latents`."""
-        from flowsynth.models.diffusion.vae import decode_latents
-
-        return decode_latents(self.vae, latents_TCHW, **options)
-
-    def denoise(self, request: DenoiseRequest) -> torch.Tensor:
-        """Denoise latents; see :func:`sd_denoise.denoise`."""
-        from flowsynth.models.diffusion.control import Control
-        from flowsynth.models.diffusion.vae import pad_to_multiple
-        from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise
-
-        def moved(tensor: torch.Tensor | None) -> Any:
-            return None if tensor is None else tensor.to(device=self.device, dtype=self.dtype)
-
-        def padded(read: FrameReader) -> FrameReader:
-            return lambda start, stop: pad_to_multiple(read(start, stop), self.latent_format.factor)
-
-        controls = [
-            Control(self.controlnet(c.name), padded(c.frames), c.scale, c.start, c.end)
-            for c in request.controls
-        ]
-        inputs = DenoiseInputs(
-            unet=self.unet,
-            scheduler=self.scheduler(request.scheduler, request.scheduler_options),
-            shape=request.shape,
-            prompt=moved(request.prompt),
-            negative=moved(request.negative),
-            init=moved(request.init),
-            controls=controls,
-            clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
-        )
-        return denoise(inputs, self._with_noise(request.settings), request.hooks)
-
-    def _with_noise(self, settings: DenoiseSettings) -> DenoiseSettings:
-        """What `auto` means to the motion modules of this model."""
-        if settings.noise != "auto" or self.spec.motion is None:
-            return settings
-        return replace(settings, noise=self.spec.motion_noise)
-
-    def _clean_edit(self, deflicker: DeflickerRequest) -> CleanEdit:
-        """Smoothing of frames as a change of latents.
-
-        Latents move by the difference that smoothing makes to the encoded frames, so that the VAE's own loss
-        on the way to pixels and back stays out.
-        """
-        from flowsynth.models.diffusion.x0 import CleanEdit
-
-        height, width = deflicker.size
-
-        def edit(latents_TCHW: torch.Tensor) -> torch.Tensor:
-            frames = self.decode_latents(latents_TCHW)[..., :height, :width]
-            before, after = (self.encode_frames(x) for x in (frames, deflicker.smooth(frames)))
-            return latents_TCHW + (after.float() - before.float()).to(latents_TCHW.device)
-
-        return CleanEdit(deflicker.steps, edit)
+FAMILY = StableDiffusion

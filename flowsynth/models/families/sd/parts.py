@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.spec import read_config
+from flowsynth.models.families.sd.components import read_config
 from flowsynth.models.locate import locate
 from flowsynth.models.weights import check_safetensors, read_weights, tensors_only, weight_files
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -187,37 +186,6 @@ def _texts(folder: Path) -> list[Json]:
     return [[path.name, file_hash(path)] for path in files]
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A component's ``config.json`` (or ``scheduler_config.json``).
-
-    Raises:
-        InputError: missing, or not a JSON mapping.
-    """
-    name = "scheduler_config.json" if folder.name == "scheduler" else "config.json"
-    path = folder / name
-    try:
-        data = json.loads(path.read_text())
-    except OSError:
-        raise InputError(f"{path}: no such file; expected a diffusers folder") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a mapping, given a {type(data).__name__}")
-    return data
-
-
 def part_key(*parts: Json) -> str:
     """Key of a loaded part."""
     return digest_json(list(parts))
-
-
-def component_sources(spec: SdSpec) -> Iterator[tuple[str, Source]]:
-    """Every source of a spec with its path in YAML."""
-    yield "source", spec.source
-    yield from ((f"controlnets.{name}", source) for name, source in spec.controlnets.items())
-    yield from ((f"loras[{i}].source", lora.source) for i, lora in enumerate(spec.loras))
-    yield from ((f"textual_inversion[{i}].source", t.source) for i, t in enumerate(spec.textual_inversion))
-    for name in ("motion", "vae"):
-        source = getattr(spec, name)
-        if source is not None:
-            yield name, source

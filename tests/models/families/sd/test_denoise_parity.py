@@ -25,6 +25,7 @@ from PIL import Image
 from flowsynth.models.diffusion.control import Control
 from flowsynth.models.diffusion.schedulers import SCHEDULERS, make_scheduler
 from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise
+from flowsynth.models.families.sd.options import SdDenoiseOptions
 from flowsynth.models.requests import DenoiseSettings
 from tests.tiny import VAE_FACTOR, tiny_sd
 
@@ -95,13 +96,8 @@ def control(name: str, images: torch.Tensor, **kwargs: Any) -> Control:
 def ours(unet: Any = None, frames: int = 1, name: str | None = None, **kwargs: Any) -> torch.Tensor:
     prompt, negative = embeds()
     inputs = {k: kwargs.pop(k) for k in ("init", "controls") if k in kwargs}
-    settings = {
-        "num_inference_steps": STEPS,
-        "guidance_scale": 7.0,
-        "seed": 3,
-        "noise": "independent",
-        **kwargs,
-    }
+    own = {"noise": "independent"} | {k: kwargs.pop(k) for k in SdDenoiseOptions.model_fields if k in kwargs}
+    settings = {"num_inference_steps": STEPS, "guidance_scale": 7.0, "seed": 3, **kwargs}
     return denoise(
         DenoiseInputs(
             unet if unet is not None else base().unet,
@@ -112,6 +108,7 @@ def ours(unet: Any = None, frames: int = 1, name: str | None = None, **kwargs: A
             **inputs,
         ),
         DenoiseSettings(**settings),
+        options=SdDenoiseOptions(**own),
     )
 
 

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.travel import travel
 from flowsynth.models.families.sd.adapters import read_embedding, with_words, word_ids
 from flowsynth.models.families.sd.spec import TextualInversion
 from flowsynth.models.families.sd.text import TextEncoder, encode_prompts, split_chunks
-from flowsynth.models.requests import travel
 from tests.tiny import tiny_sd
 
 

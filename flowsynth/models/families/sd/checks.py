@@ -1,0 +1,87 @@
+"""What a Stable Diffusion model cannot do of what a node asks, told from its local configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.diffusion.schedulers import scheduler_names
+from flowsynth.models.families.sd.components import known_config
+from flowsynth.models.families.sd.options import SdTextOptions
+from flowsynth.models.families.sd.spec import SdSpec
+from flowsynth.models.locate import locate
+from flowsynth.models.options import options_of
+from flowsynth.models.requests import Asked, DenoiseSettings, TextRequest
+
+
+def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
+    """All faults of a node, with paths relative to it."""
+    if isinstance(asked, TextRequest):
+        return _text_faults(spec, options_of(asked, SdTextOptions))
+    if isinstance(asked, DenoiseSettings):
+        return [
+            *_conditioning_faults(inputs),
+            *_control_faults(spec, asked, inputs.get("control", 0)),
+            *_window_faults(spec, asked),
+            *_scheduler_faults(asked),
+        ]
+    return []
+
+
+def _text_faults(spec: SdSpec, options: SdTextOptions) -> list[Fault]:
+    layers = known_config(spec, "text_encoder").get("num_hidden_layers")
+    skip = options.clip_skip
+    if skip is None or not isinstance(layers, int) or skip < layers:
+        return []
+    expected = f"at most {layers - 1}, as the text encoder has {layers} layers"
+    return [Fault("params.options.clip_skip", "leaves no layer", expected, str(skip))]
+
+
+def _conditioning_faults(inputs: Mapping[str, int]) -> list[Fault]:
+    if inputs.get("conditioning"):
+        return []
+    return [Fault("inputs.conditioning", "missing input", "Conditioning")]
+
+
+def _scheduler_faults(asked: DenoiseSettings) -> list[Fault]:
+    names = scheduler_names()
+    if asked.scheduler is None or asked.scheduler in names:
+        return []
+    near = nearest(asked.scheduler, names)
+    return [Fault("params.scheduler", "unknown scheduler", listing(names, 60), repr(asked.scheduler), near)]
+
+
+def _control_faults(spec: SdSpec, asked: DenoiseSettings, count: int) -> list[Fault]:
+    known = list(spec.controlnets)
+    found = [
+        Fault(
+            f"params.controlnets[{i}]", "no such ControlNet", listing(known), repr(name), nearest(name, known)
+        )
+        for i, name in enumerate(asked.controlnets or ())
+        if name not in known
+    ]
+    names = known if asked.controlnets is None else list(asked.controlnets)
+    if count and count != len(names):
+        what = "one control a ControlNet" if asked.controlnets is None else "one control a name"
+        expected = f"{len(names)} ({', '.join(names) or 'the model has no ControlNet'}), {what}"
+        found.append(Fault("inputs.control", "wrong number of controls", expected, str(count)))
+    if asked.controlnets and not count:
+        found.append(Fault("inputs.control", "missing", f"{len(names)} for params.controlnets", "none"))
+    return found
+
+
+def _window_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
+    """A window longer than the motion adapter's position table, read from its local configuration."""
+    if spec.motion is None or spec.motion.hub or spec.motion.file:
+        return []
+    try:
+        config = json.loads((Path(locate(spec.motion)) / "config.json").read_text())
+        limit = int(config["motion_max_seq_length"])
+    except (FlowsynthError, OSError, ValueError, KeyError, TypeError):
+        return []
+    if asked.window <= limit:
+        return []
+    message = "past the motion adapter's position table"
+    return [Fault("params.window", message, f"at most {limit} frames", str(asked.window))]

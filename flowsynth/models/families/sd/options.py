@@ -1,0 +1,41 @@
+"""What of a verb is Stable Diffusion's own: written under ``params.options`` of a node."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from flowsynth.models.diffusion.noise import NoiseMode
+from flowsynth.models.diffusion.timesteps import SpacingMode
+from flowsynth.models.options import Options
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+ClipSkip: TypeAlias = Annotated[int, Field(ge=0, le=11)]
+
+
+class SdTextOptions(Options):
+    """How prompts are read, and which layer's states are taken.
+
+    `clip_skip` counts as diffusers does: 1 takes the layer before the last. It is one less than the "clip
+    skip" of AUTOMATIC1111's web UI and of Diffutoon (arXiv 2401.16224): their 2 is 1 here.
+    """
+
+    clip_skip: ClipSkip | None = Field(None, description="layers left out at the end; null takes the model's")
+    syntax: Literal["weights", "plain"] = Field("weights", description="whether brackets weigh words")
+
+
+class SdDenoiseOptions(Options):
+    """What only this family's loop can do.
+
+    `noise` is that of the frames: `auto` draws it per frame with motion modules, unless the model's
+    `motion_noise` says `shared`, and repeats one sample over all frames without, where independent noise
+    would flicker (Diffutoon, arXiv 2401.16224). With `timestep_spacing: diffutoon` all steps run, evenly from
+    round(1000 strength) - 1 down to 0.
+    """
+
+    guidance_rescale: Share = Field(0.0, description="phi of arXiv 2305.08891; 0 is off")
+    eta: Share = Field(0.0, description="eta of ddim and tcd")
+    noise: NoiseMode = Field("auto", description="noise of the frames")
+    timestep_spacing: SpacingMode = Field("scheduler", description="which timesteps")
+    window_batch: int = Field(1, ge=1, description="windows in one pass")
