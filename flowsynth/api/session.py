@@ -15,7 +15,7 @@ from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
-from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.errors import FlowsynthError, ParamError
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
 from flowsynth.core.graph import Graph
@@ -105,15 +105,17 @@ class Session:
         """Whether an object is in the store."""
         return self.cache.objects.has(key)
 
-    def source(self, cls: type[Operator]) -> str:
-        """The source fingerprint of an operator class.
+    def source(self, cls: type) -> str:
+        """The source fingerprint of an operator class, or of a class whose objects are among params.
 
         Raises:
             FlowsynthError: it has no source and no version of its own, so no key can be made.
         """
         try:
-            return source_fingerprint(cls, uses=cls.uses, memo=self.sources)
+            return source_fingerprint(cls, uses=getattr(cls, "uses", ()), memo=self.sources)
         except NoSource as error:
+            if not issubclass(cls, Operator):
+                raise ParamError(f"params: {error}") from error
             if cls.version < 1:
                 name = cls.__qualname__
                 raise FlowsynthError(

@@ -137,7 +137,7 @@ class ObjectStore:
         try:
             return self._open(key, deep=False)
         except FormatError as error:
-            self._quarantine(key, str(error))
+            self.set_aside(key, str(error))
             return None
 
     def _open(self, key: str, deep: bool) -> StoredObject | None:
@@ -166,8 +166,8 @@ class ObjectStore:
         self._verified[key] = signature
         return StoredObject(header.codec_name, header.codec_version, encoded)
 
-    def _quarantine(self, key: str, reason: str) -> None:
-        """Move a damaged file out of sight, and say so once."""
+    def set_aside(self, key: str, reason: str) -> None:
+        """Move a damaged object's file out of sight, and say so once."""
         self._verified.pop(key, None)
         with self._lock:
             self.quarantined.append((key, reason))
@@ -246,7 +246,7 @@ class ObjectStore:
         try:
             self._open(key, deep=True)
         except FormatError as error:
-            self._quarantine(key, str(error))
+            self.set_aside(key, str(error))
             return False
         return True
 

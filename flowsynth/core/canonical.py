@@ -18,23 +18,26 @@ DIGEST_BYTES = 20
 FRAME_DIGEST_BYTES = 16
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SCALARS = frozenset((type(None), bool, int, str))
 
 
-def _text_maker() -> Callable[[object], str]:
+def _text_maker(sort_keys: bool) -> Callable[[object], str]:
     """What turns JSON into text: the encoder's C part, made once where `encode` makes it for every call."""
+    encoder = json.JSONEncoder(
+        sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )  # fmt: skip
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
-        return _ENCODER.encode
+        return encoder.encode
     # What refers to itself is found by the depth that Python allows: quicker than by looking out for it.
     parts = make(
-        None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False
+        None, encoder.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, False
     )  # fmt: skip
     return lambda value: "".join(parts(value, 0))
 
 
-_text = _text_maker()
+_text = _text_maker(sort_keys=True)
+_text_in_order = _text_maker(sort_keys=False)
 
 
 def plain_json(value: object) -> str:
@@ -56,14 +59,37 @@ def canonical_json(value: object) -> str:
         TypeError: a type that JSON has no exact form for. There is never a placeholder.
         ValueError: a NaN or an infinity.
     """
-    if type(value) is int:
-        return str(value)
+    return _checked(value, _text)
+
+
+def edge_json(value: object) -> str:
+    """The JSON text of a value as it travels on an edge: dicts in their order, else as `canonical_json`.
+
+    The order is part of the value, since what reads it can tell; what comes back of a tuple is a list.
+
+    Raises:
+        TypeError, ValueError: as `canonical_json`.
+    """
+    return _checked(value, _text_in_order)
+
+
+def json_copy(value: Any) -> Any:
+    """A value as it comes back from its canonical text: dicts sorted, tuples lists, and shared with nobody.
+
+    Raises:
+        TypeError, ValueError: as `canonical_json`.
+    """
+    return json.loads(canonical_json(value))
+
+
+def _checked(value: object, text_of: Callable[[object], str]) -> str:
     try:
-        text = _text(value)  # first: what refers to itself has no end to walk to
+        text = text_of(value)  # first: what refers to itself has no end to walk to
     except RecursionError:
         raise ValueError("value refers to itself or is nested too deeply, so JSON cannot hold it") from None
-    except (TypeError, ValueError):
-        text = ""
+    except (TypeError, ValueError) as error:
+        require_json(value)
+        raise ValueError(f"value cannot be written as JSON: {error}") from None  # digits without end
     if not _is_plain(value):
         require_json(value)
     return text

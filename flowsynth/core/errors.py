@@ -27,6 +27,10 @@ class InputError(RequestError):
     """A file that an operator was told to read is missing or is not what it should be."""
 
 
+class ParamError(RequestError):
+    """A parameter has a value that no key can hold."""
+
+
 class CancelledError(RunError):
     """The run was asked to stop."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,12 +11,16 @@ from pathlib import Path
 from flowsynth.core.canonical import Json, canonical_json, digest_text, plain_json
 from flowsynth.core.context import RunContext
 from flowsynth.core.devices import device_arch, device_type
-from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.errors import FlowsynthError, ParamError
+from flowsynth.core.exact import MARK, NoFormError, exact_fields
 from flowsynth.core.operator import Operator
 from flowsynth.core.refs import Ref
 
 #: Stands for the core and the cache in every key; raised when their meaning changes.
-TAG = "flowsynth/1"
+TAG = "flowsynth/2"
+
+#: What the text of params holds that are not all plain JSON.
+MARKED = f'"{MARK}'
 
 #: Libraries that compute on one type of device: on others, having them or not changes nothing.
 _ONLY_ON = {"triton": "cuda"}
@@ -50,13 +54,13 @@ class StaticKey:
     Args:
         operator: the operator with its parameters.
         device: where it is placed.
-        source: source fingerprint of a class.
+        source: source fingerprint of a class: the operator's, or that of an object among its params.
         file_hash: content hash of a file that a parameter names.
         models: model port -> fingerprint(s) of what feeds it.
         context: makes a context, for operators that find their files by name.
 
     Raises:
-        FlowsynthError: a parameter has a value that no key can hold.
+        ParamError: a parameter has a value that no key can hold.
     """
 
     __slots__ = ("parts", "positional", "prefix")
@@ -65,7 +69,7 @@ class StaticKey:
         self,
         operator: Operator,
         device: str,
-        source: str,
+        source: Callable[[type], str],
         file_hash: Callable[[Path], str],
         models: Mapping[str, Json],
         context: Callable[[], RunContext],
@@ -74,6 +78,10 @@ class StaticKey:
         files = operator.files(context()) if cls.files is not Operator.files else {}
         try:
             params = plain_json(operator.key_params(files))
+            if MARKED in params:
+                params = _with_code(params, operator, files, source)
+        except NoFormError as error:
+            raise ParamError(str(error)) from error
         except (TypeError, ValueError) as error:
             raise FlowsynthError(f"{cls.op}: {error}") from error
         named = {name: file_hash(path) for name, path in files.items()}
@@ -81,7 +89,7 @@ class StaticKey:
         self.parts: dict[str, str] = {
             "op": cls.op,
             "version": str(cls.version),
-            "source": source,
+            "source": source(cls),
             "params": params,
             "files": canonical_json(named) if named else "",
             "models": canonical_json(dict(models)) if models else "",
@@ -98,6 +106,16 @@ class StaticKey:
     def why(self, inputs: Sequence[tuple[str, str]]) -> str:
         """The parts of the key as JSON, for `explain`."""
         return plain_json({**self.parts, "inputs": dict(inputs)})
+
+
+def _with_code(params: str, operator: Operator, files: Collection[str], source: Callable[[type], str]) -> str:
+    """The params and the code of the classes whose objects are among them."""
+    classes: set[type] = set()
+    exact_fields(operator, files, classes)
+    if not classes:
+        return params
+    prints = sorted([f"{cls.__module__}:{cls.__qualname__}", source(cls)] for cls in classes)
+    return f'{params[:-1]},"{MARK}code":{plain_json(prints)}}}'
 
 
 def whole_hash(refs: Sequence[Ref], many: bool) -> str:

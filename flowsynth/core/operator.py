@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, FlowsynthError
+from flowsynth.core.exact import exact_fields
 from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_modules
 from flowsynth.core.streams import Reads, StreamInfo, StreamKind, Whole
 
@@ -129,9 +130,12 @@ class Operator(BaseModel):
         return self
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The parameters as they enter the key: all fields but those that `files` names."""
-        params = self.model_dump(mode="json")
-        return {k: v for k, v in params.items() if k not in files} if files else params
+        """The parameters as they enter the key, by value: all that the operator holds but what `files` names.
+
+        Raises:
+            NoFormError: a value that no key can tell from others.
+        """
+        return exact_fields(self, files)
 
     def cacheable(self) -> bool:
         """Whether the result may be kept: False for a null seed, say."""

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flowsynth.core.canonical import Json, canonical_json, plain_json
+from flowsynth.core.canonical import Json, canonical_json, edge_json, plain_json
 from flowsynth.core.codec import json_hash, temporal_hash
 from flowsynth.core.streams import StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
 class JsonRef:
-    """A JSON value, kept inline."""
+    """A JSON value, kept inline as text: everybody who reads it gets one of his own, the same as a later run.
 
-    value: Any
+    Attributes:
+        text: the JSON, dicts in their order.
+        hash: identity of the text.
+    """
+
+    text: str
     hash: str
 
     @classmethod
@@ -28,7 +33,13 @@ class JsonRef:
             TypeError: it is not JSON.
             ValueError: it holds a NaN or an infinity.
         """
-        return cls(value, json_hash(value))
+        text = edge_json(value)
+        return cls(text, json_hash(text))
+
+    @property
+    def value(self) -> Any:
+        """The value, made anew at every call."""
+        return json.loads(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,7 @@ def ref_bytes(ref: Ref) -> int:
 
 def _ref_to_json(ref: Ref) -> Json:
     if isinstance(ref, JsonRef):
-        return ["j", ref.value, ref.hash]
+        return ["j", ref.text, ref.hash]
     if isinstance(ref, ObjectRef):
         return ["o", ref.type, ref.hash, ref.nbytes]
     chunks: list[Json] = [[c.object, "".join(c.frames), len(c.frames), c.nbytes] for c in ref.chunks]
@@ -158,7 +169,7 @@ def _ref_to_json(ref: Ref) -> Json:
 
 def _ref_from_json(data: Any) -> Ref:
     if data[0] == "j":
-        return JsonRef(data[1], data[2])
+        return JsonRef(str(data[1]), data[2])
     if data[0] == "o":
         return ObjectRef(data[1], data[2], data[3])
     chunks = []
@@ -186,13 +197,13 @@ class Trace:
         """The row: a line of JSON with the outputs, and a line with the parts of the key."""
         outputs = {port: _ref_to_json(ref) for port, ref in self.outputs.items()}
         row = plain_json({"out": outputs, "s": round(self.seconds, 6)})
-        return f"{row}\n{self.why}".encode()
+        return f"{row}\n{self.why}".encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_bytes(cls, row: bytes) -> Trace | None:
         """The row back; None for one that another version wrote or that is damaged (a miss)."""
         try:
-            head, _, why = row.decode().partition("\n")
+            head, _, why = row.decode("utf-8", "surrogatepass").partition("\n")
             data = json.loads(head)
             return cls({p: _ref_from_json(r) for p, r in data["out"].items()}, data["s"], why)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):

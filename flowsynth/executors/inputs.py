@@ -13,6 +13,7 @@ from flowsynth.executors.expand import is_streamed, stream_name
 from flowsynth.executors.placed import HOST, Placed, transfer
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
 from flowsynth.planning.plan import Step
+from flowsynth.values.tensors import as_loaded
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -175,7 +176,7 @@ class Gatherer:
     def _object(self, run: StepRun, out: str, ref: ObjectRef) -> Any:
         task = run.tasks[-1] if run.tasks else None
         if task is not None and task.values is not None and out in task.values:
-            return self._moved(task.values[out], run.step.device)
+            return self._moved(_own(task, task.values[out]), run.step.device)
         value = self._load(ref.type, ref.hash)
         if value is None:
             self._gone(run, task)
@@ -186,7 +187,8 @@ class Gatherer:
     ) -> list[Placed | None]:
         held = task.values if task is not None else None
         if held is not None and out in held:
-            return [self._moved(held[out].slice(low, high), run.step.device)]
+            assert task is not None
+            return [self._moved(_own(task, held[out].slice(low, high)), run.step.device)]
         pieces: list[tuple[ChunkRef, int, int]] = ref.pieces(low, high)
         if not pieces and ref.chunks:
             pieces = [(ref.chunks[0], 0, 0)]
@@ -212,7 +214,11 @@ class Gatherer:
         cls = value_type(codec_name)
         if stored is None or (stored.codec_name, stored.codec_version) != (codec_name, cls.codec_version):
             return None
-        return cls.decode(stored.encoded)
+        try:
+            return cls.decode(stored.encoded)
+        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+            self.cache.objects.set_aside(key, f"it is no {codec_name} ({error})")
+            return None
 
     def _gone(self, run: StepRun, task: Task | None) -> None:
         """Note what has to be made again: the task that made it, or the step if the plan took it for a hit.
@@ -224,6 +230,11 @@ class Gatherer:
             self.tasks += [task] if task not in self.tasks else []
         elif run not in self.runs:
             self.runs.append(run)
+
+
+def _own(task: Task, value: Any) -> Any:
+    """A value that is held in memory, or a part of it, for one of its readers: as from the cache."""
+    return as_loaded(value, own=len(task.dependents) > 1 or bool(task.run.step.wanted))
 
 
 def _joined(parts: Sequence[Placed | None]) -> Placed | None:

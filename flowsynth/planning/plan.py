@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from flowsynth.core.canonical import Json, canonical_json, digest_parts
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import GraphError, InputError
+from flowsynth.core.errors import GraphError, InputError, ParamError
 from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.core.graph import Edge, Graph, ModelEdge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
@@ -49,7 +49,7 @@ class Environment:
 
     Attributes:
         index: the cache.
-        source: source fingerprint of an operator class.
+        source: source fingerprint of a class: an operator's, or that of an object among its params.
         file_hash: content hash of a file.
         model_fingerprint: name, spec and parts of a model (none for all) -> their fingerprint.
         place: node -> device for a whole graph.
@@ -58,7 +58,7 @@ class Environment:
     """
 
     index: Index
-    source: Callable[[type[Operator]], str]
+    source: Callable[[type], str]
     file_hash: Callable[[Path], str]
     model_fingerprint: Callable[[str, Mapping[str, Any], tuple[str, ...]], str]
     place: Callable[[Graph], Mapping[str, str]]
@@ -192,7 +192,7 @@ def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) ->
     row = "graph:" + digest_parts([graph.name, *steps])
     last = _last_keys(env.index.lookup(row))
     known = env.index.lookup_many(list(last.values())) if last else {}
-    sources: dict[type[Operator], str] = {}
+    sources: dict[type, str] = {}
     models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]] = {}
     for step in steps.values():
         step.static = _static(step, graph, env, sources, models)
@@ -276,12 +276,16 @@ def _static(
     step: Step,
     graph: Graph,
     env: Environment,
-    sources: dict[type[Operator], str],
+    sources: dict[type, str],
     models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]],
 ) -> StaticKey:
     cls = type(step.operator)
-    if cls not in sources:
-        sources[cls] = env.source(cls)
+
+    def source(cls: type) -> str:
+        if cls not in sources:
+            sources[cls] = env.source(cls)
+        return sources[cls]
+
     prints: dict[str, Json] = {}
     for port, names in step.models.items():
         parts = cls.model_parts.get(port, ())
@@ -293,15 +297,12 @@ def _static(
     try:
         with watching() as watch:
             static = StaticKey(
-                step.operator,
-                step.device,
-                sources[cls],
-                env.file_hash,
-                prints,
-                lambda: env.context(step.name),
+                step.operator, step.device, source, env.file_hash, prints, lambda: env.context(step.name)
             )
         step.files.seen.update(watch.seen)
         return static
+    except ParamError as error:
+        raise ParamError(f"nodes.{step.name}.{error}") from error
     except InputError as error:
         raise InputError(f"nodes.{step.name}: {error}") from error
 

@@ -43,6 +43,8 @@ class Clip:
     rank: ClassVar[int] = 4
     axes: ClassVar[str] = "T, C, H, W"
     dtypes: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[bool] = False
+    """Whether floats lie in [0, 1]; looked at where bytes are written and read, not at every slice."""
 
     data: torch.Tensor | tuple[torch.Tensor, ...]
     fps: Fraction | None = None
@@ -141,10 +143,24 @@ class Clip:
 
     def encode(self) -> Encoded:
         """The clip as JSON and bytes."""
+        self._check_range()
         return Encoded(self.meta(), {"data": to_buffer(self.tensor)})
 
     @classmethod
     def decode(cls: type[ClipT], encoded: Encoded) -> ClipT:
         """The clip back from its bytes, still mapped."""
         meta: Mapping[str, Any] = encoded.meta
-        return cls(from_buffer(encoded.tensors["data"]), **meta)
+        found = cls(from_buffer(encoded.tensors["data"]), **meta)
+        found._check_range()
+        return found
+
+    def _check_range(self) -> None:
+        if not self.unit:
+            return
+        for part in self.parts:
+            if part.is_floating_point() and part.numel():
+                low, high = (float(end) for end in part.aminmax())
+                if not (low >= 0 and high <= 1):  # a NaN is neither
+                    raise ValueError(
+                        f"{type(self).__name__} of floats lie in [0, 1]; given {low:g} to {high:g}"
+                    )

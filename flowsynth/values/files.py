@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from flowsynth.core.canonical import Json
+from flowsynth.core.canonical import Json, json_copy
 from flowsynth.core.codec import Buffer, Encoded, register_value
 from flowsynth.values.tensors import from_buffer, to_buffer
 
 if TYPE_CHECKING:
     import torch
+
+
+def _readonly(data: bytes | memoryview) -> memoryview:
+    """Bytes as a flat view through which nobody can change them."""
+    return memoryview(data).cast("B").toreadonly()
 
 
 @register_value
@@ -31,6 +36,11 @@ class Video:
     data: bytes | memoryview
     suffix: str = ".mp4"
     info: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the form that comes back from the cache, so that no reader can tell."""
+        object.__setattr__(self, "data", _readonly(self.data))
+        object.__setattr__(self, "info", json_copy(dict(self.info)))
 
     def encode(self) -> Encoded:
         """The file as JSON and bytes."""
@@ -55,6 +65,11 @@ class FileSet:
     codec_version: ClassVar[int] = 2
 
     files: Mapping[str, bytes | memoryview]
+
+    def __post_init__(self) -> None:
+        """Take the form that comes back from the cache, so that no reader can tell."""
+        files = {name: _readonly(data) for name, data in sorted(self.files.items())}
+        object.__setattr__(self, "files", files)
 
     def encode(self) -> Encoded:
         """The files as JSON and bytes; names may hold what the names of tensors may not."""

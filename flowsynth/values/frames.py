@@ -25,6 +25,7 @@ class Frames(Clip):
 
     codec_name: ClassVar[str] = "frames"
     dtypes: ClassVar[tuple[str, ...]] = ("uint8", "float32", "float16")
+    unit: ClassVar[bool] = True
 
     kind: str = "rgb"
 
@@ -81,6 +82,7 @@ class Mask(Clip):
 
     codec_name: ClassVar[str] = "mask"
     dtypes: ClassVar[tuple[str, ...]] = ("uint8", "float32")
+    unit: ClassVar[bool] = True
 
 
 @register_value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from flowsynth.core.canonical import Json
+from flowsynth.core.canonical import Json, json_copy
 from flowsynth.core.codec import Encoded, register_value
 from flowsynth.values.clip import Clip, Rate
 from flowsynth.values.tensors import from_buffer, to_buffer
@@ -67,6 +67,11 @@ class Conditioning:
     family: str
     tensors: Mapping[str, torch.Tensor]
     meta: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the form that comes back from the cache, so that no reader can tell."""
+        object.__setattr__(self, "tensors", dict(sorted(self.tensors.items())))
+        object.__setattr__(self, "meta", json_copy(dict(self.meta)))
 
     def encode(self) -> Encoded:
         """The embeddings as JSON and bytes."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from flowsynth.core.canonical import Json
+from flowsynth.core.canonical import Json, json_copy
 from flowsynth.core.codec import Buffer, Encoded, register_value
 
 if TYPE_CHECKING:
@@ -45,6 +45,36 @@ def from_buffer(buffer: Buffer) -> torch.Tensor:
         return torch.frombuffer(buffer.data, dtype=dtype).reshape(buffer.shape)
 
 
+def as_loaded(value: Any, *, own: bool) -> Any:
+    """A value as it would come from the cache: tensors in C order, and with `own` shared with nobody.
+
+    Args:
+        value: a value of an edge, or a part of one.
+        own: somebody else holds it too, so what is done to the result in place must not reach it.
+    """
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.is_contiguous() and not value.requires_grad:
+            return value.clone() if own else value
+        return (
+            value.detach().contiguous()
+            if not own
+            else value.detach().clone(memory_format=torch.contiguous_format)
+        )
+    if isinstance(value, memoryview):
+        return value if value.readonly or not own else memoryview(bytes(value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_loaded(part, own=own) for part in value)
+    if isinstance(value, Mapping):
+        return {name: as_loaded(part, own=own) for name, part in value.items()}
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+    made = {name: as_loaded(part, own=own) for name, part in held.items()}
+    return replace(value, **made) if any(made[name] is not held[name] for name in held) else value
+
+
 @register_value
 @dataclass(frozen=True, slots=True)
 class Tensors:
@@ -55,6 +85,11 @@ class Tensors:
 
     tensors: Mapping[str, torch.Tensor]
     meta: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the form that comes back from the cache, so that no reader can tell."""
+        object.__setattr__(self, "tensors", dict(sorted(self.tensors.items())))
+        object.__setattr__(self, "meta", json_copy(dict(self.meta)))
 
     def encode(self) -> Encoded:
         """The value as JSON and bytes."""

@@ -22,9 +22,9 @@ import torch
 import flowsynth as fs
 from flowsynth.api import Graph
 from flowsynth.cache.store import Cache
-from flowsynth.core.codec import content_hash, frame_hashes, is_temporal, json_hash, layout, temporal_hash
+from flowsynth.core.codec import content_hash, frame_hashes, is_temporal, layout, temporal_hash
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.core.refs import Trace
+from flowsynth.core.refs import JsonRef, Trace
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.values import Frames, Tensors
 from tests import streams
@@ -37,7 +37,7 @@ WORK = 6000
 def identity(value: Any) -> str:
     """What a trace calls the content of a value."""
     if not hasattr(value, "codec_name"):
-        return json_hash(value)
+        return JsonRef.of(value).hash
     encoded = value.encode()
     if not is_temporal(type(value)):
         return content_hash(value.codec_name, encoded)
