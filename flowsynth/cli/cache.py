@@ -11,7 +11,7 @@ from typing import Any
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text, when_text
-from flowsynth.config.settings import CacheSettings, parse_size
+from flowsynth.config.settings import CacheSettings, parse_folder, parse_size
 from flowsynth.core.errors import RequestError, did_you_mean
 
 _KEYS = ("cache.dir", "cache.max_bytes")
@@ -51,10 +51,13 @@ def execute(args: argparse.Namespace) -> int:
 
 def _settings(overrides: list[str]) -> tuple[Path, int | None]:
     values = dict(_pair(text) for text in overrides)
-    limit = parse_size(values["cache.max_bytes"]) if "cache.max_bytes" in values else None
-    if isinstance(limit, str):
-        raise RequestError(f"cache.max_bytes: expected bytes or a size such as 20GB; given {limit!r}")
-    return Path(values.get("cache.dir") or default_cache_dir()).expanduser().absolute(), limit
+    try:
+        limit = parse_size(values["cache.max_bytes"]) if "cache.max_bytes" in values else None
+        folder = parse_folder(values["cache.dir"]) if "cache.dir" in values else default_cache_dir()
+    except ValueError as error:
+        given = ", ".join(f"{key}={value}" for key, value in values.items())
+        raise RequestError(f"cache: {error}; given {given!r}") from None
+    return folder.absolute(), limit
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -73,7 +73,7 @@ def run_one(
 def output_folder(composition: Composition) -> Path:
     """Where a run writes: as asked, or a new folder ``outputs/<graph>/<time>``."""
     if composition.settings.output_dir is not None:
-        return composition.settings.output_dir.expanduser().absolute()
+        return composition.settings.output_dir.absolute()
     base = Path("outputs", str(composition.graph.get("name", "graph")), time.strftime("%Y-%m-%d_%H-%M-%S"))
     folder, count = base, 2
     while folder.exists():

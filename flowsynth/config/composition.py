@@ -25,12 +25,14 @@ class Composition:
         settings: what the run is told besides.
         values: the rest of the configuration (prompt, input, model, ...).
         overrides: what was asked for, as typed.
+        experiments: the experiments among it, by name.
     """
 
     graph: dict[str, Any]
     settings: Settings
     values: dict[str, Any]
     overrides: tuple[str, ...]
+    experiments: tuple[str, ...] = ()
 
 
 def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
@@ -41,18 +43,23 @@ def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> C
         cwd: the folder whose ``graphs/`` and ``conf/`` come before the shipped ones; the current one if None.
 
     Raises:
-        RequestError: anything wrong with the files or the overrides.
+        RequestError: anything wrong with the files or the overrides, and what in them acts on nothing.
     """
     from flowsynth.config.hydra_compose import compose_config
     from flowsynth.config.resolve import resolve
+    from flowsynth.config.unread import unread_faults
 
     with _LOCK:
-        values = resolve(compose_config(overrides, search_path(cwd)))
+        composed = compose_config(overrides, search_path(cwd))
+        values, reads = resolve(composed.values)
     graph = values.pop("graph", None)
     if not isinstance(graph, dict):
         expected = f"a mapping, from graph=NAME with one of {listing(graph_names(cwd))}"
         raise GraphError([Fault("graph", "not a graph", expected, repr(graph)[:80])], "configuration")
-    return Composition(graph, parse_settings(values), values, tuple(overrides))
+    name = str(graph.get("name", "graph"))
+    if faults := unread_faults(composed.written, reads, composed.mentions, name):
+        raise GraphError(faults, "configuration")
+    return Composition(graph, parse_settings(values), values, tuple(overrides), composed.experiments)
 
 
 def compose_graph(name: str, overrides: Sequence[str] = (), cwd: Path | None = None) -> dict[str, Any]:

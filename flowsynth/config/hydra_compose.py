@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowsynth.config.folders import MAIN, Folders
+from flowsynth.config.hydra_checks import check_groups, check_keys, choice_faults
+from flowsynth.config.hydra_merge import merge_into, unfold_keys
 from flowsynth.config.hydra_overrides import hydra_version, parse_overrides
-from flowsynth.config.hydra_sources import sources
+from flowsynth.config.hydra_sources import GROUP, SETTINGS, sources
+from flowsynth.config.interpolation import mentions
+from flowsynth.config.resolvers import Path
+from flowsynth.config.unread import Written
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing, nearest
 
 #: Parts of the configuration where a key that the files do not mention may be set without ``+``.
-OPEN_PARTS = ("graph", "model")
+OPEN_PARTS = (GROUP, "model")
+EXPERIMENT = "experiment"
 
 
 class Repository(ConfigRepository):  # type: ignore[misc]
@@ -29,7 +36,24 @@ class Repository(ConfigRepository):  # type: ignore[misc]
         self.sources = sources(places)
 
 
-def compose_config(overrides: Sequence[str], places: list[Folders]) -> DictConfig:
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What files and overrides come to.
+
+    Attributes:
+        values: the configuration, interpolations not yet replaced.
+        written: what the user asked for, each of which has to act.
+        experiments: names of the experiments among it.
+        mentions: the places that interpolations in the files name.
+    """
+
+    values: dict[str, Any]
+    written: tuple[Written, ...]
+    experiments: tuple[str, ...]
+    mentions: frozenset[Path]
+
+
+def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
     """The composed configuration, overrides applied, interpolations not yet resolved.
 
     Raises:
@@ -42,6 +66,8 @@ def compose_config(overrides: Sequence[str], places: list[Folders]) -> DictConfi
             raise GraphError([_missing(error)], "configuration") from None
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise RequestError(f"configuration: {_first_lines(error)}") from None
+        except RecursionError:
+            raise RequestError("configuration: nested too deeply to be composed") from None
 
 
 def expand_sweep(overrides: Sequence[str], places: list[Folders]) -> list[list[str]]:
@@ -62,76 +88,61 @@ def expand_sweep(overrides: Sequence[str], places: list[Folders]) -> list[list[s
         return jobs
 
 
-def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> DictConfig:
+def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Composed:
     overrides = parse_overrides(lines, sweeping=False)
-    _check_groups(overrides, repository)
+    check_groups(overrides, repository)
     found = create_defaults_list(
         repo=repository, config_name=MAIN, overrides_list=overrides, prepend_hydra=False, skip_missing=False
     )
-    config = OmegaConf.create()
+    config, named = OmegaConf.create(), set()
     for default in found.defaults:
         loaded = repository.load_config(default.config_path)
-        config.merge_with(ConfigLoaderImpl._embed_result_config(loaded, default.package).config)
+        named |= mentions(OmegaConf.to_container(loaded.config, resolve=False))
+        merge_into(config, ConfigLoaderImpl._embed_result_config(loaded, default.package).config)
     OmegaConf.set_struct(config, True)
     for part in OPEN_PARTS:
-        if OmegaConf.is_config(config.get(part)):
-            OmegaConf.set_struct(config[part], False)
-    _check_keys(found.config_overrides, config)
+        if (
+            isinstance(node := config._get_node(part, validate_access=False), DictConfig)
+            and not node._is_interpolation()
+        ):
+            OmegaConf.set_struct(node, False)
+    unfold_keys(found.config_overrides, config)
+    check_keys(found.config_overrides, config)
     ConfigLoaderImpl._apply_overrides_to_config(found.config_overrides, config)
-    return config
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    names = [d.config_path for d in found.defaults if str(d.config_path).startswith(f"{EXPERIMENT}/")]
+    experiments = tuple(name.removeprefix(f"{EXPERIMENT}/") for name in names)
+    written = tuple(_written(overrides, found, repository))
+    return Composed(values, written, experiments, frozenset(named))
 
 
-def _check_groups(overrides: list[Override], repository: CachingConfigRepository) -> None:
+def _written(
+    overrides: list[Override], found: DefaultsList, repository: CachingConfigRepository
+) -> Iterator[Written]:
+    """What the user asked for: values in overrides, groups chosen by name, and what global files set."""
+    for override in found.config_overrides:
+        if not override.is_delete():
+            key = override.key_or_group.replace("]", "").replace("[", ".")
+            yield Written("", tuple(key.split(".")), override.value())
+    chosen = {o.key_or_group: o.value() for o in overrides if o not in found.config_overrides}
     faults = []
-    for override in overrides:
-        group, value = override.key_or_group, override.value()
-        if override.is_delete() or isinstance(value, dict) or not repository.group_exists(group):
-            continue
-        for name in value if isinstance(value, list) else [value]:
-            if name is None or not repository.config_exists(f"{group}/{name}"):
-                given = "null" if name is None else str(name)
-                faults.append(_unknown_choice(group, given, repository.get_group_options(group)))
+    for default in found.defaults:
+        path, package = str(default.config_path), str(default.package or "")
+        group, _, name = path.rpartition("/")
+        if package and group in chosen and group != EXPERIMENT:
+            yield Written("", tuple(package.split(".")), chosen[group], whole=True)
+        elif path != MAIN and (not package or group == EXPERIMENT):
+            where = f"conf/{path}.yaml: "
+            if name.endswith(f".{SETTINGS}"):
+                where = (
+                    f"graphs/{path.removeprefix(f'{GROUP}/').removesuffix(f'.{SETTINGS}')}.yaml: {SETTINGS}."
+                )
+            values: Any = OmegaConf.to_container(repository.load_config(path).config, resolve=False)
+            faults += choice_faults(where, values) if not package else []
+            advice = "'# @package _global_' as the first line of the file" if package == EXPERIMENT else ""
+            yield Written(where, tuple(package.split(".")) if package else (), values, advice=advice)
     if faults:
-        raise GraphError(faults, "overrides")
-
-
-def _unknown_choice(group: str, name: str, options: list[str]) -> Fault:
-    expected = f"one of {listing(options)}"
-    return Fault(group, f"unknown {group}", expected, repr(name), nearest(name, options))
-
-
-def _check_keys(overrides: list[Override], config: DictConfig) -> None:
-    faults = []
-    for override in overrides:
-        if not (override.is_add() or override.is_force_add()):
-            faults += _key_faults(override.key_or_group, override.value(), config)
-    if faults:
-        raise GraphError(faults, "overrides")
-
-
-def _key_faults(key: str, value: Any, config: DictConfig) -> list[Fault]:
-    """A key whose beginning is not there: a typo, and OmegaConf would make a new branch of it."""
-    parts = key.replace("]", "").replace("[", ".").split(".")
-    node: Any = config
-    for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig):
-            return []
-        if part not in node:
-            if _may_be_new(parts, depth):
-                return []
-            names = [str(name) for name in node]
-            path = ".".join(parts[: depth + 1])
-            return [Fault(path, "no such key", f"one of {listing(names)}", repr(value), nearest(part, names))]
-        raw = node._get_node(part)
-        node = raw if isinstance(raw, DictConfig) and not raw._is_interpolation() else None
-    return []
-
-
-def _may_be_new(parts: list[str], depth: int) -> bool:
-    # Below a node that exists anything may be new: the graph's own checker names what is wrong there.
-    if parts[0] == "model":
-        return True
-    return parts[0] == "graph" and depth >= 1 and parts[depth - 1] != "nodes"
+        raise GraphError(faults, "configuration")
 
 
 def _missing(error: MissingConfigException) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,11 @@ from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.yaml_text import CODE_KEYS
 
 #: Keys whose values are texts that people type with commas, brackets and apostrophes in them.
-_TEXT_KEY = re.compile(r"(^|[._])(prompt|video|image|path|file|dir|output_dir|source)$")
+_TEXT_KEY = re.compile(r"(^|[._])(prompt|text|video|image|path|file|dir|output_dir|source)$")
+#: What Hydra takes for a key: names with dots, a group with slashes, a package after @.
+_KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.]+)?", re.ASCII)
+#: A text in quotes from its first character to its last.
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 #: The beginning of a mapping: a prompt that travels, a model's source.
 _MAPPING = re.compile(r"\{\s*['\"\w]+\s*:")
 _GRAMMAR = "KEY=VALUE, such as prompt='oil painting' or graph.nodes.denoise.params.seed=3"
@@ -49,8 +54,8 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
         GraphError: what cannot be read, or a sweep where one run is wanted.
     """
     parser, found, faults = OverridesParser.create(options), [], []
-    for line in lines:
-        override, fault = _parse(parser, line, sweeping)
+    for line, words in _with_stray_words(lines):
+        override, fault = _parse(parser, line, sweeping) if not words else (None, _stray(line, words))
         if override is not None:
             found.append(override)
         if fault is not None:
@@ -60,10 +65,31 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
     return found
 
 
+def _with_stray_words(lines: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every override with the words after it that are none: what a shell makes of a text without quotes."""
+    groups: list[tuple[str, list[str]]] = []
+    for text in lines:
+        if groups and "=" in groups[-1][0] and text.strip() and "=" not in text and text[0] != "~":
+            groups[-1][1].append(text)
+        else:
+            groups.append((text, []))
+    return groups
+
+
+def _stray(line: str, words: list[str]) -> Fault:
+    whole = " ".join([line, *words])
+    expected = f"KEY=VALUE, or quotes around all of it: {shlex.quote(whole)}"
+    return Fault(line.partition("=")[0], "words after it", expected, repr(" ".join(words)))
+
+
 def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override | None, Fault | None]:
     key, equals, text = line.partition("=")
-    if not equals and not line.startswith("~"):
-        return None, Fault(line, "not an override", _GRAMMAR, repr(line))
+    if (not equals and not line.startswith("~")) or not key.strip("+~ "):
+        return None, Fault(line.strip() or "an empty text", "not an override", _GRAMMAR, repr(line))
+    if not _KEY.fullmatch(key):
+        return None, Fault(
+            key, "not a key", "names of letters, digits, _ and - with dots between", repr(line)
+        )
     if key.lstrip("+~").startswith("graph.nodes."):
         # A stage's node as plans and records name it: finish/upscale is finish.nodes.upscale in the file.
         key = key.replace("/", ".nodes.")
@@ -73,7 +99,9 @@ def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override
     try:
         override = parser.parse_overrides([line])[0]
     except (HydraException, ValueError, AssertionError) as error:
-        return None, Fault(key, "cannot be read", _GRAMMAR, f"{line!r} ({_reason(error)})")
+        return None, Fault(key, "cannot be read", _quotes(key, text), f"{line!r} ({_reason(error, text)})")
+    except RecursionError:
+        return None, Fault(key, "cannot be read", "fewer brackets in brackets", repr(line[:80]))
     return override, _misuse(override, line, sweeping)
 
 
@@ -97,7 +125,7 @@ def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
 
 def _is_plain(text: str) -> bool:
     stripped = text.strip()
-    special = stripped[:1] in ("'", '"') or _MAPPING.match(stripped) or "${" in text
+    special = _QUOTED.fullmatch(stripped) or _MAPPING.match(stripped) or "${" in text
     return bool(stripped) and stripped != "null" and not special
 
 
@@ -108,6 +136,21 @@ def _quoted(text: str) -> str:
     return f"'{text}{chr(92) * tail}'"
 
 
-def _reason(error: Exception) -> str:
-    lines = [part.strip() for part in str(error).splitlines() if part.strip() and "hydra.cc" not in part]
-    return (lines[-1] if len(lines) > 1 and lines[-1] != "^" else lines[0] if lines else "unknown")[:120]
+def _quotes(key: str, text: str) -> str:
+    if not text or len(text) > 80:
+        return _GRAMMAR
+    return f"KEY=VALUE, and a text in quotes: {key}={_quoted(text)}"
+
+
+def _reason(error: Exception, text: str) -> str:
+    said = [part.strip() for part in str(error).splitlines() if part.strip() and "hydra.cc" not in part]
+    if evaluated := [part for part in said if "while evaluating" in part]:
+        return evaluated[0].partition(": ")[2][:120]
+    bare = _QUOTED.sub("", text)
+    if "'" in bare or '"' in bare:
+        return "a quote that is not closed"
+    for opening, closing in ("[]", "{}", "()"):
+        if bare.count(opening) != bare.count(closing):
+            there, missing = (opening, closing) if opening in bare else (closing, opening)
+            return f"{there!r} without {missing!r}"
+    return "a character, or a quote, that needs quotes around the whole"

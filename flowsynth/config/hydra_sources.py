@@ -7,6 +7,7 @@ process or the environment sees them.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowsynth.config.folders import MAIN, Folders
+from flowsynth.config.interpolation import MAX_INTERPOLATIONS, most_interpolations
 from flowsynth.core.errors import Fault, GraphError, InputError
 from flowsynth.core.yaml_text import load_yaml
 
@@ -69,7 +71,7 @@ class FolderSource(ConfigSource):  # type: ignore[misc]
         data, header = self._read(file)
         try:
             config = OmegaConf.create(data)
-        except OmegaConfBaseException as error:
+        except (OmegaConfBaseException, RecursionError) as error:
             fault = Fault(str(file), "cannot be interpolated", "${KEY}", str(error).partition("\n")[0])
             raise GraphError([fault], "YAML") from None
         return ConfigResult(self.provider, self.full_path(), config, dict(header))
@@ -138,12 +140,27 @@ class GraphSource(FolderSource):
 
 
 def sources(places: list[Folders]) -> list[FolderSource]:
-    """The sources of a search path; the last place is the shipped one."""
+    """The sources of a search path; the last place is the shipped one.
+
+    Raises:
+        GraphError: a primary config of the user's own, which would not be read.
+    """
+    _only_ours([place.conf / f"{MAIN}.yaml" for place in places])
     found: list[FolderSource] = []
     for place in places:
         provider = "shipped" if place is places[-1] else "user"
         found += [ConfSource(provider, place.conf), GraphSource(provider, place.graphs)]
     return found
+
+
+def _only_ours(mains: Sequence[Path]) -> None:
+    """See that no primary config but ours lies about; a copy of it (another checkout) does no harm."""
+    for file in mains[:-1]:
+        if file.is_file() and file.read_bytes() != mains[-1].read_bytes():
+            expected = "conf/experiment/NAME.yaml and experiment=NAME, or KEY=VALUE"
+            raise GraphError(
+                [Fault(str(file), "the primary configuration is the shipped one", expected)], "configuration"
+            )
 
 
 def _settings(config: Any, file: Path | None) -> Any:
@@ -165,6 +182,9 @@ def _mapping_of(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(data, dict):
         given = "a list" if isinstance(data, list) else repr(data)[:80]
         raise GraphError([Fault(str(file), "not a mapping", "a mapping of names to values", given)], "YAML")
+    if longest := most_interpolations(data):
+        expected = f"at most {MAX_INTERPOLATIONS} in one text"
+        raise GraphError([Fault(str(file), "too many interpolations", expected, longest[:80])], "YAML")
     try:
         header = ConfigSource._get_header_dict(text)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,8 +20,10 @@ from flowsynth.core.graph import (
     parse_source,
 )
 from flowsynth.core.operator import Operator
+from flowsynth.core.ports import ports_of
 from flowsynth.core.registry import UnknownOperatorError, operator_class
 from flowsynth.core.stages import FlatNode, flatten
+from flowsynth.core.validation import faults_of
 
 GRAPH_KEYS = ("name", "models", "nodes", "outputs", "description")
 
@@ -98,7 +101,9 @@ def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
     try:
         return cls(**node.params)
     except ValidationError as error:
-        faults += [_param_fault(node, cls, dict(e)) for e in error.errors(include_url=False)]
+        path = f"{node.path}.params"
+        found = faults_of(error, node.params, path, cls.model_fields)
+        faults += [_better(fault, path, cls) for fault in found]
     except TypeError:  # a key that is not a text
         bad = [k for k in map(type, node.params) if k is not str]
         faults.append(
@@ -112,34 +117,16 @@ def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
     return None
 
 
-def _param_fault(node: FlatNode, cls: type[Operator], error: dict[str, Any]) -> Fault:
-    where = ".".join(str(part) for part in error["loc"]) or "params"
-    path, first = f"{node.path}.params.{where}", str(error["loc"][0]) if error["loc"] else ""
-    given = repr(error.get("input"))
-    given = given if len(given) <= 80 else given[:77] + "..."
-    if error["type"] == "extra_forbidden":
-        if first in cls.moved:
-            return Fault(path, "has moved", f"params.{cls.moved[first]}", repr(first))
-        ports = (
-            "; that is a port: put it under inputs"
-            if hasattr(cls.run, "__annotations__") and (first in cls.run.__annotations__)
-            else ""
-        )
-        return Fault(
-            path,
-            "unknown param" + ports,
-            listing(cls.model_fields),
-            repr(first),
-            nearest(first, cls.model_fields),
-        )
-    if error["type"] == "missing":
-        return Fault(path, "missing param", str(cls.model_fields[first].description or first))
-    expected = error["msg"]
-    for prefix in ("Value error, ", "Input should be ", "expected "):
-        expected = expected.removeprefix(prefix)
-    expected = expected.removesuffix(f", given {error.get('input')!r}")  # that is said once, for all of them
-    choices = error["msg"].split("'")[1::2] if error["type"] in ("literal_error", "enum") else []
-    return Fault(path, "bad value", expected, given, nearest(str(error.get("input")), choices))
+def _better(fault: Fault, path: str, cls: type[Operator]) -> Fault:
+    """A fault of params with what the operator's class knows besides: its ports, and what a param is."""
+    name = fault.path.removeprefix(f"{path}.")
+    if fault.message == "unknown param" and name in cls.moved:
+        return Fault(fault.path, "has moved", f"params.{cls.moved[name]}", fault.given)
+    if fault.message == "unknown param" and name in ports_of(cls).inputs:
+        return replace(fault, message="unknown param; that is a port: put it under inputs")
+    if fault.message == "missing param" and name in cls.model_fields:
+        return replace(fault, expected=str(cls.model_fields[name].description or name))
+    return fault
 
 
 def _add(

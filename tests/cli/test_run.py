@@ -106,7 +106,7 @@ def test_explain_sees_an_edited_operator(cli: Cli, home: Path) -> None:
 
 @pytest.mark.parametrize("place", ["my_ops.py", "my_ops.py/below"])
 def test_a_sweep_into_a_file_is_refused_before_its_first_job(cli: Cli, place: str) -> None:
-    code, out, err = cli("run", "--multirun", *SMALL, f"output_dir={place}", "seed=1,2")
+    code, out, err = cli("run", "--multirun", *SMALL, f"output_dir={place}", "by=1,2")
     assert (code, out) == (2, "")
     assert err.count("flowsynth: ") == 1
     assert "output_dir: expected a folder to write to" in err

@@ -28,7 +28,7 @@ SMALL = """
 settings: {prompt: from the graph, strength: 0.4}
 nodes:
   a: {op: first, params: {text: "${prompt}"}}
-  b: {op: second, inputs: {x: a}, params: {strength: "${strength}"}}
+  b: {op: second, inputs: {x: a}, params: {strength: "${strength}", seed: "${seed}"}}
 outputs: [b]
 """
 

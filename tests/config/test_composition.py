@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flowsynth.config import compose_graph, compose_request, sweep
-from flowsynth.config.folders import graph_names
+from flowsynth.config.folders import graph_names, shipped_folders
 from flowsynth.core.errors import RequestError
 from tests.config.conftest import Writer
 
@@ -67,14 +67,18 @@ def test_an_experiment_chooses_the_graph_and_its_values_beat_the_main_config(sma
     assert params(compose_request(["experiment=mine", "prompt=x"]).graph, "a")["text"] == "x"
 
 
-def test_a_users_config_yaml_does_not_replace_the_primary_config(small: Writer) -> None:
+def test_a_users_own_primary_config_is_refused_and_a_copy_of_ours_does_no_harm(small: Writer) -> None:
     small("conf/config.yaml", "nothing: here")
-    small("conf/flowsynth_main.yaml", "defaults: [_self_]\nprompt: hijacked")
+    small("conf/flowsynth_main.yaml", (shipped_folders().conf / "flowsynth_main.yaml").read_text())
     assert params(compose_graph("small"), "a")["text"] == "from the graph"
+    small("conf/flowsynth_main.yaml", "defaults: [_self_]\nprompt: hijacked")
+    with pytest.raises(RequestError, match=r"flowsynth_main\.yaml: .*expected conf/experiment/NAME\.yaml"):
+        compose_graph("small")
 
 
 def test_a_users_group_is_merged_with_the_shipped_choices(small: Writer) -> None:
     small("conf/model/mine.yaml", "family: sd\nsource: ./weights\n")
+    small("graphs/small.yaml", "models: {base: '${model}'}\nnodes: {a: {op: first}}")
     assert compose_request(["graph=small", "model=mine"]).values["model"]["source"] == "./weights"
     assert compose_request(["graph=small", "model=pocket"]).values["model"]["family"] == "sd"
 

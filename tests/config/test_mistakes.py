@@ -76,7 +76,7 @@ def test_files(folder: Writer, text: str, words: list[str]) -> None:
 
 def test_all_faults_come_at_once(small: Writer) -> None:
     with pytest.raises(GraphError) as caught:
-        compose_request(["graph=small", "seed=[1,", "prompt='x", "seed=1,2"])
+        compose_request(["graph=small", "seed=[1,", "strength='x", "seed=1,2"])
     assert len(caught.value.faults) == 3
 
 
