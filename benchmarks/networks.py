@@ -28,14 +28,15 @@ from flowsynth.core.context import RunContext
 from flowsynth.functional.picture.resize import bicubic
 from flowsynth.media.clips import fetch_clip
 from flowsynth.media.reader import VideoReader
-from flowsynth.nets.drawings import DrawingGenerator
-from flowsynth.nets.ifnet import SCALES, IFNet
+from flowsynth.models.networks import load_network
+from flowsynth.nets.interpolation.ifnet import SCALES, IFNet
 from flowsynth.nets.layers import backward_warp
-from flowsynth.nets.lpips import Lpips, lpips_from_state
-from flowsynth.nets.rrdbnet import RRDBNet
-from flowsynth.nets.srvgg import SRVGG
+from flowsynth.nets.likeness.lpips import Lpips
+from flowsynth.nets.lineart.drawings import DrawingGenerator
+from flowsynth.nets.roles import INTERPOLATION, LIKENESS, UPSCALING
+from flowsynth.nets.upscaling.rrdbnet import RRDBNet
+from flowsynth.nets.upscaling.srvgg import SRVGG
 from flowsynth.operators.control.annotate import Annotate
-from flowsynth.operators.shared.weights import load_network
 from flowsynth.operators.size._super import enlarge
 from flowsynth.operators.size.upscale import Upscale
 from flowsynth.operators.timing.interpolate import Interpolate
@@ -245,9 +246,7 @@ def speed() -> None:
         ("realesrgan-x4plus-anime", (160, 270), plain_rrdb),
         ("realesrgan-x4plus", (96, 160), plain_rrdb),
     ):
-        from flowsynth.operators.size._super import load_super_resolution
-
-        net = load_super_resolution(CONTEXT, weights, "float32")
+        net = load_network(CONTEXT, UPSCALING, weights)
         x = read("bikes", 60, 61)[..., : size[0], : size[1]] / 255
         target = (size[0] * 4, size[1] * 4)
         ours = fastest(lambda: enlarge(x, net, None, target))  # noqa: B023  called at once
@@ -257,9 +256,7 @@ def speed() -> None:
         slow = fastest(lambda: plain(net, x))  # type: ignore[arg-type]  # noqa: B023
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         row(weights, f"{size[1]}x{size[0]}", slow, ours, ours / slow, tiles, gap)
-    from flowsynth.operators.timing._rife import _plain
-
-    rife = load_network(CONTEXT, "rife-v4", "float32", _plain)
+    rife = load_network(CONTEXT, INTERPOLATION, "rife-v4")
     first, second = (frame / 255 for frame in read("bikes", 60, 62)[..., :256, :].split(1))
     half = torch.full((1, 1, 1, 1), 0.5)
     slow_net = copy.deepcopy(rife)
@@ -306,7 +303,7 @@ def _random_depth(folder: Path) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     with torch.inference_mode():
-        lpips = load_network(CONTEXT, "lpips-alex", "float32", lpips_from_state)
+        lpips = load_network(CONTEXT, LIKENESS, "lpips-alex")
         print(
             f"# Networks with published weights\n\ntorch {torch.__version__}, "
             "one CPU thread of a shared machine"

@@ -193,8 +193,7 @@ def _execute(
     models: dict[str, Any] = {}
 
     def context(node: str, device: str) -> RunContext:
-        if plan.steps[node].models:  # not before: a planned hit may have to run after all
-            session.prepare_managers([device])
+        session.prepare_managers([device])  # not before: what is cached needs none
         return session.context(node, device)
 
     def feed(names: Sequence[str], many: bool) -> Any:

@@ -17,6 +17,7 @@ from flowsynth.models.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
+    from flowsynth.core.context import RunContext
     from flowsynth.models.protocol import LoadedModel
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ LOADING = threading.RLock()
 
 
 class ModelManager:
-    """Loaded models of one device.
+    """Loaded models and networks of one device.
 
     A model is made of parts (text encoder, UNet, VAE, each ControlNet), loaded on first use and shared
     between models that name the same files: one node's LoRA is a variant of the UNet that shares the base's
@@ -53,6 +54,7 @@ class ModelManager:
         self._budget = budget_bytes
         self._parts: OrderedDict[str, Any] = OrderedDict()
         self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._said: dict[str, int] = {}  # bytes of parts, as those who load them say
         self._stores: dict[str, _CheckedStore] = {}
         self._models: dict[str, LoadedModel] = {}
         self._known: dict[str, LoadedModel] = {}  # by the text of a spec: found without looking at files
@@ -82,7 +84,8 @@ class ModelManager:
         Args:
             key: identity of the part.
             load: makes it, in eval mode, on the device.
-            nbytes: what it will need, so that room is made before it is loaded.
+            nbytes: what it will need, so that room is made before it is loaded; a part without tensors
+                counts for so much afterwards too.
         """
         with self._lock:
             if key in self._parts:
@@ -95,6 +98,7 @@ class ModelManager:
                 with LOADING:
                     part = load()
             self._parts[key] = self._alive[key] = part
+            self._said[key] = nbytes
             self._shrink(self.budget_bytes, keep=key)
             return part
 
@@ -109,7 +113,8 @@ class ModelManager:
     def resident_bytes(self) -> int:
         """Bytes of the resident parts; tensors that variants share count once."""
         with self._lock:
-            return unique_bytes(self._parts.values())
+            bare = (self._said[key] for key, part in self._parts.items() if not _has_tensors(part))
+            return unique_bytes(self._parts.values()) + sum(bare)
 
     def resident(self, specs: Iterable[ModelSpec]) -> bool:
         """Whether some part of every one of these models is loaded, so that a node would find it warm.
@@ -138,7 +143,7 @@ class ModelManager:
 
     def _shrink(self, budget: int, keep: str | None = None) -> None:
         """Drop parts by least recent use until the rest fits; the part just loaded stays."""
-        while self._parts and unique_bytes(self._parts.values()) > budget:
+        while self._parts and self.resident_bytes > budget:
             key = next((k for k in self._parts if k != keep), None)
             if key is None:
                 return
@@ -187,6 +192,10 @@ def _tensors(part: Any) -> Iterable[torch.Tensor]:
             yield from getattr(part, name)()
 
 
+def _has_tensors(part: Any) -> bool:
+    return next(iter(_tensors(part)), None) is not None
+
+
 def default_budget(device: str) -> int:
     """80 % of a CUDA device's memory, or half of the machine's."""
     if device.startswith("cuda"):
@@ -196,3 +205,16 @@ def default_budget(device: str) -> int:
     import psutil
 
     return int(psutil.virtual_memory().total // 2)
+
+
+_of_plain_calls: dict[tuple[str, Path | None, bool], ModelManager] = {}
+
+
+def manager_of(ctx: RunContext) -> ModelManager:
+    """The manager of a node's device; in a plain call one that the process keeps for the next."""
+    if ctx.models is None:
+        place = ctx.device, ctx.cache_dir, ctx.offline
+        own = ModelManager(ctx.device, cache_dir=ctx.cache_dir, offline=ctx.offline)
+        ctx.models = _of_plain_calls.setdefault(place, own)
+    manager: ModelManager = ctx.models
+    return manager

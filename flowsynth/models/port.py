@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.errors import Fault, FlowsynthError, GraphError, RequestError
 from flowsynth.core.streams import StreamKind
-from flowsynth.models.manager import ModelManager
+from flowsynth.models.manager import manager_of
 from flowsynth.models.options import option_faults
 from flowsynth.models.parse import parse_model
 from flowsynth.models.registry import families_with, family
@@ -87,16 +87,12 @@ class Model:
         return self.load(ctx)
 
     def load(self, ctx: RunContext) -> LoadedModel:
-        """The loaded model, from the manager of the node's device (or one of its own in a plain call).
+        """The loaded model, from the manager of the node's device (in a plain call, the process's own).
 
         Raises:
             InputError: files are missing, damaged or refused.
         """
-        manager = ctx.models
-        if manager is None:
-            manager = ctx.models = ModelManager(ctx.device, cache_dir=ctx.cache_dir, offline=ctx.offline)
-        loaded: LoadedModel = manager.load(self.spec)
-        return loaded
+        return manager_of(ctx).load(self.spec)
 
     def latent_format(self, *, offline: bool) -> LatentFormat:
         """What its latents look like, from its configuration.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,36 @@ def check_safetensors(path: Path) -> None:
     if size != expected:
         word = "truncated" if size < expected else "too long"
         raise InputError(f"{path}: {word} safetensors file; expected {expected} bytes, given {size}")
+
+
+def tensor_bytes(path: Path, itemsize: int) -> int:
+    """Bytes that the tensors of a weight file take once they are loaded, read off its header.
+
+    Args:
+        path: Of the file; where it is no safetensors file, what it holds counts as it is.
+        itemsize: Of the numbers that floats are turned into.
+    """
+    if path.suffix != ".safetensors":
+        return _stored_bytes(path)
+    with path.open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, stop = entry["data_offsets"]
+            is_float = "F" in entry["dtype"]
+            total += math.prod(entry["shape"]) * itemsize if is_float else stop - start
+    return total
+
+
+def _stored_bytes(path: Path) -> int:
+    """Bytes of the tensors in torch's zip files; of the whole file in its older ones."""
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as opened:
+        return sum(info.file_size for info in opened.infolist() if "/data/" in info.filename)
 
 
 def read_weights(path: Path) -> dict[str, Any]:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["load_exactly"]
+__all__ = ["load_exactly", "unwrapped"]
 
 Network = TypeVar("Network", bound=nn.Module)
+#: Trainers keep the tensors under one of these, the averaged ones first.
+_NESTS = ("params_ema", "params", "state_dict", "model")
+
+
+def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors by name, out of ``params_ema``, ``params`` or ``state_dict``."""
+    for nest in _NESTS:
+        if isinstance(checkpoint.get(nest), Mapping):
+            return unwrapped(checkpoint[nest])
+    tensors = {str(n): t for n, t in checkpoint.items() if isinstance(t, Tensor)}
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
 def load_exactly(network: Network, state: Mapping[str, Tensor], what: str) -> Network:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from flowsynth.nets.architecture import SizeNeeds
+
 __all__ = ["Apply", "Stage", "StagedNetwork", "whole"]
 
 
@@ -46,11 +48,11 @@ class StagedNetwork(nn.Module):
 
     Attributes:
         scale: output pixels per input pixel of the whole network.
-        multiple: sides of the input must be a multiple of it.
+        needs: what sizes it takes.
     """
 
     scale: int = 1
-    multiple: int = 1
+    needs: SizeNeeds = SizeNeeds(tiled=True)
 
     def run(self, x: Tensor, each: Apply) -> Tensor:
         """Pass `x` through the stages.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from flowsynth.nets.lpips import Lpips
+    from flowsynth.nets.likeness.lpips import Lpips
     from flowsynth.training.vae import VaeStage
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file
 
-from flowsynth.nets.lpips import Lpips, lpips_from_state
+from flowsynth.nets.likeness.lpips import Lpips, lpips_from_state
 from flowsynth.training.networks import give_gradients
 from flowsynth.weights.store import fetch_weights
 

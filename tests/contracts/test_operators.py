@@ -11,11 +11,14 @@ import flowsynth as fs
 from flowsynth.api import Session
 from flowsynth.core.canonical import canonical_json
 from flowsynth.core.errors import GraphError
+from flowsynth.core.fingerprint import source_parts
 from flowsynth.core.ports import ports_of
 from flowsynth.core.registry import operator_class
 from flowsynth.core.shipped import shipped_modules
 from flowsynth.core.streams import Fold, Map, Resample, Scan, Source, Whole, Window
 from flowsynth.models.registry import families_with
+from flowsynth.nets import roles as nets_roles
+from flowsynth.nets.registry import networks_code
 from tests.cache.helpers import python
 
 NAMES = sorted(shipped_modules())
@@ -39,6 +42,15 @@ def test_it_says_what_it_is(name: str) -> None:
     assert len((cls.__dict__["__doc__"] or "").split()) > 20, "the docstring is the reference page"
     for field, info in cls.model_fields.items():
         assert info.description, f"{name}.{field} has no description"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_code_of_all_networks_it_may_load_is_in_its_fingerprint(name: str) -> None:
+    """A network is found by its role, which a static walk cannot follow."""
+    parts = source_parts(operator_class(name), uses=operator_class(name).uses)
+    roles = [role for label, role in vars(nets_roles).items() if f"{nets_roles.__name__}:{label}" in parts]
+    for label in networks_code(*(role for role in roles if isinstance(role, nets_roles.Role))):
+        assert label in parts, f"{name}.uses lacks the networks of a role: networks_code(...)"
 
 
 @pytest.mark.parametrize("name", NAMES)

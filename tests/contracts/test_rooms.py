@@ -43,5 +43,5 @@ def test_a_new_room_is_noticed(imports: grimp.ImportGraph) -> None:
     imports.add_module("flowsynth.rendering.new")
     imports.add_import(importer="flowsynth.nets.new", imported="flowsynth.rendering.new")
     assert reached(imports) - NEED_NOT.keys() == set(WALKED), "nobody imports it yet"
-    imports.add_import(importer="flowsynth.nets.ifnet", imported="flowsynth.nets.new")
+    imports.add_import(importer="flowsynth.nets.interpolation.ifnet", imported="flowsynth.nets.new")
     assert reached(imports) - NEED_NOT.keys() == {*WALKED, "rendering"}

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flowsynth.functional.motion.optical_flow import warp
 from flowsynth.functional.picture.warp import pixel_grid
-from flowsynth.nets.basicvsr import BasicVSR, basicvsr_from_state
-from flowsynth.nets.spynet import SPyNet, spynet_from_state
+from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR, basicvsr_from_state
+from flowsynth.nets.motion.spynet import SPyNet, spynet_from_state
 from flowsynth.nets.staged import Stage
 from flowsynth.weights.store import fetch_weights
 from tests.published import published

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from flowsynth.nets.drawings import DrawingGenerator, drawings_from_state
+from flowsynth.nets.lineart.drawings import DrawingGenerator, drawings_from_state
 from tests.nets.tiny import picture, randomised
 
 #: Names and shapes of the published checkpoints, of which ControlNet's sk_model.pth is one.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsynth.nets.hed import hed_from_state
+from flowsynth.nets.edges.hed import hed_from_state
 from flowsynth.weights.naming import named_keras
 from tests.nets.tiny import picture, tiny_hed
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from flowsynth.functional.cut.tiling import tile_by_context
-from flowsynth.nets.ifnet import SCALES, STRIDE, WIDE_SCALES, IFNet, ifnet_from_state, mix
+from flowsynth.nets.interpolation.ifnet import SCALES, WIDE_SCALES, IFNet, ifnet_from_state, mix
 from flowsynth.nets.layers import backward_warp
+from flowsynth.nets.loading import unwrapped
 from flowsynth.nets.staged import Stage, whole
 from tests.nets.tiny import picture, tiny_ifnet
 
@@ -26,7 +27,7 @@ def test_a_checkpoint_read_back_computes_the_same(refine: bool) -> None:
     network = tiny_ifnet(refine=True)
     state = {f"module.{k}": v for k, v in network.state_dict().items()}
     state["module.block_tea.lastconv.bias"] = torch.ones(5)
-    loaded = ifnet_from_state(state, refine)
+    loaded = ifnet_from_state(unwrapped(state), refine)
     first, second = picture(64, 128), picture(64, 128, seed=6)
     motion = network.motion(first, second, HALF)
     expected = mix(first, second, motion) + (network.residual(first, second, motion) if refine else 0)
@@ -129,11 +130,11 @@ def test_a_stage_sees_no_farther_than_it_says() -> None:
 
 def test_faults_are_named() -> None:
     network = tiny_ifnet()
-    with pytest.raises(ValueError, match=f"multiples of {STRIDE}, got 66x64"):
+    with pytest.raises(ValueError, match="multiples of 64, got 66x64"):
         network(picture(64, 66), picture(64, 66), HALF)
     state = network.state_dict()
     with pytest.raises(ValueError, match=r"no tensor 'contextnet\.conv1"):
-        ifnet_from_state(state, refine=True)
+        ifnet_from_state(unwrapped(state), refine=True)
     with pytest.raises(ValueError, match=r"no tensor 'block0\.lastconv\.weight'"):
         ifnet_from_state({"a": torch.ones(1)})
     with pytest.raises(ValueError, match=r"block2\.lastconv\.bias.*expected \(5,\)"):

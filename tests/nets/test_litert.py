@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowsynth.core.errors import InputError
-from flowsynth.nets.litert import LiteModel, lite_models
+from flowsynth.nets.people.litert import LiteModel, lite_models
 
 needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="NOT TESTED: pip install '.[litert]'"

@@ -1,11 +1,13 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
 
 from flowsynth.functional.cut.tiling import tile_by_context
-from flowsynth.nets.layouts import super_resolution_from_state
+from flowsynth.nets.loading import unwrapped
+from flowsynth.nets.registry import build_network
+from flowsynth.nets.roles import UPSCALING
 from flowsynth.nets.staged import Stage, StagedNetwork
 from tests.nets.tiny import picture, tiny_rrdbnet, tiny_srvgg
 
@@ -16,6 +18,10 @@ NETWORKS: dict[str, Callable[[], StagedNetwork]] = {
     "rrdb x2": lambda: tiny_rrdbnet(2, 2),
     "rrdb x8": lambda: tiny_rrdbnet(3),
 }
+
+
+def super_resolution(checkpoint: Mapping[str, Any]) -> StagedNetwork:
+    return build_network(UPSCALING, unwrapped(checkpoint))
 
 
 def tiled(network: StagedNetwork, x: torch.Tensor, tile: int) -> torch.Tensor:
@@ -29,7 +35,7 @@ def tiled(network: StagedNetwork, x: torch.Tensor, tile: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(1, 1), (23, 31), (40, 17), (32, 32)])
 def test_tiles_leave_no_seam(name: str, size: tuple[int, int]) -> None:
     network = NETWORKS[name]()
-    x = picture(*(side * network.multiple for side in size))
+    x = picture(*(side * network.needs.multiple for side in size))
     whole = network(x)
     assert whole.shape[-2:] == (x.shape[-2] * network.scale, x.shape[-1] * network.scale)
     for tile in (13, 16, 27):
@@ -93,12 +99,12 @@ def test_every_layout_gives_the_same_network(
     wrap: Callable[[dict[str, torch.Tensor]], dict[str, Any]],
 ) -> None:
     network, x = tiny_rrdbnet(), picture(7, 9)
-    assert torch.equal(super_resolution_from_state(wrap(network.state_dict()))(x), network(x))
+    assert torch.equal(super_resolution(wrap(network.state_dict()))(x), network(x))
 
 
 def test_the_compact_layout_is_known_by_its_names() -> None:
     network, x = tiny_srvgg(2), picture(7, 9)
-    assert torch.equal(super_resolution_from_state({"params": network.state_dict()})(x), network(x))
+    assert torch.equal(super_resolution({"params": network.state_dict()})(x), network(x))
 
 
 @pytest.mark.parametrize(
@@ -114,4 +120,4 @@ def test_the_compact_layout_is_known_by_its_names() -> None:
 )
 def test_faults_are_named(change: Callable[[dict[str, torch.Tensor]], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        super_resolution_from_state(change(tiny_rrdbnet().state_dict()))
+        super_resolution(change(tiny_rrdbnet().state_dict()))

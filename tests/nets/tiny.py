@@ -5,10 +5,11 @@ from typing import TypeVar
 
 import torch
 
-from flowsynth.nets.hed import HED
-from flowsynth.nets.ifnet import IFNet
-from flowsynth.nets.rrdbnet import RRDBNet
-from flowsynth.nets.srvgg import SRVGG
+from flowsynth.nets.edges.hed import HED
+from flowsynth.nets.interpolation.ifnet import IFNet
+from flowsynth.nets.likeness.lpips import Lpips
+from flowsynth.nets.upscaling.rrdbnet import RRDBNet
+from flowsynth.nets.upscaling.srvgg import SRVGG
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -39,6 +40,18 @@ def tiny_rrdbnet(doublings: int = 2, unshuffle: int = 1) -> RRDBNet:
 
 def tiny_hed(fused: bool = True) -> HED:
     return randomised(HED(((4, 2), (6, 2), (6, 3), (8, 3), (8, 3)), fused))
+
+
+def lpips_state(network: Lpips) -> dict[str, torch.Tensor]:
+    """The tensors under the published names, kernels as (height, width, in, out)."""
+    out = {}
+    for name, tensor in network.state_dict().items():
+        part, index, kind = name.split(".")
+        turned = tensor.permute(2, 3, 1, 0).contiguous() if tensor.ndim == 4 else tensor
+        kind = "kernel" if kind == "weight" else kind
+        place = f"NetLinLayer_{index}" if part == "heads" else f"AlexNet_0/Conv_{index}"
+        out[f"{place}/{kind}"] = turned
+    return out
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 5) -> torch.Tensor:

@@ -3,7 +3,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from flowsynth.nets.layouts import super_resolution_from_state
+from flowsynth.nets.registry import build_network
+from flowsynth.nets.roles import UPSCALING
 from flowsynth.weights.naming import named
 from flowsynth.weights.ncnn import parse_param, read_weights
 from tests.nets.tiny import as_ncnn, picture, tiny_srvgg
@@ -14,7 +15,7 @@ def test_a_model_read_back_computes_the_same(half: bool) -> None:
     network = tiny_srvgg()
     text, data = as_ncnn(network, half)
     arrays = named(read_weights(parse_param(text), data), "srvgg")
-    loaded = super_resolution_from_state({k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
+    loaded = build_network(UPSCALING, {k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
     if half:  # only convolutions' weights are; biases and slopes stay in single precision
         for layer in network.body.children():
             if isinstance(layer, torch.nn.PReLU):

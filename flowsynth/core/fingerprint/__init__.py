@@ -11,6 +11,6 @@ What a walk over source cannot see is for the operator to say: things chosen by 
 
 from flowsynth.core.fingerprint.memo import FingerprintMemo
 from flowsynth.core.fingerprint.module import NoSource
-from flowsynth.core.fingerprint.source import source_fingerprint, source_parts
+from flowsynth.core.fingerprint.source import code_fingerprint, source_fingerprint, source_parts
 
-__all__ = ["FingerprintMemo", "NoSource", "source_fingerprint", "source_parts"]
+__all__ = ["FingerprintMemo", "NoSource", "code_fingerprint", "source_fingerprint", "source_parts"]

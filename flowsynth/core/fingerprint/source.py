@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, ModuleType
 
 from blake3 import blake3
@@ -58,6 +58,31 @@ def source_parts(
     return dict(_entry(cls, uses, memo).parts)
 
 
+def code_fingerprint(label: str) -> str | None:
+    """The hash of all source code that a symbol reaches in the package it lies in, installed or not.
+
+    Args:
+        label: as "module:symbol".
+
+    Returns:
+        40 hexadecimal digits; None where there is no such symbol, or no source of it.
+    """
+    name, _, symbol = label.partition(":")
+    memo = FingerprintMemo()
+    walk = Walk(memo.finder, memo.reader, frozenset({name.partition(".")[0]}))
+    try:
+        _require(walk, name, symbol)
+        walk.reach(name, symbol)
+    except (LookupError, NoSource):
+        return None
+    return _text_hash(walk.parts)
+
+
+def _text_hash(parts: Mapping[str, str]) -> str:
+    text = "\n".join(f"{label} {digest}" for label, digest in sorted(parts.items()))
+    return blake3(text.encode()).hexdigest(length=20)
+
+
 def _entry(cls: type, uses: Sequence[object | str], memo: FingerprintMemo | None) -> Entry:
     memo = FingerprintMemo() if memo is None else memo
     roots = [_label(memo.finder, base) for base in _own_classes(cls, memo.finder)]
@@ -87,8 +112,7 @@ def _compute(
         _require(walk, name, symbol)
         walk.reach(name, symbol)
     parts = dict(sorted({**walk.parts, **captured}.items()))
-    text = "\n".join(f"{label} {digest}" for label, digest in parts.items())
-    return Entry(blake3(text.encode()).hexdigest(length=20), parts, walk.places)
+    return Entry(_text_hash(parts), parts, walk.places)
 
 
 _ADVICE = "give it a source file, or an explicit version and cache: always"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.shared.weights import Precision, load_network
+from flowsynth.operators.shared.weights import Precision
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsynth.nets.drawings import DrawingGenerator
-    from flowsynth.nets.hed import HED
 
 #: From frames (N, 3, H, W), RGB in [0, 1], to a map (N, 1 or 3, H, W) in [0, 1].
 Render = Callable[["Tensor"], "Tensor"]
@@ -37,7 +35,10 @@ Loader = Callable[[RunContext, str, LearnedParams], Render]
 
 def load_hed(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
     """Edges, white on black, the wider and greyer the less sure."""
-    network = load_network(ctx, weights, params.precision, _hed)
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.roles import EDGES
+
+    network = load_network(ctx, EDGES, weights, params.precision)
     dtype = next(network.parameters()).dtype
 
     def render(frames: Tensor) -> Tensor:
@@ -59,7 +60,10 @@ def load_softedge(ctx: RunContext, weights: str, params: LearnedParams) -> Rende
 
 def load_lineart(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
     """Lines as a draughtsman draws them, white on black."""
-    network = load_network(ctx, weights, params.precision, _drawings)
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.roles import LINEART
+
+    network = load_network(ctx, LINEART, weights, params.precision)
     dtype = next(network.parameters()).dtype
 
     def render(frames: Tensor) -> Tensor:
@@ -94,18 +98,6 @@ def load_pose(ctx: RunContext, weights: str, params: LearnedParams) -> Render:
 
     models = load_people(ctx, weights)
     return lambda frame: draw_bodies(frame, find_bodies(models, frame, params.score, params.most))
-
-
-def _hed(state: dict[str, Any]) -> HED:
-    from flowsynth.nets.hed import hed_from_state
-
-    return hed_from_state(state)
-
-
-def _drawings(state: dict[str, Any]) -> DrawingGenerator:
-    from flowsynth.nets.drawings import drawings_from_state
-
-    return drawings_from_state(state)
 
 
 LEARNED: Mapping[str, Loader] = {

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.shared.weights import load_network
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from flowsynth.functional.landmarks.detection import Detection
     from flowsynth.functional.landmarks.region import Region
-    from flowsynth.nets.litert import LiteModel
+    from flowsynth.nets.people.litert import LiteModels
 
 #: The detectors' grids, as (cells along a side, anchors in a cell), and their pictures' sides.
 _FACE_GRID, _FACE_SIDE = ((48, 1),), 192
@@ -30,20 +29,20 @@ _SURE = 0.5
 _DRAWN_AT = 512
 
 
-def segment_people(models: nn.ModuleDict, frame: Tensor) -> Tensor:
+def segment_people(models: LiteModels, frame: Tensor) -> Tensor:
     """Return how sure each pixel shows a person, (1, 1, H, W) in [0, 1], for a frame (1, 3, H, W)."""
     from torch.nn import functional as F
 
     height, width = frame.shape[-2:]
     name = "selfie_segmentation_landscape" if width >= _WIDE * height else "selfie_segmentation"
-    model: Any = models[name]
+    model = models[name]
     small = F.interpolate(frame, size=model.size, mode="bilinear", align_corners=False, antialias=True)
     (mask,) = model(small)
     mask = mask.permute(0, 3, 1, 2).to(frame.device)
     return F.interpolate(mask, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def find_faces(models: nn.ModuleDict, frame: Tensor, least: float, most: int) -> list[Tensor]:
+def find_faces(models: LiteModels, frame: Tensor, least: float, most: int) -> list[Tensor]:
     """Return the mesh of each face, (468, 2) x and y in pixels, for a frame (1, 3, H, W) in [0, 1].
 
     Args:
@@ -65,7 +64,7 @@ def find_faces(models: nn.ModuleDict, frame: Tensor, least: float, most: int) ->
     return found
 
 
-def find_bodies(models: nn.ModuleDict, frame: Tensor, least: float, most: int) -> list[tuple[Tensor, Tensor]]:
+def find_bodies(models: LiteModels, frame: Tensor, least: float, most: int) -> list[tuple[Tensor, Tensor]]:
     """Return BlazePose's 33 points of each person, (33, 2) in pixels, and how visible each is, (33,).
 
     Args:
@@ -79,7 +78,7 @@ def find_bodies(models: nn.ModuleDict, frame: Tensor, least: float, most: int) -
     from flowsynth.functional.landmarks.detection import refine
     from flowsynth.functional.landmarks.region import crop_region, to_picture
 
-    found, model = [], cast("LiteModel", models["pose_landmark_full"])
+    found, model = [], models["pose_landmark_full"]
     side = model.size[0]
     for region in _detect(models["pose_detection"], frame, _POSE_GRID, _POSE_SIDE, least, most, _body_region):
         rows, score, _, heat, _ = model(crop_region(frame, region, side, "border"))
@@ -155,12 +154,9 @@ def draw_bodies(frame: Tensor, bodies: list[tuple[Tensor, Tensor]]) -> Tensor:
     return canvas[None].to(frame.device)
 
 
-def load_people(ctx: RunContext, weights: str) -> nn.ModuleDict:
+def load_people(ctx: RunContext, weights: str) -> LiteModels:
     """Return the models of a name of the catalogue; see `load_network`."""
-    return load_network(ctx, weights, "float32", _models)
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.roles import PEOPLE
 
-
-def _models(state: dict[str, Any]) -> nn.ModuleDict:
-    from flowsynth.nets.litert import lite_models
-
-    return lite_models(state)
+    return load_network(ctx, PEOPLE, weights)

@@ -14,6 +14,8 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, InputError, listing
 from flowsynth.core.keys import library_version
 from flowsynth.core.streams import Map, Scan, StreamKind
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import EDGES, LINEART, PEOPLE
 from flowsynth.operators.control._detectors import DETECTORS
 from flowsynth.operators.control._learned import CHOSEN, DEFAULT_WEIGHTS, LEARNED, NAMED, Render
 from flowsynth.operators.shared.frames import as_rgb, map_frames
@@ -96,6 +98,7 @@ class Annotate(WeightedOperator):
     op: ClassVar[str] = "annotate"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    uses: ClassVar[tuple[object, ...]] = networks_code(EDGES, LINEART, PEOPLE)
 
     detector: _Detector = Field("canny", description="what to look for")
     low: float = Field(0.08, ge=0, le=1, description="canny: gradient an edge may fade to")

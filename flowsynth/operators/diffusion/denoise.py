@@ -14,6 +14,8 @@ from flowsynth.core.operator import Operator
 from flowsynth.models import Model
 from flowsynth.models.protocol import Denoises
 from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, Hooks
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import MOTION
 from flowsynth.operators.diffusion._denoise import (
     control_reader,
     deflicker_faults,
@@ -86,6 +88,7 @@ class Denoise(Operator):
         for name in ("guidance_rescale", "eta", "noise", "timestep_spacing", "window_batch")
     }
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
+    uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
     num_inference_steps: int = Field(20, ge=1, le=1000, description="steps of the scheduler")

@@ -14,8 +14,10 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import LIKENESS
 from flowsynth.operators.shared.frames import as_rgb
-from flowsynth.operators.shared.weights import load_network, with_checksum
+from flowsynth.operators.shared.weights import with_checksum
 from flowsynth.values import FileSet, Frames, Tensors
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Measure(Operator):
     op: ClassVar[str] = "measure"
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
+    uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS)
 
     lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
 
@@ -183,14 +186,14 @@ def _named(clips: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
 def _lpips(ctx: RunContext, frame: Tensor, reference: Tensor) -> Tensor:
     import torch
 
-    from flowsynth.nets.lpips import LPIPS_SMALLEST, lpips_from_state
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.likeness.lpips import Lpips
 
-    if min(frame.shape[-2:]) < LPIPS_SMALLEST:
+    least = Lpips.needs.least
+    if min(frame.shape[-2:]) < least:
         size = f"{frame.shape[-1]}x{frame.shape[-2]}"
-        raise RequestError(
-            f"measure: lpips: expected frames of {LPIPS_SMALLEST} pixels or more, given {size}"
-        )
-    network = load_network(ctx, _LPIPS, "float32", lpips_from_state)
+        raise RequestError(f"measure: lpips: expected frames of {least} pixels or more, given {size}")
+    network = load_network(ctx, LIKENESS, _LPIPS)
     with torch.inference_mode():
         distance: Tensor = network(frame, reference)
     return distance.clone()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.shared.weights import load_network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsynth.functional.motion.flow_smooth import Estimate
-    from flowsynth.nets.spynet import SPyNet
 
 Estimator = Literal["classical", "spynet"]
 #: Weights of the estimators that are networks; SPyNet's lie in BasicVSR's checkpoint.
@@ -33,7 +31,10 @@ def load_estimator(ctx: RunContext, estimator: Estimator) -> Estimate:
         from flowsynth.functional.motion.optical_flow import classical_flow
 
         return classical_flow
-    network = load_network(ctx, _WEIGHTS[estimator], "float32", _spynet)
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.roles import MOTION
+
+    network = load_network(ctx, MOTION, _WEIGHTS[estimator])
 
     def estimate(first: Tensor, second: Tensor) -> Tensor:
         import torch
@@ -43,9 +44,3 @@ def load_estimator(ctx: RunContext, estimator: Estimator) -> Estimate:
         return flow.clone()  # made outside of inference mode, it may be used anywhere
 
     return estimate
-
-
-def _spynet(state: dict[str, Any]) -> SPyNet:
-    from flowsynth.nets.spynet import spynet_from_state
-
-    return spynet_from_state(state)

@@ -11,6 +11,8 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import StreamKind, Window
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import MOTION
 from flowsynth.operators.motion._motion import Estimator, load_estimator, motion_weights
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.operators.shared.weights import with_checksum
@@ -54,6 +56,7 @@ class OpticalFlow(Operator):
     op: ClassVar[str] = "optical_flow"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 
     method: Estimator = Field("classical", description="how motion is estimated")
     direction: Literal["next", "previous"] = Field("next", description="the neighbour that the flow leads to")

@@ -12,6 +12,8 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, Scan, StreamInfo, StreamKind, Window
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import MOTION
 from flowsynth.operators.motion._motion import Estimator, load_estimator, motion_weights
 from flowsynth.operators.motion._patchmatch import (
     ITERATIONS_TEXT,
@@ -85,6 +87,7 @@ class TemporalSmooth(Operator):
     op: ClassVar[str] = "temporal_smooth"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
+    uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 
     method: Literal["gaussian", "median", "exponential", "histogram", "fastblend", "flow"] = Field(
         "gaussian", description="how neighbours are combined"

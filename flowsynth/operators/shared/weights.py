@@ -1,28 +1,21 @@
-"""What operators with trained networks share: their weights, and how these enter keys."""
+"""What operators with trained networks share: how their weights enter keys, and the way out without them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Any, Literal
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import InputError, did_you_mean, listing
-from flowsynth.core.filehash import file_stamp
+from flowsynth.core.fingerprint import code_fingerprint
 from flowsynth.core.operator import Operator
+from flowsynth.nets.roles import Role
 from flowsynth.weights.catalogue import catalogue, weights_path
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Network = TypeVar("Network", bound="nn.Module")
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PRECISION_TEXT = "of the network's numbers; auto is float16 on a GPU and float32 elsewhere"
 TILE_TEXT = "most pixels along a side that a network gets at once; 0: all; null: what 1 GiB holds"
-#: Networks kept in memory, since a clip is made chunk by chunk.
-_KEPT = 3
 
 
 class WeightedOperator(Operator):
@@ -35,6 +28,11 @@ class WeightedOperator(Operator):
     @property
     def _weights(self) -> str | None:
         """A name of the catalogue, a file, or None where no trained network is used."""
+        return None
+
+    @property
+    def _role(self) -> Role[Any] | None:
+        """What a network of these weights is for."""
         return None
 
     @property
@@ -63,7 +61,16 @@ class WeightedOperator(Operator):
         """The params, and the checksum of weights that a name stands for; what was only a way out is none."""
         params = super().key_params(files)
         params.pop("fallback", None)
-        return with_checksum(params, self._weights)
+        return {**with_checksum(params, self._weights), **self._plugins(files)}
+
+    def _plugins(self, files: Collection[str]) -> dict[str, Json]:
+        """The code of plugged-in networks, by one of which a user's own checkpoint may be known."""
+        if "weights" not in files or self._role is None:
+            return {}
+        from flowsynth.nets.registry import plugin_code
+
+        code: dict[str, Json] = {label: code_fingerprint(label) for label in plugin_code(self._role)}
+        return {"networks": code} if code else {}
 
 
 def weight_files(weights: str | None) -> Mapping[str, Path]:
@@ -79,13 +86,9 @@ def weight_files(weights: str | None) -> Mapping[str, Path]:
     """
     if weights is None or weights in catalogue():
         return {}
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f"params.weights: expected a checkpoint file or one of {listing(catalogue())};"
-            f" given {weights!r}{did_you_mean(weights, catalogue())}"
-        )
-    return {"weights": path}
+    from flowsynth.models.networks import weights_file
+
+    return {"weights": weights_file(weights)}
 
 
 def with_checksum(params: dict[str, Json], weights: str | None) -> dict[str, Json]:
@@ -121,49 +124,3 @@ def _folder(ctx: RunContext) -> Path:
     from flowsynth.cache.location import default_cache_dir
 
     return ctx.cache_dir or default_cache_dir()
-
-
-def load_network(
-    ctx: RunContext, weights: str, precision: str, build: Callable[[dict[str, Any]], Network]
-) -> Network:
-    """Return a network on the context's device, loaded once and kept; weights are fetched if need be.
-
-    Args:
-        ctx: says the device, the cache, and whether the network may be touched.
-        weights: a name of the catalogue, or a file.
-        precision: a `Precision`.
-        build: a module's function that makes the network of a checkpoint; raises ValueError for another.
-
-    Raises:
-        InputError: no such file, a damaged one, or one of another network.
-        OfflineError: not in the cache and no network; says how to get them.
-    """
-    path = _weights_path(ctx, weights)
-    return cast("Network", _load(path, file_stamp(path), ctx.device, precision, build))
-
-
-def _weights_path(ctx: RunContext, weights: str) -> Path:
-    if weights not in catalogue():
-        return weight_files(weights)["weights"]
-    from flowsynth.weights.store import fetch_weights
-
-    return fetch_weights(
-        weights, _folder(ctx), offline=ctx.offline, progress=lambda *_: ctx.check_cancelled()
-    )
-
-
-@lru_cache(maxsize=_KEPT)
-def _load(path: Path, stamp: str, device: str, precision: str, build: Callable[[dict[str, Any]], Any]) -> Any:
-    """Load; the stamp is there so that another file under the name is loaded again."""
-    import torch
-
-    from flowsynth.models.weights import read_weights
-
-    del stamp
-    if precision == "auto":
-        precision = "float16" if device.startswith("cuda") else "float32"
-    try:
-        network = build(read_weights(path))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
-    return network.to(device=device, dtype=getattr(torch, precision), memory_format=torch.channels_last)

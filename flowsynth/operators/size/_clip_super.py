@@ -6,18 +6,17 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.operators.shared.frames import as_rgb, dtype_name
-from flowsynth.operators.shared.weights import load_network
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsynth.nets.basicvsr import BasicVSR
+    from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
 
 
 #: Bytes of features that wait for their frame's turn in memory; more lie in files.
@@ -68,10 +67,12 @@ def enlarge_clip(
     """Enlarge the kept frames of all blocks and bring them to a size, `(height, width)`; see `enlarge`."""
     import torch
 
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.roles import CLIP_UPSCALING
     from flowsynth.operators.size._super import finished
     from flowsynth.values.frames import as_dtype
 
-    network = load_network(ctx, weights, precision, _build)
+    network = load_network(ctx, CLIP_UPSCALING, weights, precision)
     made: list[Tensor] = []
     total = sum(block.keep_stop - block.keep_start for block in found)
     for block in found:
@@ -121,9 +122,3 @@ def _shelf(folder: Path, count: int) -> Callable[[Tensor], Tensor]:
         return mapped.view(features.shape).copy_(features)
 
     return put_by
-
-
-def _build(state: dict[str, Any]) -> BasicVSR:
-    from flowsynth.nets.basicvsr import basicvsr_from_state
-
-    return basicvsr_from_state(state)

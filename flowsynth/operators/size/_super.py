@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowsynth.core.context import RunContext
 from flowsynth.operators.shared.frames import as_rgb
-from flowsynth.operators.shared.weights import load_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,11 +19,6 @@ _TILE_PER_HALO = 4
 _STAGE_BYTES = 1 << 30
 
 
-def load_super_resolution(ctx: RunContext, weights: str, precision: str) -> StagedNetwork:
-    """Return the network of a checkpoint, known by its names and shapes; see `load_network`."""
-    return load_network(ctx, weights, precision, _build)
-
-
 def enlarge(
     frame: Tensor, network: StagedNetwork, tile: int | None, size: tuple[int, int], fidelity: int = 0
 ) -> Tensor:
@@ -33,7 +26,7 @@ def enlarge(
 
     Args:
         frame: (1, C, H, W) in [0, 1]; C is 1, 3 or 4. Alpha is resized by Lanczos.
-        network: made by `load_super_resolution`, on the frame's device.
+        network: on the frame's device.
         tile: most pixels along a side to pass at once; 0 passes the frame whole, None as much as fits 1 GiB.
         size: height and width of the result.
         fidelity: steps of back-projection; none where the result is smaller than the frame.
@@ -66,12 +59,12 @@ def finished(made: Tensor, frame: Tensor, size: tuple[int, int], fidelity: int) 
 def _run(frame: Tensor, network: StagedNetwork, tile: int | None) -> Tensor:
     """Pass (1, 3, H, W) through the stages, each in tiles; float32."""
     import torch
-    from torch.nn import functional as F
 
     height, width = frame.shape[-2:]
-    multiple, scale = network.multiple, network.scale
-    whole = F.pad(frame, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    whole = whole.to(next(network.parameters()).dtype, memory_format=torch.channels_last)
+    scale = network.scale
+    whole = network.needs.filled(frame).to(
+        next(network.parameters()).dtype, memory_format=torch.channels_last
+    )
     return network.run(whole, in_tiles(tile))[..., : height * scale, : width * scale].float()
 
 
@@ -93,9 +86,3 @@ def _tile_side(stage: Stage, x: Tensor) -> int:
     """Return the side of the largest tile of `x`, (N, C, H, W), within `_STAGE_BYTES`; 0 if all of it is."""
     pixels = _STAGE_BYTES // (stage.numbers * x.element_size() * x.shape[0])
     return 0 if x.shape[-2] * x.shape[-1] <= pixels else math.isqrt(pixels)
-
-
-def _build(state: dict[str, Any]) -> StagedNetwork:
-    from flowsynth.nets.layouts import super_resolution_from_state
-
-    return super_resolution_from_state(state)

@@ -10,6 +10,8 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.streams import Map, Reads, Resample, StreamInfo, StreamKind
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import CLIP_UPSCALING, UPSCALING, Role
 from flowsynth.operators.shared.frames import map_frames
 from flowsynth.operators.shared.weights import PRECISION_TEXT, TILE_TEXT, Precision, WeightedOperator
 from flowsynth.operators.size._clip_super import Block, blocks, relative
@@ -78,6 +80,7 @@ class Upscale(WeightedOperator):
     op: ClassVar[str] = "upscale"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    uses: ClassVar[tuple[object, ...]] = networks_code(UPSCALING, CLIP_UPSCALING)
 
     method: _Method = Field("lanczos", description="the kernel or the network")
     factor: float | None = Field(None, gt=0, le=16, description="of both sides; 2 if no size is given")
@@ -125,6 +128,10 @@ class Upscale(WeightedOperator):
     def _weights(self) -> str | None:
         return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
 
+    @property
+    def _role(self) -> Role[Any] | None:
+        return CLIP_UPSCALING if self.method == "basicvsr" else UPSCALING
+
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""
         from flowsynth.functional.picture.resize import bicubic, lanczos
@@ -142,9 +149,10 @@ class Upscale(WeightedOperator):
         return map_frames(ctx, frames, render)
 
     def _enlarged(self, ctx: RunContext, frames: Frames, weights: str, size: tuple[int, int]) -> Frames:
-        from flowsynth.operators.size._super import enlarge, load_super_resolution
+        from flowsynth.models.networks import load_network
+        from flowsynth.operators.size._super import enlarge
 
-        network = load_super_resolution(ctx, weights, self.precision)
+        network = load_network(ctx, UPSCALING, weights, self.precision)
 
         def render(frame: Tensor) -> Tensor:
             return enlarge(frame, network, self.tile, size, self.fidelity)

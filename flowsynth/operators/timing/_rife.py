@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowsynth.core.context import RunContext
 from flowsynth.operators.shared.frames import as_rgb, dtype_name
-from flowsynth.operators.shared.weights import load_network
 from flowsynth.operators.size._super import in_tiles
 from flowsynth.values import Frames
 from flowsynth.values.frames import as_dtype, as_float
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsynth.functional.motion.rate import Position
-    from flowsynth.nets.ifnet import IFNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +88,15 @@ def _between(
     import torch
 
     from flowsynth.functional.cut.shots import similarity
-    from flowsynth.nets.ifnet import warp_both
+    from flowsynth.models.networks import load_network
+    from flowsynth.nets.interpolation.ifnet import warp_both
+    from flowsynth.nets.roles import INTERPOLATION
 
-    network = load_network(ctx, settings.weights, settings.precision, _refined if settings.refine else _plain)
+    network = load_network(ctx, INTERPOLATION, settings.weights, settings.precision, refine=settings.refine)
     height, width = first.shape[-2:]
     each = in_tiles(settings.tile)
     with torch.inference_mode():
-        a, b = (_padded(as_float(frame)) for frame in (first, second))
+        a, b = (network.needs.filled(as_float(frame)) for frame in (first, second))
         moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)
         motion = network.motion(as_rgb(a), as_rgb(b), moment, each)
         ahead, behind = warp_both(a, b, motion)
@@ -110,25 +110,3 @@ def _between(
             colours = min(3, a.shape[1])
             made[:, :colours] += change if colours == 3 else change.mean(1, keepdim=True)
         return made[..., :height, :width].clamp(0, 1), apart
-
-
-def _padded(frame: Tensor) -> Tensor:
-    """Repeat the border to the right and below, up to what the network takes."""
-    from torch.nn import functional as F
-
-    from flowsynth.nets.ifnet import STRIDE
-
-    height, width = frame.shape[-2:]
-    return F.pad(frame, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-
-
-def _plain(state: dict[str, Any]) -> IFNet:
-    from flowsynth.nets.ifnet import ifnet_from_state
-
-    return ifnet_from_state(state)
-
-
-def _refined(state: dict[str, Any]) -> IFNet:
-    from flowsynth.nets.ifnet import ifnet_from_state
-
-    return ifnet_from_state(state, refine=True)

@@ -12,6 +12,8 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.nets.registry import networks_code
+from flowsynth.nets.roles import INTERPOLATION, Role
 from flowsynth.operators.motion._patchmatch import (
     ITERATIONS_TEXT,
     PATCH_TEXT,
@@ -75,6 +77,7 @@ class Interpolate(WeightedOperator):
     op: ClassVar[str] = "interpolate"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
+    uses: ClassVar[tuple[object, ...]] = networks_code(INTERPOLATION)
 
     method: Literal["blend", "rife", "fastblend"] = Field("blend", description="how frames between are made")
     factor: int | float | str | None = Field(
@@ -152,6 +155,10 @@ class Interpolate(WeightedOperator):
     @property
     def _weights(self) -> str | None:
         return (self.weights or _RIFE) if self.method == "rife" else None
+
+    @property
+    def _role(self) -> Role[Any]:
+        return INTERPOLATION
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """Length and rate after the change."""

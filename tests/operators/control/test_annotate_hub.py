@@ -12,7 +12,7 @@ import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.core.streams import Map, Scan
-from flowsynth.nets.drawings import DrawingGenerator
+from flowsynth.nets.lineart.drawings import DrawingGenerator
 from flowsynth.operators.control._depth import _prepare, network_size
 from flowsynth.operators.control.annotate import Annotate
 from tests.nets.tiny import randomised

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from flowsynth.core.context import RunContext
 from flowsynth.core.streams import Map, Resample
 from flowsynth.functional.picture.resize import lanczos
-from flowsynth.nets.basicvsr import BasicVSR
+from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
 from flowsynth.operators.size import _clip_super
 from flowsynth.operators.size._clip_super import Block, blocks, enlarge_clip, relative
 from flowsynth.operators.size.upscale import Upscale

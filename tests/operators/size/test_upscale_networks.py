@@ -97,7 +97,9 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a checkpoint file or one of .*realesr-animevideo"):
         upscale(str(tmp_path / "none.pth")).files(RunContext())
     save_file({"conv.weight": torch.ones(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match=r"a\.safetensors: not a checkpoint of a known super-resolution"):
+    with pytest.raises(
+        InputError, match=r"a\.safetensors: not a checkpoint of a known network for upscaling"
+    ):
         upscale(str(tmp_path / "a.safetensors")).run(RunContext(), frames=moving_clip(1))
 
 

@@ -5,19 +5,15 @@ Names of tensors are the published ones; it is the network behind ControlNet's l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.loading import load_exactly
 
-__all__ = ["DrawingGenerator", "drawings_from_state"]
+__all__ = ["ARCHITECTURE", "DrawingGenerator", "drawings_from_state"]
 
 _WHAT = "a checkpoint of Informative Drawings"
-#: Sides are padded to a multiple, and to a least: the inner layers mirror a pixel at a quarter of the size.
-_STRIDE, _LEAST = 4, 8
 
 
 class ResidualBlock(nn.Module):
@@ -42,6 +38,9 @@ class DrawingGenerator(nn.Module):
         blocks: residual blocks.
     """
 
+    #: The inner layers mirror a pixel at a quarter of the size.
+    needs = SizeNeeds(multiple=4, least=8)
+
     def __init__(self, width: int = 64, blocks: int = 3) -> None:
         super().__init__()
         self.model0 = _sided(3, width, nn.InstanceNorm2d(width), nn.ReLU())
@@ -60,8 +59,7 @@ class DrawingGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """From frames (N, 3, H, W) in [0, 1], of any size, to dark lines on white, (N, 1, H, W) in [0, 1]."""
         height, width = x.shape[-2:]
-        right, down = (max(_LEAST, -(-side // _STRIDE) * _STRIDE) - side for side in (width, height))
-        x = F.pad(x, (0, right, 0, down), mode="replicate")
+        x = self.needs.filled(x)
         for part in (self.model0, self.model1, self.model2, self.model3, self.model4):
             x = part(x)
         return x[..., :height, :width]
@@ -72,7 +70,7 @@ def _sided(inputs: int, outputs: int, *after: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(inputs, outputs, 7), *after)
 
 
-def drawings_from_state(state: Mapping[str, Tensor]) -> DrawingGenerator:
+def drawings_from_state(state: State) -> DrawingGenerator:
     """Build the network that a checkpoint's shapes describe, and load it.
 
     Raises:
@@ -85,3 +83,10 @@ def drawings_from_state(state: Mapping[str, Tensor]) -> DrawingGenerator:
     with torch.device("meta"):
         network = DrawingGenerator(int(first.shape[0]), blocks)
     return load_exactly(network, state, _WHAT)
+
+
+def _fits(state: State) -> bool:
+    return "model0.1.weight" in state and "model4.1.weight" in state
+
+
+ARCHITECTURE = Architecture("drawings", "model0.1 to model4.1", _fits, drawings_from_state)

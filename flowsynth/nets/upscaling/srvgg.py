@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, State
 from flowsynth.nets.loading import load_exactly
 from flowsynth.nets.staged import Stage, StagedNetwork
 
-__all__ = ["SRVGG", "is_srvgg", "srvgg_from_state"]
+__all__ = ["ARCHITECTURE", "SRVGG", "srvgg_from_state"]
 
 _WHAT = "a compact (SRVGG) checkpoint"
 
@@ -48,19 +49,19 @@ class SRVGG(StagedNetwork):
         return detail + F.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 
-def is_srvgg(state: Mapping[str, Tensor]) -> bool:
+def _fits(state: State) -> bool:
     """Whether the names are those of a compact network."""
     return "body.0.weight" in state and "body.1.weight" in state and state["body.1.weight"].ndim == 1
 
 
-def srvgg_from_state(state: Mapping[str, Tensor]) -> SRVGG:
+def srvgg_from_state(state: State) -> SRVGG:
     """Build the network that a checkpoint's shapes describe, and load it.
 
     Raises:
         ValueError: names or shapes of another network.
     """
     last = max((int(n.split(".")[1]) for n in state if n.startswith("body.")), default=0)
-    if not is_srvgg(state) or last < 2 or last % 2:
+    if not _fits(state) or last < 2 or last % 2:
         raise ValueError(f"not {_WHAT}: expected body.0.weight to body.N.weight with N even, PReLU between")
     outputs = int(state[f"body.{last}.weight"].shape[0])
     scale = math.isqrt(outputs // 3)
@@ -69,3 +70,6 @@ def srvgg_from_state(state: Mapping[str, Tensor]) -> SRVGG:
     with torch.device("meta"):
         network = SRVGG(int(state["body.0.weight"].shape[0]), last // 2 - 1, scale)
     return load_exactly(network, state, _WHAT)
+
+
+ARCHITECTURE = Architecture("srvgg", "body.0, body.1, ... of the compact network", _fits, srvgg_from_state)

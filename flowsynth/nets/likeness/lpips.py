@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.loading import load_exactly
 
-__all__ = ["LPIPS_SMALLEST", "Lpips", "lpips_from_state"]
+__all__ = ["ARCHITECTURE", "Lpips", "lpips_from_state"]
 
-#: Pixels that either side of a picture needs at least: below, a layer has nothing left.
-LPIPS_SMALLEST = 32
 _WIDTHS = (64, 192, 384, 256, 256)
 _POOLED = (0, 1)  # layers whose output is halved before the next
 #: ImageNet's mean and deviation for pictures in [-1, 1], as in the published scaling layer.
@@ -22,6 +21,9 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 class Lpips(nn.Module):
     """The distance of pictures by the features of five layers."""
+
+    #: Below, a layer has nothing left.
+    needs = SizeNeeds(least=32)
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class Lpips(nn.Module):
         """Distance of each pair.
 
         Args:
-            first: `(N, 3, H, W)` in [0, 1], sides of at least `LPIPS_SMALLEST`.
+            first: `(N, 3, H, W)` in [0, 1], sides as `needs` says.
             second: the same shape.
 
         Returns:
@@ -68,7 +70,7 @@ def _unit(features: Tensor) -> Tensor:
     return features / (features.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
 
 
-def lpips_from_state(state: Mapping[str, Tensor]) -> Lpips:
+def lpips_from_state(state: State) -> Lpips:
     """Build the network of the published arrays, whose kernels are (height, width, in, out).
 
     Raises:
@@ -86,3 +88,10 @@ def lpips_from_state(state: Mapping[str, Tensor]) -> Lpips:
     with torch.device("meta"):
         network = Lpips()
     return load_exactly(network, named, "LPIPS weights")
+
+
+def _fits(state: State) -> bool:
+    return "AlexNet_0/Conv_0/kernel" in state
+
+
+ARCHITECTURE = Architecture("lpips", "AlexNet_0/Conv_0/kernel", _fits, lpips_from_state)

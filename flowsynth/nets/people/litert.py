@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from flowsynth.core.errors import InputError
+from flowsynth.nets.architecture import Architecture, State
 
-__all__ = ["LiteModel", "lite_models"]
+__all__ = ["ARCHITECTURE", "LiteModel", "LiteModels", "lite_models"]
 
 #: Bytes of the model as the values of a tensor: the first ones are an offset, then comes this mark.
 _MARK = b"TFL3"
@@ -58,13 +59,32 @@ class LiteModel(nn.Module):
             return [torch.from_numpy(self._interpreter.get_tensor(index)) for index in self._outputs]
 
 
-def lite_models(state: Mapping[str, Tensor]) -> nn.ModuleDict:
+class LiteModels(nn.Module):
+    """Models by name; they stay on the CPU, wherever the rest of a node runs."""
+
+    def __init__(self, models: Mapping[str, LiteModel]) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict(models)
+
+    def __getitem__(self, name: str) -> LiteModel:
+        """The model of a name."""
+        return cast("LiteModel", self.models[name])
+
+
+def lite_models(state: State) -> LiteModels:
     """Load models kept as tensors of bytes, by name.
 
     Raises:
         InputError: LiteRT is not installed; says how to get it.
         ValueError: a tensor is no model.
     """
-    if not state or any(tensor.dtype != torch.uint8 for tensor in state.values()):
+    if not _fits(state):
         raise ValueError("not TensorFlow Lite models: expected tensors of bytes")
-    return nn.ModuleDict({name: LiteModel(tensor.numpy().tobytes()) for name, tensor in state.items()})
+    return LiteModels({name: LiteModel(tensor.numpy().tobytes()) for name, tensor in state.items()})
+
+
+def _fits(state: State) -> bool:
+    return bool(state) and all(tensor.dtype == torch.uint8 for tensor in state.values())
+
+
+ARCHITECTURE = Architecture("litert", "whole models as tensors of bytes", _fits, lite_models)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.loading import load_exactly
-from flowsynth.nets.spynet import SPyNet
+from flowsynth.nets.motion.spynet import SPyNet
 from flowsynth.nets.staged import Apply, Stage, whole
 
-__all__ = ["BasicVSR", "basicvsr_from_state"]
+__all__ = ["ARCHITECTURE", "BasicVSR", "basicvsr_from_state"]
 
 _SLOPE = 0.1
 _SCALE = 4
@@ -67,6 +68,8 @@ class BasicVSR(nn.Module):
         width: channels of the features.
         blocks: residual blocks of a trunk.
     """
+
+    needs = SizeNeeds(tiled=True)
 
     def __init__(self, width: int = 64, blocks: int = 30) -> None:
         super().__init__()
@@ -143,7 +146,7 @@ def _warp(features: Tensor, flow: Tensor) -> Tensor:
     return moved.to(features.dtype)
 
 
-def basicvsr_from_state(state: Mapping[str, Tensor]) -> BasicVSR:
+def basicvsr_from_state(state: State) -> BasicVSR:
     """Build the network of a checkpoint; its width and depth are read off the tensors.
 
     Raises:
@@ -156,3 +159,10 @@ def basicvsr_from_state(state: Mapping[str, Tensor]) -> BasicVSR:
     with torch.device("meta"):
         network = BasicVSR(fusion.shape[0], 1 + max(numbers, default=-1))
     return load_exactly(network, state, "a BasicVSR checkpoint")
+
+
+def _fits(state: State) -> bool:
+    return "fusion.weight" in state and "forward_trunk.main.0.weight" in state
+
+
+ARCHITECTURE = Architecture("basicvsr", "fusion and forward_trunk", _fits, basicvsr_from_state)

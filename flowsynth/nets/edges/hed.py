@@ -6,22 +6,20 @@ the original has a layer besides, ``fuse``, that weighs the five scales.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.loading import load_exactly
 
-__all__ = ["HED", "hed_from_state"]
+__all__ = ["ARCHITECTURE", "HED", "hed_from_state"]
 
 _WHAT = "a HED checkpoint"
 #: Channels and convolutions of VGG16's five stages.
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-#: Frames are padded to a multiple of this, so that every stage halves evenly and no scale is shifted.
-_STRIDE = 16
 #: Mean of the pictures that VGG16 was trained on, RGB in [0, 255].
 _MEAN = (122.67892, 116.66877, 104.00699)
 
@@ -56,6 +54,9 @@ class HED(nn.Module):
         fused: weigh the scales by a layer ``fuse``; else their logits are averaged.
     """
 
+    #: Every stage halves evenly, so that no scale is shifted.
+    needs = SizeNeeds(multiple=16)
+
     def __init__(self, stages: tuple[tuple[int, int], ...] = _STAGES, fused: bool = True) -> None:
         super().__init__()
         self.norm = nn.Parameter(torch.zeros(1, 3, 1, 1))
@@ -69,7 +70,7 @@ class HED(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """From frames (N, 3, H, W), RGB in [0, 1], of any size, to edges (N, 1, H, W) in [0, 1]."""
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
+        x = self.needs.filled(x)
         size = x.shape[-2:]
         x, seen = (255 * x - self.norm).contiguous(memory_format=torch.channels_last), []
         for number in range(1, self.depth + 1):
@@ -82,7 +83,7 @@ class HED(nn.Module):
         return torch.sigmoid(logits)[..., :height, :width]
 
 
-def hed_from_state(state: Mapping[str, Tensor]) -> HED:
+def hed_from_state(state: State) -> HED:
     """Build and load the network of a checkpoint.
 
     Without a tensor ``norm`` the checkpoint is one for Caffe's input, BGR less the mean of VGG16's pictures;
@@ -102,7 +103,7 @@ def hed_from_state(state: Mapping[str, Tensor]) -> HED:
     return load_exactly(network, state, _WHAT)
 
 
-def _stage(state: Mapping[str, Tensor], number: int) -> tuple[int, int]:
+def _stage(state: State, number: int) -> tuple[int, int]:
     """Read a stage's channels and depth off a checkpoint."""
     depth = 0
     while f"block{number}.convs.{depth}.weight" in state:
@@ -110,3 +111,10 @@ def _stage(state: Mapping[str, Tensor], number: int) -> tuple[int, int]:
     if not depth:
         raise ValueError(f"not {_WHAT}: it has no tensor 'block{number}.convs.0.weight'")
     return int(state[f"block{number}.convs.0.weight"].shape[0]), depth
+
+
+def _fits(state: State) -> bool:
+    return "block1.convs.0.weight" in state and "block1.projection.weight" in state
+
+
+ARCHITECTURE = Architecture("hed", "block1.convs.0 to block5.projection", _fits, hed_from_state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
+from flowsynth.nets.interpolation._refine import ContextNet, RefineNet, refinement
 from flowsynth.nets.layers import backward_warp, conv_prelu, pixel_places, resize_by
 from flowsynth.nets.loading import load_exactly
-from flowsynth.nets.refine import ContextNet, RefineNet, refinement
 from flowsynth.nets.staged import Apply, Stage, whole
 
 #: Blocks run on the frames reduced by these factors, coarse to fine.
 SCALES = (8, 4, 2, 1)
 #: The same for fast motion.
 WIDE_SCALES = (16, 8, 4, 2)
-#: Sides must be a multiple of it: the coarsest block reduces by 16 and then twice by 2.
-STRIDE = 64
+_BLOCKS = [f"block{i}.lastconv.weight" for i in range(len(SCALES))]
 #: A correction of both flows by more pixels than this shows that the first block saw too little.
 _FAST = 32
 _IMAGE = 3
@@ -104,6 +104,8 @@ class IFNet(nn.Module):
         refine: channels of the context network's first level; None leaves the correcting network out.
     """
 
+    #: The coarsest block reduces by 16 and then twice by 2.
+    needs = SizeNeeds(multiple=64, tiled=True)
     block0: IFBlock
 
     def __init__(
@@ -121,17 +123,17 @@ class IFNet(nn.Module):
         """Estimate the motion at a moment; fast motion is searched again at doubled scales.
 
         Args:
-            first: (N, 3, H, W) float32 in [0, 1]; sides multiples of `STRIDE`.
+            first: (N, 3, H, W) float32 in [0, 1]; sides as `needs` says.
             second: the frames after them, alike.
             moment: (N, 1, 1, 1), 0 at the first frame, 1 at the second.
             each: applies a stage: as a whole, or in tiles.
 
         Raises:
-            ValueError: sides that are no multiple of `STRIDE`.
+            ValueError: other sides.
         """
         height, width = first.shape[-2:]
-        if height % STRIDE or width % STRIDE:
-            raise ValueError(f"ifnet: sides must be multiples of {STRIDE}, got {width}x{height}")
+        if height % self.needs.multiple or width % self.needs.multiple:
+            raise ValueError(f"ifnet: sides must be multiples of {self.needs.multiple}, got {width}x{height}")
         found = self._search(first, second, moment, SCALES, each, watch=True)
         if isinstance(found, Motion):
             return found
@@ -213,11 +215,11 @@ def mix(first: Tensor, second: Tensor, motion: Motion) -> Tensor:
     return torch.lerp(behind, ahead, motion.mask)
 
 
-def ifnet_from_state(state: Mapping[str, Tensor], refine: bool = False) -> IFNet:
+def ifnet_from_state(state: State, refine: bool = False) -> IFNet:
     """Build the network that a checkpoint's shapes describe, and load it.
 
-    Takes the published layout with or without ``module.`` before the names. The teacher block, which is for
-    training only, is left out; so is the correcting network unless it is wanted.
+    The teacher block, which is for training only, is left out; so is the correcting network unless it is
+    wanted.
 
     Args:
         state: tensors by name.
@@ -226,16 +228,21 @@ def ifnet_from_state(state: Mapping[str, Tensor], refine: bool = False) -> IFNet
     Raises:
         ValueError: names or shapes of another network.
     """
-    plain = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     dropped = ("block_tea.",) if refine else ("block_tea.", "contextnet.", "unet.")
-    kept = {name: tensor for name, tensor in plain.items() if not name.startswith(dropped)}
-    blocks = [f"block{i}.lastconv.weight" for i in range(len(SCALES))]
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(dropped)}
     first = "contextnet.conv1.conv1.0.weight"
-    for name in [*blocks, first] if refine else blocks:
+    for name in [*_BLOCKS, first] if refine else _BLOCKS:
         if name not in kept:
             raise ValueError(f"not a RIFE v4 checkpoint: it has no tensor {name!r}")
     depth = sum(name.startswith("block0.convblock.") and name.endswith(".1.weight") for name in kept)
-    widths = tuple(int(kept[name].shape[0]) for name in blocks)
+    widths = tuple(int(kept[name].shape[0]) for name in _BLOCKS)
     with torch.device("meta"):
         network = IFNet(widths, depth, int(kept[first].shape[0]) if refine else None)
     return load_exactly(network, kept, "a RIFE v4 checkpoint")
+
+
+def _fits(state: State) -> bool:
+    return all(name in state for name in _BLOCKS)
+
+
+ARCHITECTURE = Architecture("ifnet", "block0.lastconv to block3.lastconv", _fits, ifnet_from_state)

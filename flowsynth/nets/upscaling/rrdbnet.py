@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.loading import load_exactly
 from flowsynth.nets.staged import Stage, StagedNetwork
+from flowsynth.nets.upscaling._layouts import renamed
 
-__all__ = ["RRDBNet", "is_rrdbnet", "rrdbnet_from_state"]
+__all__ = ["ARCHITECTURE", "RRDBNet", "rrdbnet_from_state"]
 
 _WHAT = "an RRDBNet checkpoint"
 _UNITS = 5  # convolutions of a dense block
@@ -77,7 +79,8 @@ class RRDBNet(StagedNetwork):
         self, width: int = 64, blocks: int = 23, growth: int = 32, doublings: int = 2, unshuffle: int = 1
     ) -> None:
         super().__init__()
-        self.scale, self.multiple, self.doublings = 2**doublings // unshuffle, unshuffle, doublings
+        self.scale, self.doublings = 2**doublings // unshuffle, doublings
+        self.needs = SizeNeeds(multiple=unshuffle, tiled=True)
         self.width, self.growth = width, growth
         self.conv_first = nn.Conv2d(3 * unshuffle**2, width, 3, 1, 1)
         self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)))
@@ -89,8 +92,8 @@ class RRDBNet(StagedNetwork):
 
     def run(self, x: Tensor, each: Callable[[Stage, Tensor], Tensor]) -> Tensor:
         """Pass a picture; see `StagedNetwork.run`."""
-        if self.multiple > 1:
-            x = F.pixel_unshuffle(x, self.multiple)
+        if self.needs.multiple > 1:
+            x = F.pixel_unshuffle(x, self.needs.multiple)
         width, growth = self.width, self.growth
         shallow = each(Stage(self.conv_first, 1, 1, 2 * width), x)
         deep = shallow
@@ -114,18 +117,25 @@ class RRDBNet(StagedNetwork):
         return out
 
 
-def is_rrdbnet(state: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of an RRDBNet in the layout of `rrdbnet_from_state`."""
+def _fits(state: State) -> bool:
+    """Whether the names are those of an RRDBNet, in any layout."""
+    return _is_newest(renamed(state))
+
+
+def _is_newest(state: State) -> bool:
     return "conv_first.weight" in state and "body.0.rdb1.conv1.weight" in state
 
 
-def rrdbnet_from_state(state: Mapping[str, Tensor]) -> RRDBNet:
+def rrdbnet_from_state(state: State) -> RRDBNet:
     """Build the network that a checkpoint's shapes describe, and load it.
+
+    Takes ESRGAN's first layout and BasicSR's older and newer.
 
     Raises:
         ValueError: names or shapes of another network.
     """
-    if not is_rrdbnet(state):
+    state = renamed(state)
+    if not _is_newest(state):
         raise ValueError(f"not {_WHAT}: it has no tensor 'conv_first.weight' or 'body.0.rdb1.conv1.weight'")
     width, inputs = (int(side) for side in state["conv_first.weight"].shape[:2])
     unshuffle = {3: 1, 12: 2, 48: 4}.get(inputs)
@@ -137,3 +147,6 @@ def rrdbnet_from_state(state: Mapping[str, Tensor]) -> RRDBNet:
     with torch.device("meta"):
         network = RRDBNet(width, blocks, growth, doublings, unshuffle)
     return load_exactly(network, state, _WHAT)
+
+
+ARCHITECTURE = Architecture("rrdbnet", "conv_first, or model.0 and model.1.sub", _fits, rrdbnet_from_state)

@@ -5,18 +5,18 @@ The layout is that of the SPyNet inside published BasicVSR checkpoints, so their
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowsynth.nets.architecture import Architecture, SizeNeeds, State
 from flowsynth.nets.layers import backward_warp
 from flowsynth.nets.loading import load_exactly
 from flowsynth.nets.staged import Apply, Stage, whole
 
-__all__ = ["SPyNet", "spynet_from_state"]
+__all__ = ["ARCHITECTURE", "SPyNet", "spynet_from_state"]
 
 _LEVELS = 6
 _STRIDE = 2 ** (_LEVELS - 1)
@@ -46,6 +46,7 @@ class BasicModule(nn.Module):
 class SPyNet(nn.Module):
     """Estimates the flow from one frame to another, coarse to fine over six levels."""
 
+    needs = SizeNeeds(tiled=True)
     mean: Tensor
     std: Tensor
 
@@ -89,7 +90,7 @@ class SPyNet(nn.Module):
         return flow
 
 
-def spynet_from_state(state: Mapping[str, Tensor]) -> SPyNet:
+def spynet_from_state(state: State) -> SPyNet:
     """Build the network of a checkpoint: SPyNet's own, or one of BasicVSR's, which holds it.
 
     Raises:
@@ -99,3 +100,11 @@ def spynet_from_state(state: Mapping[str, Tensor]) -> SPyNet:
     with torch.device("meta"):
         network = SPyNet()
     return load_exactly(network, inside or state, "a SPyNet checkpoint")
+
+
+def _fits(state: State) -> bool:
+    first = "basic_module.0.basic_module.0.weight"
+    return first in state or _PREFIX + first in state
+
+
+ARCHITECTURE = Architecture("spynet", "basic_module.0 to basic_module.5", _fits, spynet_from_state)

@@ -1,0 +1,1 @@
+"""Networks that estimate motion between frames."""

@@ -1,0 +1,35 @@
+"""What networks are for. Each role is a folder beside this file; its networks can take each other's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
+
+from flowsynth.nets.architecture import Network
+
+if TYPE_CHECKING:
+    from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
+    from flowsynth.nets.edges.hed import HED
+    from flowsynth.nets.interpolation.ifnet import IFNet
+    from flowsynth.nets.likeness.lpips import Lpips
+    from flowsynth.nets.lineart.drawings import DrawingGenerator
+    from flowsynth.nets.motion.spynet import SPyNet
+    from flowsynth.nets.people.litert import LiteModels
+    from flowsynth.nets.staged import StagedNetwork
+
+
+@dataclass(frozen=True)
+class Role(Generic[Network]):
+    """A role by the name of its folder; its type says how its networks are called."""
+
+    name: str
+
+
+UPSCALING: Role[StagedNetwork] = Role("upscaling")
+CLIP_UPSCALING: Role[BasicVSR] = Role("clip_upscaling")
+INTERPOLATION: Role[IFNet] = Role("interpolation")
+MOTION: Role[SPyNet] = Role("motion")
+EDGES: Role[HED] = Role("edges")
+LINEART: Role[DrawingGenerator] = Role("lineart")
+LIKENESS: Role[Lpips] = Role("likeness")
+PEOPLE: Role[LiteModels] = Role("people")
