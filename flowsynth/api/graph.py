@@ -15,6 +15,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.core.events import Observer
 from flowsynth.core.refs import Trace
+from flowsynth.core.seeds import draw_seeds
 from flowsynth.core.spec import build, to_spec
 from flowsynth.core.streams import DEFAULT_CHUNK
 from flowsynth.planning.plan import Plan, explain
@@ -114,11 +115,13 @@ class Graph(core.Graph):
         try:
             start = time.perf_counter()
             observer = observer or Observer()
-            plan = own.plan(self, outputs)
+            graph, drawn = draw_seeds(self)
+            plan = own.plan(graph, outputs)
             if output_dir is not None:
                 require_folder(output_dir)
-            run = _execute(self, own, plan, executor, chunk, observer, debug, workers)
+            run = _execute(graph, own, plan, executor, chunk, observer, debug, workers)
             run.seconds = time.perf_counter() - start
+            run.notes += [drawn] if drawn else []
             if output_dir is not None:
                 run.write(output_dir)
             if type(observer) is not Observer:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flowsynth.core.errors import RequestError, RunError
+
+#: Characters of a file's name before its suffix; file systems take 255 bytes in all.
+LONGEST_STEM = 100
 
 
 def require_folder(folder: Path | str) -> None:
@@ -57,12 +60,30 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def deliver(value: Any, name: str, folder: Path, provenance: str) -> Any:
+def file_stems(names: Sequence[str]) -> dict[str, str]:
+    """A name for the file of every output: no two share one, not even where case does not count.
+
+    Args:
+        names: the outputs, as ``node``, ``stage/node`` or ``node.port``.
+    """
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        plain = name.replace("/", "_").removesuffix(".out").replace(".", "_")[:LONGEST_STEM]
+        stem, count = plain, 2
+        while stem.casefold() in taken:
+            stem, count = f"{plain}_{count}", count + 1
+        taken.add(stem.casefold())
+        stems[name] = stem
+    return stems
+
+
+def deliver(value: Any, stem: str, folder: Path, provenance: str) -> Any:
     """Write one output; JSON is returned as it is.
 
     Args:
         value: the value.
-        name: the output's name, which becomes the file's.
+        stem: the name of the output's file, or folder, without a suffix.
         folder: where to write; nothing is written outside of it.
         provenance: JSON text to put inside the file.
 
@@ -74,7 +95,6 @@ def deliver(value: Any, name: str, folder: Path, provenance: str) -> Any:
     """
     if not hasattr(value, "codec_name"):
         return value
-    stem = name.replace("/", "_").removesuffix(".out").replace(".", "_")
     return WRITERS.get(value.codec_name, _tensors)(value, stem, folder, provenance)
 
 

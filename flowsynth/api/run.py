@@ -7,13 +7,13 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth._version import __version__
-from flowsynth.api.outputs import deliver, write_atomic
+from flowsynth.api.outputs import deliver, file_stems, write_atomic
 from flowsynth.core.errors import RunError
 from flowsynth.core.graph import Edge, Graph
 from flowsynth.core.keys import library_version
@@ -52,6 +52,7 @@ class Run:
         output_dir: where files were written, if anywhere.
         seconds: wall time of the run.
         peak_alive: most chunks that were in memory at once.
+        notes: what the user should know of the run, besides what its cache and its nodes say.
     """
 
     def __init__(self, graph: Graph, plan: Plan, runs: Mapping[str, StepRun], cache: Cache) -> None:
@@ -62,8 +63,9 @@ class Run:
         self._runs = runs
         self._cache = cache
         self._rss = peak_rss()
-        self._started = datetime.now(timezone.utc)
+        self._ended = datetime.now(timezone.utc)
         self.seconds = 0.0
+        self.notes: list[str] = []
 
     def __repr__(self) -> str:
         """What became of it, as ``Run('toon', done, hit=11, computed=1)``."""
@@ -87,8 +89,10 @@ class Run:
         """What `run.json` holds."""
         record = _record(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
-        record.notes = _cache_notes(self._cache)
-        record.started = self._started.isoformat(timespec="seconds")
+        record.notes = [*self.notes, *_cache_notes(self._cache)]
+        record.request = self.graph.request
+        record.started = (self._ended - timedelta(seconds=self.seconds)).isoformat(timespec="milliseconds")
+        record.ended = self._ended.isoformat(timespec="milliseconds")
         return record
 
     def __getitem__(self, name: str) -> Any:
@@ -134,13 +138,14 @@ class Run:
         """
         self.output_dir = Path(folder).absolute()
         outputs: dict[str, Any] = {}
+        stems = file_stems([str(edge) for edge in self.plan.wanted])
         for edge in self.plan.wanted:
             if self._runs[edge.node].outputs is None:
                 continue
             name = str(edge)
             value = self[f"{edge.node}.{edge.port}"]
             provenance = self._provenance(edge).model_dump_json()
-            outputs[name] = deliver(value, name, self.output_dir, provenance)
+            outputs[name] = deliver(value, stems[name], self.output_dir, provenance)
         self.record.outputs = outputs
         write_atomic(self.output_dir / "run.json", self.record.to_json().encode())
 
@@ -156,6 +161,10 @@ class Run:
             objects={f"{n}.{p}": h for n, node in nodes.items() for p, h in node.objects.items()},
             versions=self.record.versions,
             models=self.record.models,
+            params={name: node.params for name, node in nodes.items()},
+            request=self.record.request,
+            started=self.record.started,
+            ended=self.record.ended,
             folder=str(Path.cwd()),
         )
 
@@ -198,6 +207,7 @@ def _node_record(run: StepRun) -> NodeRecord:
     status: NodeStatus = "failed" if run.failed else "skipped" if run.outputs is None or run.cut else ended
     return NodeRecord(
         op=type(step.operator).op,
+        params=step.operator.model_dump(mode="json"),
         status=status,
         seconds=run.seconds,
         device=step.device,

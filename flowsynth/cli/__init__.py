@@ -62,6 +62,7 @@ def _dispatch(argv: list[str]) -> int:
         raise RequestError(f"unknown command {name!r}; expected one of {listing(COMMANDS, 20)}{hint}")
     module = command_module(name)
     args = module.parser().parse_intermixed_args(rest[1:])
+    args.argv = argv
     load_operators([*operators, *args.operators])
     return module.execute(args)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,9 @@ def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
     from flowsynth.config import compose_request
 
     composition = compose_request(overrides)
-    return composition, Graph.from_dict(composition.graph)
+    graph = Graph.from_dict(composition.graph)
+    graph.request = composition.request()
+    return composition, graph
 
 
 def session_of(composition: Composition) -> Session:
@@ -56,6 +60,7 @@ def run_one(
     Raises:
         RequestError: a file, a model or an output that does not exist.
     """
+    graph.request = graph.request.model_copy(update={"command": ["flowsynth", *args.argv]})
     with watching(args.quiet) as observer:
         return graph.run(
             executor=composition.settings.executor,
@@ -70,15 +75,50 @@ def run_one(
         )
 
 
-def output_folder(composition: Composition) -> Path:
-    """Where a run writes: as asked, or a new folder ``outputs/<graph>/<time>``."""
+@contextmanager
+def output_folder(composition: Composition) -> Iterator[Path]:
+    """Where a run writes: as asked, or a new folder ``outputs/<graph>/<time>`` that no other run has.
+
+    The new folder is made at once, so that runs which start in one second do not share it, and goes again
+    if nothing was written.
+
+    Raises:
+        RequestError: nothing can be written there.
+    """
+    from flowsynth.api.outputs import require_folder
+
     if composition.settings.output_dir is not None:
-        return composition.settings.output_dir.absolute()
-    base = Path("outputs", str(composition.graph.get("name", "graph")), time.strftime("%Y-%m-%d_%H-%M-%S"))
+        folder = composition.settings.output_dir.absolute()
+        require_folder(folder)
+        yield folder
+        return
+    name, moment = str(composition.graph.get("name", "graph")), time.strftime("%Y-%m-%d_%H-%M-%S")
+    base = Path("outputs", name, moment).absolute()
+    require_folder(base)
+    made = [place for place in (base.parent, base.parent.parent) if not place.exists()]
+    folder = _claimed(base)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # as soon as one is not empty
+            for place in (folder, *made):
+                place.rmdir()
+
+
+def _claimed(base: Path) -> Path:
+    """A folder that this call made: the one named, or one with a number after the name."""
     folder, count = base, 2
-    while folder.exists():
+    while not _made(folder):
         folder, count = base.with_name(f"{base.name}_{count}"), count + 1
-    return folder.absolute()
+    return folder
+
+
+def _made(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def outcome(run: Run) -> Sequence[str]:

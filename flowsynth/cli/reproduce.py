@@ -31,11 +31,11 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the file's graph again; 0 if content and file agree, else 1."""
-    from flowsynth.config import compose_request
+    from flowsynth.config import compose_settings
 
     path = Path(args.file).absolute()
     provenance = read_provenance(path)
-    settings = compose_request(args.overrides).settings
+    settings = compose_settings(args.overrides, "reproduce")
     with tempfile.TemporaryDirectory(prefix="flowsynth-") as scratch:
         cache_dir = settings.cache.dir.absolute() if args.from_cache else Path(scratch) / "cache"
         with _inside(Path(provenance.folder)):
@@ -74,6 +74,8 @@ def _again(
             output_dir=folder,
             device=settings.device,
             offline=settings.offline,
+            chunk=settings.chunk,
+            workers=settings.workers,
             observer=observer,
             check=False,
         )

@@ -39,8 +39,8 @@ def execute(args: argparse.Namespace) -> int:
 
         return run_sweep(args)
     composition, graph = request(args.overrides)
-    with session_of(composition) as session:
-        run = run_one(graph, composition, session, output_folder(composition), args)
+    with output_folder(composition) as folder, session_of(composition) as session:
+        run = run_one(graph, composition, session, folder, args)
     for note in run.record.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:

@@ -28,7 +28,6 @@ def run_sweep(args: argparse.Namespace) -> int:
             the output folder.
         RunError: some jobs failed; says which.
     """
-    from flowsynth.api.outputs import require_folder
     from flowsynth.config import sweep
 
     jobs = sweep(args.overrides)
@@ -36,10 +35,8 @@ def run_sweep(args: argparse.Namespace) -> int:
     composed = [made for made in requests if not isinstance(made, RequestError)]
     if not composed:
         raise next(made for made in requests if isinstance(made, RequestError))
-    base = output_folder(composed[0][0])
-    require_folder(base)
     rows: list[dict[str, Any]] = []
-    with Sessions() as sessions:
+    with output_folder(composed[0][0]) as base, Sessions() as sessions:
         for index, (job, made) in enumerate(zip(jobs, requests, strict=True)):
             rows.append(_job(index, job, made, base / str(index), sessions, args))
             _write(base / "sweep.json", rows)

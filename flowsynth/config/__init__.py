@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from flowsynth.config.composition import Composition, compose_graph, compose_request, sweep
+from flowsynth.config.composition import Composition, compose_graph, compose_request, compose_settings, sweep
 from flowsynth.config.settings import CacheSettings, Settings
 
-__all__ = ["CacheSettings", "Composition", "Settings", "compose_graph", "compose_request", "sweep"]
+__all__ = [
+    "CacheSettings",
+    "Composition",
+    "Settings",
+    "compose_graph",
+    "compose_request",
+    "compose_settings",
+    "sweep",
+]

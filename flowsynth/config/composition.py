@@ -10,7 +10,8 @@ from typing import Any
 
 from flowsynth.config.folders import graph_names, search_path
 from flowsynth.config.settings import Settings, parse_settings
-from flowsynth.core.errors import Fault, GraphError, listing
+from flowsynth.core.errors import Fault, GraphError, listing, nearest
+from flowsynth.core.record import Request
 
 # Hydra keeps its version behaviour in one object a process: one composition at a time.
 _LOCK = threading.RLock()
@@ -33,6 +34,10 @@ class Composition:
     values: dict[str, Any]
     overrides: tuple[str, ...]
     experiments: tuple[str, ...] = ()
+
+    def request(self) -> Request:
+        """What records say of it."""
+        return Request(overrides=list(self.overrides), experiments=list(self.experiments))
 
 
 def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
@@ -60,6 +65,29 @@ def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> C
     if faults := unread_faults(composed.written, reads, composed.mentions, name):
         raise GraphError(faults, "configuration")
     return Composition(graph, parse_settings(values), values, tuple(overrides), composed.experiments)
+
+
+def compose_settings(overrides: Sequence[str], command: str, cwd: Path | None = None) -> Settings:
+    """The settings that overrides ask for, where nothing else is asked.
+
+    Args:
+        overrides: such as ``cache.dir=PATH`` and ``device=cpu``.
+        command: who takes no others, for messages.
+        cwd: as for `compose_request`.
+
+    Raises:
+        RequestError: as `compose_request`, and an override that is no setting.
+    """
+    names = list(Settings.model_fields)
+    keys = [line.partition("=")[0].lstrip("+~") for line in overrides]
+    faults = [
+        Fault(key, f"not used by {command}", f"one of {listing(names)}", repr(line), nearest(key, names))
+        for key, line in zip(keys, overrides, strict=True)
+        if key.partition(".")[0] not in names
+    ]
+    if faults:
+        raise GraphError(faults, "overrides")
+    return compose_request(overrides, cwd).settings
 
 
 def compose_graph(name: str, overrides: Sequence[str] = (), cwd: Path | None = None) -> dict[str, Any]:

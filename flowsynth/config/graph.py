@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowsynth.api import Graph
-from flowsynth.config.composition import compose_graph
+from flowsynth.config.composition import compose_request
 
 
 def compose(name: str, overrides: Sequence[str] = (), cwd: Path | None = None) -> Graph:
@@ -20,4 +20,7 @@ def compose(name: str, overrides: Sequence[str] = (), cwd: Path | None = None) -
     Raises:
         RequestError: everything wrong with the request or the graph.
     """
-    return Graph.from_dict(compose_graph(name, overrides, cwd))
+    composition = compose_request([f"graph={name}", *overrides], cwd)
+    graph = Graph.from_dict(composition.graph)
+    graph.request = composition.request()
+    return graph

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.errors import Fault, GraphError, did_you_mean, listing, nearest
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
+from flowsynth.core.record import Request
 
 if TYPE_CHECKING:
     import networkx
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
+#: What a graph may be called: its runs write into a folder of that name.
+GRAPH_NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,99}")
 CACHE_POLICIES = ("auto", "always", "never")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?|sim:\d+")
 
@@ -118,6 +121,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.outputs: list[str] = []
+        self.request = Request()  # what it was composed of; records of its runs say it
 
     def __repr__(self) -> str:
         """Name and size, as ``Graph('toon', nodes=12, outputs=['video'])``."""

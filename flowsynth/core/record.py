@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from flowsynth.core.status import NodeStatus, PlanStatus
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+def utf8_text(value: Any) -> Any:
+    """A text that UTF-8 can hold: a byte of a file's name that is none in UTF-8 becomes an escape."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return [utf8_text(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+#: Texts with names of files in them: a file system's bytes need not be UTF-8, and no result is lost for that.
+Text = Annotated[str, BeforeValidator(utf8_text)]
+Texts = Annotated[list[str], BeforeValidator(utf8_text)]
+
+
+class Request(_Part):
+    """What a run was asked for, as it was typed."""
+
+    command: Texts = Field(default_factory=list, description="the command line, empty where there was none")
+    overrides: Texts = Field(default_factory=list, description="in Hydra's grammar")
+    experiments: list[str] = Field(default_factory=list, description="names of the experiments among them")
 
 
 class TaskCounts(_Part):
@@ -25,6 +45,7 @@ class NodeRecord(_Part):
     """What became of one node."""
 
     op: str = Field(description="the operator")
+    params: dict[str, JsonValue] = Field(default_factory=dict, description="all of them, defaults too")
     status: NodeStatus = Field(description="hit: every task came from the cache; skipped: an input failed")
     seconds: float = Field(0.0, ge=0, description="compute of this run's tasks, summed")
     device: str = Field("", description="where it ran, or would have")
@@ -32,8 +53,8 @@ class NodeRecord(_Part):
     objects: dict[str, str] = Field(default_factory=dict, description="output port -> content hash")
     bytes: int = Field(0, ge=0, description="size of its outputs, as stored")
     tasks: TaskCounts = Field(default_factory=TaskCounts)
-    notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
-    error: str = Field("", description="why it failed or was skipped")
+    notes: Texts = Field(default_factory=list, description="what the operator wanted said")
+    error: Text = Field("", description="why it failed or was skipped")
 
 
 class RunRecord(_Part):
@@ -51,9 +72,11 @@ class RunRecord(_Part):
     )
     peak_rss_bytes: int = Field(0, ge=0, description="largest resident size of the process so far")
     seconds: float = Field(0.0, ge=0, description="wall time of the run")
+    request: Request = Field(default_factory=Request, description="what was asked for, as typed")
     started: str = Field("", description="when it began, ISO 8601 in UTC")
-    notes: list[str] = Field(default_factory=list, description="what the user should know of the run")
-    errors: list[str] = Field(default_factory=list, description="one message a failure")
+    ended: str = Field("", description="when all nodes were over, ISO 8601 in UTC")
+    notes: Texts = Field(default_factory=list, description="what the user should know of the run")
+    errors: Texts = Field(default_factory=list, description="one message a failure")
 
     def to_json(self) -> str:
         """The text of `run.json`."""
@@ -98,7 +121,13 @@ class Provenance(_Part):
     objects: dict[str, str] = Field(default_factory=dict, description="node.port -> content hash")
     versions: dict[str, str] = Field(default_factory=dict)
     models: dict[str, JsonValue] = Field(default_factory=dict)
-    folder: str = Field("", description="folder that relative paths in the graph start from")
+    params: dict[str, dict[str, JsonValue]] = Field(
+        default_factory=dict, description="node -> all of its params, defaults too"
+    )
+    request: Request = Field(default_factory=Request, description="what was asked for, as typed")
+    started: str = Field("", description="when the run began, ISO 8601 in UTC")
+    ended: str = Field("", description="when all of its nodes were over, ISO 8601 in UTC")
+    folder: Text = Field("", description="folder that relative paths in the graph start from")
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:

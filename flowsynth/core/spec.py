@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 from flowsynth.core.graph import (
+    GRAPH_NAME,
     Graph,
     ModelEdge,
     Node,
@@ -70,6 +71,10 @@ def _shape_faults(data: Any) -> Iterator[Fault]:
             yield Fault(
                 str(key), "unknown key", listing(GRAPH_KEYS), repr(key), nearest(str(key), GRAPH_KEYS)
             )
+    name = data.get("name", "graph")
+    if not isinstance(name, str) or not GRAPH_NAME.fullmatch(name):
+        expected = "a text that can be the name of a folder: at most 100 characters, no slashes, no dot first"
+        yield Fault("name", "bad name", expected, repr(name)[:80])
     nodes, models, outputs = data.get("nodes"), data.get("models"), data.get("outputs")
     if not isinstance(nodes, Mapping) or not nodes:
         yield Fault("nodes", "not a mapping of named nodes", "name: {op: ...}", _kind(nodes))
