@@ -97,6 +97,21 @@ def _stored_bytes(path: Path) -> int:
         return sum(info.file_size for info in opened.infolist() if "/data/" in info.filename)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts in the header of a safetensors file; none of any other file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    check_safetensors(path)
+    with path.open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    found = header.get("__metadata__") or {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
 def read_weights(path: Path) -> dict[str, Any]:
     """The tensors of a weight file by name.
 

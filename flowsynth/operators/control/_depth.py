@@ -133,8 +133,8 @@ def _load(folder: Path, stamp: tuple[str, ...], device: str, precision: str) -> 
     import torch
     from transformers import AutoModelForDepthEstimation
 
-    from flowsynth.models.families.sd.parts import quiet
     from flowsynth.models.manager import LOADING
+    from flowsynth.models.quiet import quiet
     from flowsynth.models.weights import check_safetensors, weight_files
 
     del stamp

@@ -104,7 +104,8 @@ class SdModel:
         return self._part("unet_variant", identity, self._load_unet)
 
     def _load_unet(self) -> Any:
-        from flowsynth.models.families.sd.adapters import with_loras, with_motion
+        from flowsynth.models.diffusion.lora.apply import with_loras
+        from flowsynth.models.families.sd.adapters import lora_adapters, with_motion
 
         source = component_source(self.spec, "unet")
         if self.spec.motion is None:
@@ -113,7 +114,7 @@ class SdModel:
             # The motion UNet holds its own copy of the weights: the plain one is not kept beside it.
             adapter = self._load("motion", self.spec.motion)
             unet = with_motion(self._load("unet", source), adapter)
-        return with_loras(unet, "unet", self.spec.loras, offline=self._store.offline)
+        return with_loras(unet, "unet", lora_adapters(self.spec.loras, offline=self._store.offline))
 
     def _lora_identity(self) -> list[Any]:
         from flowsynth.models.families.sd.spec import adapter_identity
@@ -136,10 +137,12 @@ class SdModel:
         return self._part("text_encoder_variant", identity, self._load_text_variant)
 
     def _load_text_variant(self) -> Any:
-        from flowsynth.models.families.sd.adapters import with_loras, with_words
+        from flowsynth.models.diffusion.lora.apply import with_loras
+        from flowsynth.models.families.sd.adapters import lora_adapters, with_words
 
         net = self._network("text_encoder", component_source(self.spec, "text_encoder"))
-        net = with_loras(net, "text_encoder", self.spec.loras, offline=self._store.offline)
+        adapters = lora_adapters(self.spec.loras, offline=self._store.offline)
+        net = with_loras(net, "text_encoder", adapters)
         return with_words(net, self._words()[0])
 
     def _words(self) -> tuple[list[Any], dict[str, tuple[int, ...]]]:

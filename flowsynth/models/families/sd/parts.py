@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +9,7 @@ from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.families.sd.components import read_config
 from flowsynth.models.locate import locate
+from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import check_safetensors, read_weights, tensors_only, weight_files
 
 if TYPE_CHECKING:
@@ -157,25 +155,3 @@ def load_tokenizer(source: Source, *, offline: bool = False) -> Any:
         except (OSError, ValueError, KeyError, TypeError) as error:
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"{folder}: not a CLIP tokenizer ({first})") from None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the libraries' progress bars and chatter away while a network is loaded."""
-    import diffusers
-    import transformers
-
-    loggers = [logging.getLogger("diffusers"), logging.getLogger("transformers"), logging.getLogger("peft")]
-    levels = [logger.level for logger in loggers]
-    bar = transformers.utils.logging.is_progress_bar_enabled()
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bar:
-            transformers.utils.logging.enable_progress_bar()

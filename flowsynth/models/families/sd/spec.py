@@ -12,6 +12,7 @@ from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.lora.config import config_file
 from flowsynth.models.diffusion.schedulers import UnknownSchedulerError, resolve_scheduler
 from flowsynth.models.locate import locate
 from flowsynth.models.spec import ModelSpec
@@ -146,10 +147,12 @@ def folder_identity(source: Source, memo: Path | None) -> Json:
 
 
 def adapter_identity(adapter: Lora | TextualInversion, memo: Path | None) -> Json:
-    """Identity of the one file of an adapter."""
+    """Identity of the one file of an adapter, and of the configuration that peft writes beside it."""
     if adapter.source.hub:
         return [adapter.source.model_dump(mode="json"), adapter.weight_name]
-    return file_hash(adapter_file(adapter), memo)
+    file = adapter_file(adapter)
+    beside = config_file(file)
+    return [file_hash(file, memo), file_hash(beside) if beside else None]
 
 
 def adapter_file(adapter: Lora | TextualInversion, *, offline: bool = False) -> Path:
