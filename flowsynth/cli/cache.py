@@ -11,7 +11,7 @@ from typing import Any
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text, when_text
-from flowsynth.config.settings import CacheSettings, parse_folder, parse_size
+from flowsynth.config.settings import CacheSettings, cache_folder, parse_size
 from flowsynth.core.errors import RequestError, did_you_mean
 
 _KEYS = ("cache.dir", "cache.max_bytes")
@@ -51,13 +51,12 @@ def execute(args: argparse.Namespace) -> int:
 
 def _settings(overrides: list[str]) -> tuple[Path, int | None]:
     values = dict(_pair(text) for text in overrides)
+    given = values.get("cache.max_bytes")
     try:
-        limit = parse_size(values["cache.max_bytes"]) if "cache.max_bytes" in values else None
-        folder = parse_folder(values["cache.dir"]) if "cache.dir" in values else default_cache_dir()
+        limit = None if given is None else parse_size(given)
     except ValueError as error:
-        given = ", ".join(f"{key}={value}" for key, value in values.items())
-        raise RequestError(f"cache: {error}; given {given!r}") from None
-    return folder.absolute(), limit
+        raise RequestError(f"cache.max_bytes: {error}; given {given!r}") from None
+    return cache_folder(values.get("cache.dir")), limit
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -35,8 +35,9 @@ def read_provenance(path: Path) -> Provenance:
     Raises:
         InputError: no such file, or it carries none.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected an output of flowsynth")
+    from flowsynth.media.errors import require_file
+
+    require_file(path, "an output of flowsynth")
     data = _tensors_text(path) if path.suffix == ".safetensors" else _media_text(path)
     try:
         return Provenance.model_validate(data)

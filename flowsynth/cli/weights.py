@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text
+from flowsynth.config.settings import cache_folder
 from flowsynth.core.errors import RequestError
 from flowsynth.weights.catalogue import Weights, catalogue, find_weights, weights_path
 from flowsynth.weights.store import fetch_weights, is_sound
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def execute(args: argparse.Namespace) -> int:
     """List, fetch or verify."""
     settings = dict(_setting(text) for text in args.names if "=" in text)
-    folder = Path(settings.get("cache.dir") or default_cache_dir()).expanduser().absolute()
+    folder = cache_folder(settings.get("cache.dir"))
     offline = settings.get("offline", "false") == "true"
     entries = _entries([name for name in args.names if "=" not in name], args.action)
     if args.action == "fetch":

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flowsynth.cache.location import default_cache_dir
-from flowsynth.core.errors import GraphError, did_you_mean
+from flowsynth.core.errors import GraphError, RequestError, did_you_mean
 from flowsynth.core.graph import DEVICE
 from flowsynth.core.validation import faults_of
 
@@ -47,6 +47,19 @@ def parse_folder(value: Any) -> Any:
     except RuntimeError:
         user = value.partition("/")[0]
         raise ValueError(f"expected the path of a folder; there is no user {user}") from None
+
+
+def cache_folder(given: str | None) -> Path:
+    """The cache's folder as a command line names it; the user's own where it names none.
+
+    Raises:
+        RequestError: a text that cannot be a folder.
+    """
+    try:
+        folder = default_cache_dir() if given is None else parse_folder(given)
+    except ValueError as error:
+        raise RequestError(f"cache.dir: {error}; given {given!r}") from None
+    return Path(folder).absolute()
 
 
 def _device(value: Any) -> Any:

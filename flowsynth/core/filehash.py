@@ -88,7 +88,7 @@ def file_hash(path: Path, memo: Path | None = None) -> str:
     """
     try:
         stamp, digest = _file_hash(path.resolve(), memo)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a NUL in the path is the latter
         raise InputError(f"{path}: {_reason(path, error)}") from error
     for watch in _watches.get():
         watch.seen.setdefault(path.absolute(), stamp)
@@ -108,11 +108,11 @@ def _stamp(stat: os.stat_result) -> str:
     return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
 
 
-def _reason(path: Path, error: OSError) -> str:
-    if path.is_dir():
+def _reason(path: Path, error: OSError | ValueError) -> str:
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises of a name that is too long
         return "is a folder; expected a file"
     if not isinstance(error, FileNotFoundError):
-        return f"cannot be read: {error.strerror or error}"
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     near = ""
     with contextlib.suppress(OSError):
         near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flowsynth.core.paths import user_path
 from flowsynth.fetch.archive import Progress
 from flowsynth.fetch.catalogue import ArchiveFolder, Entry, Place, RemoteFile
 from flowsynth.fetch.download import download
@@ -65,7 +66,7 @@ def _local(place: Source, file: RemoteFile, who: str) -> Path:
     """A file's place on this machine, fetched from the hub if need be."""
     name = f"{place.subfolder}/{file.name}" if place.subfolder else file.name
     if not place.hub:
-        return Path(str(place.path)).expanduser() / name
+        return user_path(str(place.path)) / name
     try:
         return hub_file(place.hub, str(place.revision), name)
     except HubError as error:

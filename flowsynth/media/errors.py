@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from flowsynth.core.errors import InputError
@@ -83,14 +84,21 @@ def require_file(path: str | os.PathLike[str], kind: str) -> Path:
 
     Raises:
         MediaNotFoundError: Nothing is there.
-        NotMediaError: A folder, or an empty file.
+        NotMediaError: A folder, an empty file, or a pipe, a socket or a device, which may never end.
     """
     file = Path(path)
-    if file.is_dir():
-        raise NotMediaError(path, kind, "a folder")
-    if not file.exists():
+    try:
+        found = file.stat()
+    except FileNotFoundError:
         parent = file.parent
-        raise MediaNotFoundError(path, kind, "no such file" if parent.is_dir() else f"no folder {parent}")
-    if file.stat().st_size == 0:
+        reason = "no such file" if parent.is_dir() else f"no folder {parent}"
+        raise MediaNotFoundError(path, kind, reason) from None
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        raise MediaNotFoundError(path, kind, getattr(error, "strerror", None) or str(error)) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise NotMediaError(path, kind, "a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise NotMediaError(path, kind, "a pipe, a socket or a device")
+    if found.st_size == 0:
         raise NotMediaError(path, kind, "an empty file")
     return file

@@ -8,7 +8,7 @@ import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ MAX_PIXELS = 1 << 27
 #: What Pillow raises of damaged files; FFmpeg's errors of bad data are ValueErrors.
 _DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 
+#: Formats that are read, by Pillow's names; MPO is what phones write under .jpg.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000", "ICO")
 #: Suffix of each format.
 SUFFIXES: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
@@ -72,7 +74,7 @@ def read_picture(
         # Our own limit is below; Pillow's first one is a mere warning.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            with Image.open(file) as picture:
+            with open_picture(file) as picture:
                 if picture.width * picture.height > max_pixels:
                     raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
                 if picture.format == "PNG" and deep and (wide := _deep_png(file, background)) is not None:
@@ -87,6 +89,21 @@ def read_picture(
             raise TruncatedMediaError(
                 path, "a whole picture", f"damaged or missing data ({error})"
             ) from error
+
+
+def open_picture(file: Path | BinaryIO) -> Image:
+    """Opens a picture by Pillow in one of `FORMATS`.
+
+    Others are not tried, whatever a file is called: for EPS Pillow starts a program, and some of its readers
+    have seen no use in years.
+
+    Raises:
+        UnidentifiedImageError: None of them.
+    """
+    from PIL import Image
+
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def _too_large(path: str | os.PathLike[str], found: str, limit: int) -> PictureTooLargeError:
@@ -112,8 +129,10 @@ def _deep_png(file: Path, background: tuple[int, int, int]) -> Array | None:
     import av
     from av.video.reformatter import VideoReformatter
 
+    from flowsynth.media.source import open_container
+
     try:
-        with av.open(f"file:{file}", "r") as container:
+        with open_container(file) as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration, IndexError) as error:
         raise TruncatedMediaError(file, "a whole picture", f"damaged or missing data ({error})") from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.media.errors import (
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
+#: Kinds of files that name others, or patterns of names: what they read is no part of a key, and may lie
+#: anywhere. Devices are never found from content.
+_NAME_OTHERS = frozenset(
+    {
+        *("hls", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest"),
+        *("image2", "mlv", "vobsub", "imf", "svg_pipe", "avisynth", "vapoursynth", "lavfi"),
+    }
+)
+#: How such files begin, where that is known.
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0", b"# VobSub", b"[playlist]", b"[Reference]")
+_BOM = b"\xef\xbb\xbf"
 _EBML = b"\x1a\x45\xdf\xa3"  # how Matroska and WebM begin
 
 
@@ -32,11 +46,10 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
 
     file = require_file(path, "a video file")
     try:
-        # The format is found from the content; `file:` keeps names like "a:b.mp4" from being a protocol.
-        return av.open(f"file:{file}", "r", metadata_errors="replace")
+        return open_container(file)
     except (av.FFmpegError, ValueError) as error:
         with file.open("rb") as opened:
-            head = opened.read(12)
+            head = opened.read(64)
         if head[4:8] == b"ftyp":
             found = "the start of an MP4 whose index is missing: the file is cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
@@ -46,7 +59,36 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
         raise NotMediaError(path, "a video file", _describe(head)) from error
 
 
+def open_container(file: Path) -> InputContainer:
+    """Opens a file by FFmpeg, which reads that file and no other.
+
+    The format is found from the content; ``file:`` keeps names like "a:b.mp4" from being a protocol. A
+    picture called "a%d.png" would be a pattern of names, so it is handed over without its name.
+
+    Raises:
+        FFmpegError: No media file, or one that names others.
+    """
+    import av
+
+    options = {"format_whitelist": _formats(), "protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{file}", "r", options=options, metadata_errors="replace")
+    except av.ArgumentError:
+        if "%" not in file.name:
+            raise
+        return av.open(io.BytesIO(file.read_bytes()), "r", options=options, metadata_errors="replace")
+
+
+@cache
+def _formats() -> str:
+    import av
+
+    return ",".join(sorted(av.formats_available - _NAME_OTHERS))
+
+
 def _describe(head: bytes) -> str:
+    if head.removeprefix(_BOM).lstrip().startswith(_PLAYLISTS):
+        return "a list of other files (name one of them, or join several by the operator concat)"
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
     return "text" if head and printable == len(head) else "data in no known media format"
 

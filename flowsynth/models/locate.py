@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowsynth.core.errors import InputError
+from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.hub import hub_folder
 from flowsynth.fetch.source import Source
@@ -26,7 +27,7 @@ def local_root(path: str) -> Path:
     head, _, rest = path.partition("/")
     if head == POCKET and not Path(path).exists():
         return assets_folder() / rest if rest else assets_folder()
-    return Path(path).expanduser()
+    return user_path(path)
 
 
 def locate(source: Source, *, offline: bool = False) -> Path:
@@ -42,7 +43,7 @@ def locate(source: Source, *, offline: bool = False) -> Path:
     if source.hub:
         root = _hub_folder(source, offline)
     elif source.file:
-        return _existing(Path(source.file).expanduser(), f"model file {source.file}")
+        return _existing(user_path(source.file), f"model file {source.file}")
     else:
         root = local_root(source.path or "")
         _existing(root, f"model folder {source.path}")

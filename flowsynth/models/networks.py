@@ -9,6 +9,7 @@ from flowsynth.core.canonical import digest_json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.filehash import file_hash, file_stamp, watching
+from flowsynth.core.paths import user_path
 from flowsynth.models.manager import ModelManager, manager_of
 from flowsynth.models.weights import check_safetensors, read_weights, tensor_bytes
 from flowsynth.weights.catalogue import catalogue
@@ -66,7 +67,7 @@ def weights_file(weights: str) -> Path:
     Raises:
         InputError: no such file; the names that there are belong to the message.
     """
-    path = Path(weights).expanduser()
+    path = user_path(weights)
     if not path.is_file():
         raise InputError(
             f"params.weights: expected a checkpoint file or one of {listing(catalogue())};"

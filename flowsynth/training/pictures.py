@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from flowsynth.media.pictures import open_picture
 from flowsynth.training.archives import deb_members, rcc_members
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def fetch(url: str, sha256: str, cache: Path) -> bytes:
 
 
 def _decode(content: bytes, short_side: int) -> Picture:
-    with Image.open(io.BytesIO(content)) as image:
+    with open_picture(io.BytesIO(content)) as image:
         image.draft("RGB", (2 * short_side, 2 * short_side))
         rgb = _on_white(image)
     scale = short_side / min(rgb.size)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.paths import user_path
 from flowsynth.media.rational import parse_fps
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames
@@ -59,20 +60,6 @@ def find_file(ctx: RunContext, path: str) -> Path:
     file, description = default_clip(folder, offline=ctx.offline)
     ctx.note(f"{path} is {description}")
     return file
-
-
-def user_path(path: str) -> Path:
-    """A path as people write it: ``~`` is the home folder, unless a file of that very name is there.
-
-    A name such as ``~a.mp4`` is no user's home either.
-    """
-    plain = Path(path)
-    if not path.startswith("~") or plain.exists():
-        return plain
-    try:
-        return plain.expanduser()
-    except RuntimeError:
-        return plain
 
 
 def to_tensor(pictures: Array, dtype: FrameType) -> torch.Tensor:

@@ -12,11 +12,12 @@ from pydantic import Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
+from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
-from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor, user_path
+from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:

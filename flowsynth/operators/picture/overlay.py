@@ -11,6 +11,7 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, InputError, RequestError
 from flowsynth.core.operator import Operator
+from flowsynth.core.paths import user_path
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
 from flowsynth.operators.picture._align import (
     aligned_info,
@@ -88,7 +89,7 @@ class Overlay(Operator):
         """The font and the picture file."""
         del ctx
         named = {"font": self.font, "file": self.file}
-        files = {name: path.expanduser() for name, path in named.items() if path is not None}
+        files = {name: user_path(path) for name, path in named.items() if path is not None}
         for name, path in files.items():
             if not path.is_file():
                 raise InputError(f"{path}: no such file (params.{name})")
@@ -152,8 +153,10 @@ def _picture(file: Path) -> Tensor:
     import torch
     from PIL import Image, ImageOps
 
+    from flowsynth.media.pictures import open_picture
+
     try:
-        with Image.open(file) as image:
+        with open_picture(file) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, Image.DecompressionBombError) as error:
         raise InputError(f"{file}: expected a picture; {error} (params.file)") from error
