@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,9 +14,8 @@ from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
-from flowsynth.core.errors import FlowsynthError, ParamError
 from flowsynth.core.filehash import file_hash
-from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint
+from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
 from flowsynth.core.graph import Graph
 from flowsynth.core.operator import Operator
 from flowsynth.planning.placement import place
@@ -82,6 +80,7 @@ class Session:
             RequestError: an output, a file, a device or a model that does not exist.
         """
         memo = None if self.cache.read_only else self.root / "file_hashes"
+        self.sources.look_again()
         environment = Environment(
             index=self,
             source=self.source,
@@ -105,23 +104,11 @@ class Session:
         """Whether an object is in the store."""
         return self.cache.objects.has(key)
 
-    def source(self, cls: type) -> str:
-        """The source fingerprint of an operator class, or of a class whose objects are among params.
-
-        Raises:
-            FlowsynthError: it has no source and no version of its own, so no key can be made.
-        """
-        try:
-            return source_fingerprint(cls, uses=getattr(cls, "uses", ()), memo=self.sources)
-        except NoSource as error:
-            if not issubclass(cls, Operator):
-                raise ParamError(f"params: {error}") from error
-            if cls.version < 1:
-                name = cls.__qualname__
-                raise FlowsynthError(
-                    f"operator {cls.op!r} ({name}) has no source file to fingerprint; give it a version"
-                ) from error
-            return f"version {cls.version} of {cls.__module__}.{cls.__qualname__}{inspect.signature(cls.run)}"
+    def source(self, cls: type) -> Source:
+        """The code of an operator class, or of a class whose objects are among params."""
+        declares = issubclass(cls, Operator) and cls.files is not Operator.files
+        uses = getattr(cls, "uses", ()) if issubclass(cls, Operator) else ()
+        return class_source(cls, uses=uses, declares_files=declares, memo=self.sources)
 
     def model_fingerprint(self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...] = ()) -> str:
         """The fingerprint of a model's weights and settings, and of the source of its family.

@@ -21,7 +21,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -82,11 +82,17 @@ def exact(value: object, where: str = "value", classes: set[type] | None = None)
     Raises:
         NoFormError: a part of another kind (a function, a tensor, an open file), or one that holds itself.
     """
-    return _Walk(classes).form(value, where, 0)
+    return ExactWalk(classes).form(value, where, 0)
 
 
-class _Walk:
-    """One walk over a value."""
+class ExactWalk:
+    """One walk over a value.
+
+    Attributes:
+        limit: most items; more has no form.
+    """
+
+    limit: ClassVar[int] = _ITEMS
 
     def __init__(self, classes: set[type] | None) -> None:
         self.classes = classes
@@ -98,7 +104,7 @@ class _Walk:
         if kind in _SELF:
             return value  # type: ignore[no-any-return]
         self.items += 1
-        if depth > _DEPTH or self.items > _ITEMS:
+        if depth > _DEPTH or self.items > self.limit:
             raise NoFormError(f"{where} holds itself, or far more than a setting does")
         if kind is int:
             return value if value.bit_length() < _LONG_INT else [MARK, "int", hex(value)]
@@ -154,9 +160,9 @@ class _Walk:
         if isinstance(value, (datetime.datetime, datetime.time)) and kind.__module__ == "datetime":
             zone = None if value.tzinfo is None else self.form(value.tzinfo, f"{where}.tzinfo", depth + 1)
             return [kind.__name__, value.replace(tzinfo=None).isoformat(), value.fold, zone]
-        return self._instance(value, kind, where, depth)
+        return self.instance(value, kind, where, depth)
 
-    def _instance(self, value: Any, kind: type, where: str, depth: int) -> list[Json]:
+    def instance(self, value: Any, kind: type, where: str, depth: int) -> list[Json]:
         """An object of a class that has code of its own."""
         if kind.__module__.partition(".")[0] in ("pydantic", "pydantic_core"):
             return self._pydantic(value, kind, where, depth)

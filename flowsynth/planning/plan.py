@@ -18,6 +18,7 @@ from flowsynth.core.canonical import Json, canonical_json, digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import GraphError, InputError, ParamError
 from flowsynth.core.filehash import FileWatch, watching
+from flowsynth.core.fingerprint import Source
 from flowsynth.core.graph import Edge, Graph, ModelEdge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
 from flowsynth.core.operator import Operator
@@ -49,7 +50,7 @@ class Environment:
 
     Attributes:
         index: the cache.
-        source: source fingerprint of a class: an operator's, or that of an object among its params.
+        source: the code of a class: an operator's, or that of an object among its params.
         file_hash: content hash of a file.
         model_fingerprint: name, spec and parts of a model (none for all) -> their fingerprint.
         place: node -> device for a whole graph.
@@ -58,7 +59,7 @@ class Environment:
     """
 
     index: Index
-    source: Callable[[type], str]
+    source: Callable[[type], Source]
     file_hash: Callable[[Path], str]
     model_fingerprint: Callable[[str, Mapping[str, Any], tuple[str, ...]], str]
     place: Callable[[Graph], Mapping[str, str]]
@@ -80,7 +81,8 @@ class Step:
         models: model port -> names of models (several for a fan-in port).
         consumers: steps that read this one.
         wanted: output ports that the run must deliver.
-        notes: what resolving its operator has to tell.
+        notes: what resolving its operator and looking at its code have to tell.
+        keyed: its key says all that its result depends on; else nothing is looked up or kept.
         files: what its key holds the bytes of, its models' included: none may change until it is run.
     """
 
@@ -100,6 +102,7 @@ class Step:
     status: PlanStatus = "unknown"
     notes: list[str] = field(default_factory=list)
     files: FileWatch = field(default_factory=FileWatch)
+    keyed: bool = True
 
     def __repr__(self) -> str:
         """Name and status only: steps hold each other."""
@@ -123,7 +126,7 @@ class Step:
     @property
     def kept(self) -> bool:
         """Whether its results may be traced."""
-        return self.node.cache != "never" and self.operator.cacheable()
+        return self.keyed and self.node.cache != "never" and self.operator.cacheable()
 
     def known_inputs(self) -> list[tuple[str, str]] | None:
         """(port, hash) of every input, or None while one is unknown."""
@@ -192,7 +195,7 @@ def _make_plan(graph: Graph, env: Environment, outputs: Sequence[str] | None) ->
     row = "graph:" + digest_parts([graph.name, *steps])
     last = _last_keys(env.index.lookup(row))
     known = env.index.lookup_many(list(last.values())) if last else {}
-    sources: dict[type, str] = {}
+    sources: dict[type, Source] = {}
     models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]] = {}
     for step in steps.values():
         step.static = _static(step, graph, env, sources, models)
@@ -276,7 +279,7 @@ def _static(
     step: Step,
     graph: Graph,
     env: Environment,
-    sources: dict[type, str],
+    sources: dict[type, Source],
     models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]],
 ) -> StaticKey:
     cls = type(step.operator)
@@ -284,7 +287,10 @@ def _static(
     def source(cls: type) -> str:
         if cls not in sources:
             sources[cls] = env.source(cls)
-        return sources[cls]
+        found = sources[cls]
+        step.notes += [note for note in found.notes if note not in step.notes]
+        step.keyed = step.keyed and found.kept
+        return found.fingerprint
 
     prints: dict[str, Json] = {}
     for port, names in step.models.items():

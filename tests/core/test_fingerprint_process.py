@@ -153,7 +153,7 @@ def test_code_without_a_file_has_no_source(folder: Path) -> None:
         "class Op:\n    def run(self, x):\n        return x\n"
         "try:\n    source_fingerprint(Op)\nexcept NoSource as error:\n    print(error)\n"
     )
-    assert "version" in run(folder, "-c", text)
+    assert "define it in a file of its own" in run(folder, "-c", text)
     names: dict[str, type] = {}
     exec("class Op:\n    def run(self, x):\n        return x\n", {"__name__": __name__}, names)
     with pytest.raises(NoSource, match="<string>"):

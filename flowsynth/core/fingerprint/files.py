@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import time
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -13,6 +14,8 @@ from types import ModuleType
 from typing import Literal, TypeAlias
 
 from blake3 import blake3
+
+from flowsynth.core.fingerprint.loaded import SavedLater, is_loaded_text
 
 Policy: TypeAlias = Literal["walk", "through", "stop"]
 
@@ -195,6 +198,7 @@ class Reader:
 
         Raises:
             OSError: it cannot be read.
+            SavedLater: the module is loaded, from another text.
         """
         seen = self._seen.get(path)
         if seen is None:
@@ -210,11 +214,30 @@ class Reader:
         pin = _pinned.get(path)
         if pin is None or pin[0] is not identity:
             pin = (identity, *_read(path))
+            if path.endswith(".py") and not is_loaded_text(loaded, path, pin[2]):
+                raise SavedLater(
+                    f"{path} was saved after it was imported, so what runs is not what it says; "
+                    "start again or reload it"
+                )
             _pinned[path] = pin
         return pin[1:]
 
 
+_texts: dict[str, tuple[tuple[int, ...], tuple[str, bytes]]] = {}
+#: What changed so lately may change again within one tick of the file system's clock.
+_SETTLED_NS = 50_000_000
+
+
 def _read(path: str) -> tuple[str, bytes]:
+    """The hash and the bytes of a file, read again only where its stamp tells that it changed."""
+    stat = os.stat(path)  # noqa: PTH116 - called often
+    stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    known = _texts.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
-    return blake3(data).hexdigest(length=16), data
+    found = blake3(data).hexdigest(length=16), data
+    if stat.st_ctime_ns + _SETTLED_NS < time.time_ns():
+        _texts[path] = stamp, found
+    return found

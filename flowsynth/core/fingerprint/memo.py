@@ -115,7 +115,7 @@ def _replace(path: Path, text: str) -> None:
 class FingerprintMemo:
     """A snapshot of the source files at one moment, with what earlier processes found.
 
-    Every file is read and hashed at most once by one memo, so make a new one for each plan of a long-lived
+    Every file is read and hashed at most once by one memo, so `look_again` before each plan of a long-lived
     process. What is new is written by `save`, at the end of a `with` block, or when the memo goes away.
 
     Args:
@@ -133,11 +133,18 @@ class FingerprintMemo:
         self._store.read_only = read_only
         self._finalizer = weakref.finalize(self, self._store.save)
 
+    def look_again(self) -> None:
+        """Forget what files held, since they may have changed; what is on disk stays as it was read."""
+        self.finder = Finder()
+        self.reader = Reader()
+        self._known.clear()
+        self._current.clear()
+
     def get(self, key: str) -> Entry | None:
         """The entry of a key if every file it was made from still holds the same text."""
         entry = self._known.get(key)
         if entry is None:
-            entry = self._store.entry(key)
+            entry = self._store.fresh.get(key) or self._store.entry(key)
             if entry is None or not all(self._holds(name, place) for name, place in entry.places.items()):
                 return None
             self._known[key] = entry

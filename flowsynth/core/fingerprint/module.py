@@ -7,11 +7,13 @@ import gc
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from blake3 import blake3
 
+from flowsynth.core.fingerprint.loaded import NoSource
+from flowsynth.core.fingerprint.said import Outside, Said, outside, says
 from flowsynth.core.fingerprint.scan import Statement, scan
 from flowsynth.core.fingerprint.scopes import Target
 from flowsynth.core.fingerprint.syntax import top_level
@@ -20,20 +22,19 @@ _MODULE_NAME = re.compile(r"\.*[^\W\d]\w*(\.[^\W\d]\w*)*")
 _WILD = frozenset({"globals", "exec", "eval"})
 
 
-class NoSource(Exception):  # noqa: N818 - the name states a fact about the class, which the engine acts on
-    """A class has no source to fingerprint: a REPL, an `exec`, or a class made by code.
-
-    Such an operator needs an explicit `version` and `cache: always`.
-    """
-
-
 class Module:
     """The statements of one source text, indexed by the names they bind, change and call on."""
 
     def __init__(
-        self, statements: list[Statement], lazy: list[tuple[str, list[str]]], opaque: str = ""
+        self,
+        statements: list[Statement],
+        lazy: list[tuple[str, list[str]]],
+        opaque: str = "",
+        nodes: Sequence[ast.stmt] = (),
     ) -> None:
         self.statements = statements
+        self.nodes = nodes
+        """The syntax trees of the statements, where live values are compared with them."""
         self.opaque = opaque
         """The hash of a file that is not Python of this version, else empty."""
         self.lazy = lazy
@@ -45,6 +46,36 @@ class Module:
         self.stars = [t for s in statements for t in s.aliases.get("*", ())]
         self.wild = [i for i, s in enumerate(statements) if s.now & _WILD]
         self._symbols: dict[str, tuple[list[int], str]] = {}
+        self._said: dict[int, dict[str, Said]] = {}
+        self._outside: dict[int, set[Outside]] = {}
+
+    def said(self, name: str) -> Said | None:
+        """What the source says of a name, if one statement says it all."""
+        binders = self.binders.get(name, ())
+        return self._says(binders[0]).get(name) if len(binders) == 1 and self.nodes else None
+
+    def _says(self, index: int) -> dict[str, Said]:
+        if index not in self._said:
+            self._said[index] = says(self.nodes[index])
+        return self._said[index]
+
+    def outside(self, name: str) -> set[Outside]:
+        """What the statements of a symbol read from outside of the program."""
+        found: set[Outside] = set()
+        for i in self.symbol(name)[0] if self.nodes else ():
+            if i not in self._outside:
+                self._outside[i] = outside(self.nodes[i])
+            found |= self._outside[i]
+        return found
+
+    def statement_at(self, line: int) -> int | None:
+        """The statement that a line belongs to."""
+        for i, node in enumerate(self.nodes):
+            decorators = getattr(node, "decorator_list", ())
+            first = min([getattr(node, "lineno", line + 1), *(d.lineno for d in decorators)])
+            if first <= line <= (getattr(node, "end_lineno", None) or first):
+                return i
+        return None
 
     @staticmethod
     def _index(names: Iterable[frozenset[str]]) -> dict[str, list[int]]:
@@ -128,12 +159,13 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def read_module(source: bytes, where: str) -> Module:
+def read_module(source: bytes, where: str, keep: bool = False) -> Module:
     """Parse a source file.
 
     Args:
         source: the bytes of the file; an encoding comment is honoured.
         where: the path, for messages.
+        keep: keep the syntax trees too.
 
     Raises:
         NoSource: the file is nested too deeply for Python's parser.
@@ -147,9 +179,10 @@ def read_module(source: bytes, where: str) -> Module:
             return opaque(source)
         except (RecursionError, MemoryError) as error:
             raise NoSource(f"{where} is nested too deeply to be parsed, so it has no fingerprint") from error
-        statements = [scan(node) for node in top_level(tree)]
+        nodes = list(top_level(tree))
+        statements = [scan(node) for node in nodes]
     has_getattr = any("__getattr__" in s.binds for s in statements)
-    return Module(statements, _lazy_entries(tree) if has_getattr else [])
+    return Module(statements, _lazy_entries(tree) if has_getattr else [], nodes=nodes if keep else ())
 
 
 def _lazy_entries(tree: ast.Module) -> list[tuple[str, list[str]]]:

@@ -6,7 +6,8 @@ import builtins
 from typing import NamedTuple
 
 from flowsynth.core.fingerprint.files import Finder, Located, Reader, policy_of
-from flowsynth.core.fingerprint.module import Module, NoSource, lazy_targets, opaque, read_module
+from flowsynth.core.fingerprint.loaded import NoSource
+from flowsynth.core.fingerprint.module import Module, lazy_targets, opaque, read_module
 from flowsynth.core.fingerprint.scan import Statement
 from flowsynth.core.fingerprint.scopes import Chain, Target
 
@@ -47,11 +48,24 @@ class Walk:
     def reach(self, module: str, symbol: str) -> None:
         """Add a symbol, or with an empty one a whole module, and all they reach."""
         self._todo.append(Step(module, (symbol,) if symbol else ()))
+        self._drain()
+
+    def _drain(self) -> None:
         while self._todo:
             step = self._todo.pop()
             if step not in self._seen:
                 self._seen.add(step)
                 self._resolve(step)
+
+    def reach_statement(self, name: str, index: int) -> None:
+        """Add a statement that no name leads to, and all it mentions."""
+        module = self.open(name)
+        if module is None:
+            return
+        statement = module.statements[index]
+        self.parts[f"{name}:@{statement.digest.hex()[:12]}"] = statement.digest.hex()
+        self._statement(name, index, statement)
+        self._drain()
 
     def open(self, name: str) -> Module | None:
         """The module of that name if it is one the fingerprint reads."""
@@ -83,9 +97,10 @@ class Walk:
             ) from error
         self.places[name] = (place.path, digest)
         module = _modules.get(digest)
-        if module is None:
+        keep = not name.startswith("flowsynth.")
+        if module is None or (keep and module.statements and not module.nodes):
             compiled = not place.path.endswith(".py")
-            module = opaque(source) if compiled else read_module(source, place.path)
+            module = opaque(source) if compiled else read_module(source, place.path, keep)
             _modules[digest] = module
         return module
 
@@ -135,11 +150,11 @@ class Walk:
             self._follow(where, target, rest)
 
     def _follow(self, where: str, target: Target, rest: Chain) -> None:
-        module = self._absolute(where, target)
+        module = self.absolute(where, target)
         if module:
             self._todo.append(Step(module, (target.name, *rest) if target.name else rest))
 
-    def _absolute(self, where: str, target: Target) -> str:
+    def absolute(self, where: str, target: Target) -> str:
         """The dotted name of an import's module, seen from another module."""
         if not target.level:
             return target.module
@@ -153,7 +168,7 @@ class Walk:
         """A name that no statement of the module binds by itself."""
         name = step.chain[0]
         for star in module.stars:
-            inner = self._absolute(step.module, star._replace(name=""))
+            inner = self.absolute(step.module, star._replace(name=""))
             self._todo.append(Step(inner, step.chain, False))
         if not step.attribute:
             if module.wild and not hasattr(builtins, name):
@@ -191,7 +206,7 @@ class Walk:
             else:
                 self._imported(name, symbol, module, targets)
         for star in module.stars:
-            self._todo.append(Step(self._absolute(name, star._replace(name="")), ()))
+            self._todo.append(Step(self.absolute(name, star._replace(name="")), ()))
         loose = module.unbound()
         if loose:
             self.parts[f"{name}:*"] = module.digest(loose)
@@ -202,11 +217,11 @@ class Walk:
         """A name that an escaped module imports: followed unless it is another module."""
         self.parts[f"{name}:{symbol}"] = module.symbol(symbol)[1]
         for target in targets:
-            inner = self._absolute(name, target)
+            inner = self.absolute(name, target)
             opened = self.open(inner)
             if target.name and opened is not None and (target.name in opened.binders or opened.stars):
                 self._todo.append(Step(inner, (target.name,)))
 
     def _is_own_child(self, name: str, target: Target) -> bool:
-        inner = self._absolute(name, target)
+        inner = self.absolute(name, target)
         return bool(target.name) and f"{inner}.{target.name}".startswith(name + ".")

@@ -11,8 +11,8 @@ from blake3 import blake3
 
 from flowsynth.core.errors import did_you_mean
 from flowsynth.core.fingerprint.files import Finder
+from flowsynth.core.fingerprint.loaded import NoSource
 from flowsynth.core.fingerprint.memo import Entry, FingerprintMemo
-from flowsynth.core.fingerprint.module import NoSource
 from flowsynth.core.fingerprint.reach import Walk
 
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
@@ -40,7 +40,7 @@ def source_fingerprint(
         LookupError: a text in `uses` names nothing.
         TypeError: an object in `uses` is no function, class or module.
     """
-    return _entry(cls, uses, memo).fingerprint
+    return source_entry(cls, uses, memo).fingerprint
 
 
 def source_parts(
@@ -55,7 +55,7 @@ def source_parts(
         "module:symbol" to the hash of that symbol's own statements, sorted; "module:*" stands for the
         statements of a module that bind no name.
     """
-    return dict(_entry(cls, uses, memo).parts)
+    return dict(source_entry(cls, uses, memo).parts)
 
 
 def code_fingerprint(label: str) -> str | None:
@@ -83,9 +83,10 @@ def _text_hash(parts: Mapping[str, str]) -> str:
     return blake3(text.encode()).hexdigest(length=20)
 
 
-def _entry(cls: type, uses: Sequence[object | str], memo: FingerprintMemo | None) -> Entry:
+def source_entry(cls: type, uses: Sequence[object | str], memo: FingerprintMemo | None) -> Entry:
+    """A fingerprint with its parts; as `source_fingerprint`."""
     memo = FingerprintMemo() if memo is None else memo
-    roots = [_label(memo.finder, base) for base in _own_classes(cls, memo.finder)]
+    roots = roots_of(cls, memo.finder)
     captured, extra = _captured(cls)
     asked = [_use(memo.finder, use) for use in (*uses, *extra)]
     key = json.dumps([roots, asked, captured])
@@ -96,11 +97,24 @@ def _entry(cls: type, uses: Sequence[object | str], memo: FingerprintMemo | None
     return entry
 
 
+def roots_of(cls: type, finder: Finder) -> list[str]:
+    """Where a fingerprint's walk begins: the class and its bases, as "module:symbol".
+
+    Raises:
+        NoSource: one of them has no file.
+    """
+    return [_label(finder, base) for base in _own_classes(cls, finder)]
+
+
+def own_names(roots: Sequence[str]) -> frozenset[str]:
+    """Top-level names of a class's own packages and scripts."""
+    return frozenset(label.partition(":")[0].partition(".")[0] for label in roots) - {"flowsynth"}
+
+
 def _compute(
     cls: type, roots: list[str], asked: list[str], captured: dict[str, str], memo: FingerprintMemo
 ) -> Entry:
-    own = frozenset(label.partition(":")[0].partition(".")[0] for label in roots) - {"flowsynth"}
-    walk = Walk(memo.finder, memo.reader, own)
+    walk = Walk(memo.finder, memo.reader, own_names(roots))
     for label in roots:
         name, _, symbol = label.partition(":")
         module = walk.open(name)
@@ -115,7 +129,7 @@ def _compute(
     return Entry(_text_hash(parts), parts, walk.places)
 
 
-_ADVICE = "give it a source file, or an explicit version and cache: always"
+_ADVICE = "define it in a file of its own"
 
 
 def _own_classes(cls: type, finder: Finder) -> list[type]:
