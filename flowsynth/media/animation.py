@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.media.choose import choose_video
 from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.siting import chain
 from flowsynth.media.source import open_input
 
 if TYPE_CHECKING:
@@ -46,29 +47,11 @@ def _frames(segments: Sequence[str | os.PathLike[str]], fps: Fraction) -> Iterat
                 yield frame
 
 
-def _graph(frame: VideoFrame, *filters: tuple[str, str]) -> Any:
-    """A chain of filters for frames like ``frame``; one thread, so that the bits never vary."""
-    from av.filter import Graph
-
-    graph: Any = Graph()
-    graph.threads = 1
-    last = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
-    for name, options in filters:
-        following = graph.add(name, options)
-        last.link_to(following)
-        last = following
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
 def _palette(frames: Iterator[VideoFrame]) -> VideoFrame:
     """256 colours for the whole clip."""
     graph: Any = None
     for frame in frames:
-        graph = graph or _graph(frame, ("palettegen", "stats_mode=full:reserve_transparent=0"))
+        graph = graph or chain(frame, ("palettegen", "stats_mode=full:reserve_transparent=0"))
         graph.push(frame)
     if graph is None:
         raise EncodeSettingsError("gif", "at least one frame to encode", "none")
@@ -127,7 +110,8 @@ def _encode(frames: Iterator[VideoFrame], path: Path, settings: EncodeSettings) 
         for frame in frames:
             if stream is None:
                 rate = settings.fps.limit_denominator(1_000_000)
-                stream = output.add_stream(settings.spec.encoder, rate=rate, options=settings.options)
+                options = settings.options((frame.width, frame.height))
+                stream = output.add_stream(settings.spec.encoder, rate=rate, options=options)
                 stream.width, stream.height = frame.width, frame.height
                 stream.pix_fmt = settings.pixel_format
                 stream.codec_context.time_base = 1 / rate

@@ -39,6 +39,7 @@ class CodecSpec:
         threads: Encoder threads, the same on every machine.
         segmented: Whether segments are encoded on their own; else they are kept lossless until the end.
         smallest: Pixels of a side, padded to even, below which the encoder refuses.
+        largest: (width, height) above which it refuses.
     """
 
     encoder: str
@@ -49,6 +50,7 @@ class CodecSpec:
     threads: int = 1
     segmented: bool = True
     smallest: int = 1
+    largest: tuple[int, int] = (65_535, 65_535)
 
 
 def _x265(crf: int, preset: str) -> dict[str, str]:
@@ -56,6 +58,11 @@ def _x265(crf: int, preset: str) -> dict[str, str]:
     # prediction reads memory it never wrote (seen as other bits from run to run on flashing clips): off.
     steady = "log-level=error:info=0:pools=none:frame-threads=2:open-gop=0:weightp=0"
     return {"crf": str(crf), "preset": preset, "x265-params": steady}
+
+
+#: Pixels across up to which x265's vector code for trees of coding units writes past a row of fewer than four
+#: blocks (3.5 to 4.2; valgrind shows 4 to 8 bytes at 40 pixels, none from 50 on, none without the trees).
+_NARROW = 48
 
 
 def _vp9(crf: int, preset: str) -> dict[str, str]:
@@ -92,20 +99,30 @@ def _x264(crf: int, preset: str) -> dict[str, str]:
 
 
 _MP4, _MKV = (".mp4", ".mov", ".mkv"), (".mkv", ".avi")
+#: Containers that keep no tags of colour.
+UNTAGGED = (".avi",)
 #: Matroska rounds times to milliseconds and may name no rate: this tag of its own says it exactly.
 RATE_TAG = "FPS"
 
 CODECS: dict[Codec, CodecSpec] = {
-    "h264": CodecSpec("libx264", _MP4, "yuv420p", (0, 51, 18), _x264, threads=4),
-    # x265 refuses less than 16 pixels, and from there to 32 writes past its buffers (seen with version 4.2).
-    "h265": CodecSpec("libx265", _MP4, "yuv420p", (0, 51, 22), _x265, threads=4, smallest=32),
+    "h264": CodecSpec("libx264", _MP4, "yuv420p", (0, 51, 18), _x264, threads=4, largest=(16_384, 16_384)),
+    "h265": CodecSpec("libx265", _MP4, "yuv420p", (0, 51, 22), _x265, threads=4, smallest=16),
     "vp9": CodecSpec("libvpx-vp9", (".webm", ".mkv", ".mp4"), "yuv420p", (0, 63, 28), _vp9, threads=2),
     "av1": CodecSpec(
-        "libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", (0, 63, 28), _av1, threads=2, smallest=8
+        "libsvtav1",
+        (".mp4", ".mkv", ".webm"),
+        "yuv420p",
+        (0, 63, 28),
+        _av1,
+        threads=2,
+        smallest=8,
+        largest=(16_384, 8_704),
     ),
     "ffv1": CodecSpec("ffv1", _MKV, "bgr0", None, _ffv1, threads=4),
     "gif": CodecSpec("gif", (".gif",), "pal8", None, _gif, segmented=False),
-    "webp": CodecSpec("libwebp_anim", (".webp",), "bgra", (0, 50, 10), _webp, segmented=False),
+    "webp": CodecSpec(
+        "libwebp_anim", (".webp",), "bgra", (0, 50, 10), _webp, segmented=False, largest=(16_383, 16_383)
+    ),
 }
 
 
@@ -121,6 +138,7 @@ class EncodeSettings:
         pixel_format: FFmpeg's name; empty for the codec's own.
         suffix: Container by file suffix; empty for the codec's usual one.
         faststart: Whether an MP4's index goes to its front, so that playing starts before all is loaded.
+        colour: What the pictures' colours are, see :func:`flowsynth.media.hdr.colour_of`.
     """
 
     fps: Fraction
@@ -130,6 +148,7 @@ class EncodeSettings:
     pixel_format: str = ""
     suffix: str = ""
     faststart: bool = True
+    colour: str = ""
 
     def __post_init__(self) -> None:
         """Fills the codec's defaults in and refuses what it can't do.
@@ -167,11 +186,49 @@ class EncodeSettings:
         """Whether the pixel format holds more than 8 bits a component."""
         return self.pixel_format.endswith(("9le", "10le", "12le", "14le", "16le", "48le"))
 
-    @property
-    def options(self) -> dict[str, str]:
-        """Options for the encoder."""
+    def colour_tags(self, size: tuple[int, int]) -> dict[str, int]:
+        """What is told to players of YUV's and grey's colours, by the names of FFmpeg's codec contexts.
+
+        Args:
+            size: (width, height): a container that keeps no tags gets what its readers will guess.
+        """
+        from flowsynth.media.colour import BT709, BT2020, guessed_matrix, layout
+        from flowsynth.media.hdr import tags
+
+        kind, color_range = layout(self.pixel_format)
+        primaries, transfer = tags(self.colour)
+        matrix = BT2020 if self.colour.startswith("bt2020") else BT709
+        if self.suffix in UNTAGGED:
+            matrix = guessed_matrix(*size)
+        told = {"color_primaries": primaries, "color_trc": transfer}
+        if kind == "rgb":
+            return told if self.colour else {}
+        return told | {"colorspace": matrix, "color_range": color_range}
+
+    def options(self, size: tuple[int, int]) -> dict[str, str]:
+        """Options for the encoder of pictures of (width, height)."""
         crf = self.crf if self.crf is not None else (self.spec.crf or (0, 0, 0))[2]
-        return dict(self.spec.options(crf, self.preset))
+        options = dict(self.spec.options(crf, self.preset))
+        if self.codec == "ffv1" and min(size) == 1:
+            options["slices"] = "1"
+        if self.codec == "h265" and size[0] <= _NARROW:
+            options["x265-params"] += ":cutree=0"
+        return options
+
+
+def require_size(settings: EncodeSettings, size: tuple[int, int]) -> None:
+    """Checks (width, height), padded as the pixel format needs it, against what the encoder takes.
+
+    Raises:
+        EncodeSettingsError: Too small or too large; said before the encoder is asked, which may crash.
+    """
+    spec, found = settings.spec, f"{size[0]}x{size[1]}"
+    if min(size) < spec.smallest:
+        expected = f"frames of at least {spec.smallest}x{spec.smallest} pixels"
+        raise EncodeSettingsError(settings.codec, expected, found)
+    if size[0] > spec.largest[0] or size[1] > spec.largest[1]:
+        expected = f"frames of at most {spec.largest[0]}x{spec.largest[1]} pixels"
+        raise EncodeSettingsError(settings.codec, expected, found)
 
 
 def require_pixel_format(settings: EncodeSettings) -> None:

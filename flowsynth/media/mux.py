@@ -97,6 +97,10 @@ def _write(
             output.metadata["comment"] = metadata
         video: Any = copy_stream(output, choose_video(first, segments[0]))
         video.time_base = 1 / settings.fps
+        # Some codecs' own bits say nothing of colour: the container must.
+        size = (video.codec_context.width, video.codec_context.height)
+        for name, value in settings.colour_tags(size).items():
+            setattr(video.codec_context, name, value)
         if settings.suffix in (".mkv", ".webm"):
             video.metadata[RATE_TAG] = str(settings.fps)
         streams: list[Iterable[_Timed]] = [_video_packets(segments, plans, settings, video)]

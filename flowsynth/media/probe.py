@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from flowsynth.media.choose import Wanted, choose_video
+from flowsynth.media.hdr import PEAK, colour_of, peak_of
 from flowsynth.media.listing import Listed, by_frames, by_packets, needs_frames
 from flowsynth.media.orientation import Orientation, frame_orientation, rotation_of
 from flowsynth.media.packets import Packets, header_seconds, require_complete, survey
@@ -50,6 +51,8 @@ class VideoInfo:
         seekable: Whether every packet had a timestamp of its own, so that frames can be sought.
         start: Where frames begin to count.
         damage: What was asked of frames that don't decode.
+        colour: What its colours are where not BT.709's, see :func:`flowsynth.media.hdr.colour_of`.
+        peak: Brightest light in cd/m², of PQ and HLG.
         notes: What a user should know of how the file was read.
     """
 
@@ -76,6 +79,8 @@ class VideoInfo:
     seekable: bool
     start: Start = "any"
     damage: Damage = "fail"
+    colour: str = ""
+    peak: float = PEAK
     notes: tuple[str, ...] = ()
 
     @property
@@ -171,6 +176,8 @@ def _info(
         bit_depth=max(component.bits for component in frame.format.components),
         seekable=listed.timed,
         start=listed.start,
+        colour=colour_of(frame),
+        peak=peak_of(frame) if colour_of(frame) else PEAK,
         notes=listed.notes,
     )
 

@@ -9,6 +9,9 @@ from typing import Literal
 #: Filters that resize pictures; "area" is the plain mean of the pixels covered.
 Resample = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 
+#: Curves by which more than a usual screen's range becomes BT.709.
+ToneMap = Literal["none", "hable", "bt2390"]
+
 #: Frames per second that containers can hold at all: one in almost three hours, and a tick of a microsecond.
 SLOWEST, FASTEST = Fraction(1, 10_000), 1_000_000
 

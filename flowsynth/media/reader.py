@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,15 @@ from flowsynth.media.colour import to_rgb
 from flowsynth.media.cursor import FrameCursor
 from flowsynth.media.errors import MediaRangeError
 from flowsynth.media.geometry import fit, orient, target_size
+from flowsynth.media.hdr import tone_mapped
 from flowsynth.media.probe import VideoInfo, probe
-from flowsynth.media.rational import Resample
+from flowsynth.media.rational import Resample, ToneMap
+from flowsynth.media.siting import Siting
 from flowsynth.media.timeline import Timeline, make_timeline
 from flowsynth.media.walk import Damage
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 Array = npt.NDArray[Any]
 #: Pixels of a side; more is a typing mistake rather than a picture.
@@ -30,7 +35,7 @@ class VideoReader:
 
     The same frames have the same bits whether read in one go, in chunks, or in any order. Rotation
     metadata and non-square pixels are applied, grey becomes RGB, alpha is laid over ``background``.
-    Interlaced fields stay woven, and colours keep their transfer function (HDR isn't tone-mapped).
+    Interlaced fields stay woven, and colours keep their transfer function unless ``tone_map`` is asked for.
 
     Attributes:
         info: The probed file.
@@ -54,6 +59,7 @@ class VideoReader:
         deep: bool = False,
         stream: Wanted = None,
         damage: Damage = "fail",
+        tone_map: ToneMap = "none",
         info: VideoInfo | None = None,
     ) -> None:
         """Opens a view; nothing is decoded before the first ``read``.
@@ -72,6 +78,7 @@ class VideoReader:
             deep: uint16 frames for sources of more than 8 bits.
             stream: Which of several video streams, see :func:`flowsynth.media.choose.choose_video`.
             damage: What to do about frames that don't decode.
+            tone_map: Curve by which more than a usual screen's range (PQ, HLG) becomes BT.709.
             info: The result of :func:`probe` where it is known already, of the same stream and ``damage``.
 
         Raises:
@@ -85,10 +92,25 @@ class VideoReader:
         self.width, self.height = _checked_size(self.info.path, target_size(shown, width, height))
         self.dtype = np.dtype(np.uint16 if deep and self.info.bit_depth > 8 else np.uint8)
         self._path = str(path)
+        self._tone_map: ToneMap = tone_map
+        self._maps = tone_map != "none" and bool(self.info.colour)
         self._resample: Resample = resample
         self._background = background
         self._cursor: FrameCursor | None = None
         self._last: tuple[int, Array] | None = None
+
+    @property
+    def colour(self) -> str:
+        """What the output's colours are, see :func:`flowsynth.media.hdr.colour_of`."""
+        return "" if self._maps else self.info.colour
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the file is read."""
+        if not self.colour:
+            return self.info.notes
+        kept = f"its colours ({self.colour}) are kept as they are stored: tone_map brings them to BT.709"
+        return (*self.info.notes, kept)
 
     @property
     def fps(self) -> Fraction:
@@ -138,13 +160,22 @@ class VideoReader:
             from av.video.reformatter import VideoReformatter
 
             self._cursor = FrameCursor(self._path, self.info)
-            self._reformatter = VideoReformatter()
-        frame = self._cursor.frame(index)
-        rgb = to_rgb(frame, self._reformatter, deep=self.dtype == np.uint16, background=self._background)
+            self._reformatter, self._siting = VideoReformatter(), Siting(self.info.codec)
+        rgb = self._colours(self._siting.place(self._cursor.frame(index)))
         upright = orient(rgb, self.info.orientation)
         picture = fit(upright, (self.width, self.height), self._resample, (self.info.width, self.info.height))
         self._last = index, picture
         return picture
+
+    def _colours(self, frame: VideoFrame) -> Array:
+        """A stored frame's RGB, brought to a usual screen's range if that was asked for."""
+        deep = self.dtype == np.uint16
+        if not self._maps:
+            return to_rgb(frame, self._reformatter, deep=deep, background=self._background)
+        rgb = to_rgb(frame, self._reformatter, deep=True, background=self._background)
+        wide = rgb if rgb.dtype == np.uint16 else rgb.astype(np.uint16) * np.uint16(257)
+        mapped = tone_mapped(wide, self.info.colour, self._tone_map, self.info.peak)
+        return mapped if deep else ((mapped + np.uint32(128)) // 257).astype(np.uint8)
 
 
 def _checked_size(path: str, size: tuple[int, int]) -> tuple[int, int]:

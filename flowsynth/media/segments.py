@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flowsynth.media.atomic import atomic_path
-from flowsynth.media.codecs import EncodeSettings, require_pixel_format
-from flowsynth.media.colour import from_rgb, is_yuv, subsampling
+from flowsynth.media.codecs import EncodeSettings, require_pixel_format, require_size
+from flowsynth.media.colour import BT709, FrameMaker
 from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.siting import is_subsampled, subsampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,30 +48,35 @@ def encode_segment(
         EncodeSettingsError: No frame, frames of different sizes, or a size the encoder refuses.
         MediaWriteError: The file can't be written.
     """
+    final = settings
     if not settings.spec.segmented:
         settings = replace(settings, codec="ffv1", crf=None, pixel_format="bgr0", suffix=".mkv")
     require_pixel_format(settings)
     with atomic_path(path) as temporary:
-        return _encode(frames, str(temporary), settings)
+        return _encode(frames, str(temporary), settings, final)
 
 
-def _encode(frames: Iterable[Array], path: str, settings: EncodeSettings) -> tuple[int, int, int]:
+def _encode(
+    frames: Iterable[Array], path: str, settings: EncodeSettings, final: EncodeSettings
+) -> tuple[int, int, int]:
     import av
-    from av.video.reformatter import VideoReformatter
 
-    reformatter = VideoReformatter()
     count, size = 0, (0, 0)
     with _quiet(settings), av.open(path, "w", format="nut", options={"fflags": "+bitexact"}) as container:
         stream: VideoStream | None = None
+        maker: FrameMaker | None = None
         for image in frames:
             padded = pad_to_even(image, settings.pixel_format)
             if stream is None:
                 size = padded.shape[1], padded.shape[0]
+                require_size(final, size)
                 stream = _add_stream(container, settings, size)
+                maker = FrameMaker(settings.pixel_format, settings.colour_tags(size).get("colorspace", BT709))
             elif (padded.shape[1], padded.shape[0]) != size:
                 found = f"{image.shape[1]}x{image.shape[0]} at frame {count}"
                 raise EncodeSettingsError(path, f"frames of one size, {size[0]}x{size[1]}", found)
-            frame = from_rgb(padded, settings.pixel_format, reformatter)
+            assert maker is not None
+            frame = maker.make(padded)
             frame.pts, frame.time_base = count, 1 / settings.fps
             container.mux(stream.encode(frame))
             count += 1
@@ -85,13 +91,12 @@ def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tupl
     from av.codec.context import Flags
 
     spec = settings.spec
-    if min(size) < spec.smallest:
-        expected = f"frames of at least {spec.smallest}x{spec.smallest} pixels"
-        raise EncodeSettingsError(settings.codec, expected, f"{size[0]}x{size[1]}")
     # A rate that C's 32-bit integers can hold; every rate in use is far below that.
     rate = Fraction(settings.fps).limit_denominator(1_000_000)
     try:
-        options = settings.options | ({"slices": "1"} if settings.codec == "ffv1" and min(size) == 1 else {})
+        options = settings.options(size)
+        if is_subsampled(settings.pixel_format):
+            options["chroma_sample_location"] = "left"
         stream: Any = container.add_stream(spec.encoder, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = settings.pixel_format
@@ -100,10 +105,9 @@ def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tupl
         context.thread_count = spec.threads
         context.thread_type = "FRAME" if spec.encoder == "libx264" else "AUTO"
         context.flags |= Flags.bitexact | Flags.closed_gop | Flags.global_header
-        if is_yuv(settings.pixel_format):
-            # BT.709, limited range: what `from_rgb` made, told to players (ITU-T H.273).
-            context.color_primaries = context.color_trc = context.colorspace = 1
-            context.color_range = 1
+        # What `FrameMaker` makes, told to players (ITU-T H.273).
+        for name, value in settings.colour_tags(size).items():
+            setattr(context, name, value)
         context.open()
     except (av.FFmpegError, ValueError) as error:
         expected = f"settings that {spec.encoder} takes"

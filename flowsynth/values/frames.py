@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.codec import register_value
 from flowsynth.values.clip import Clip, Rate
 
@@ -21,6 +22,7 @@ class Frames(Clip):
         data: T, C, H, W; uint8 in [0, 255], or float32 or float16 in [0, 1]; C is 1, 3 or 4.
         fps: frames a second; None for pictures.
         kind: what the frames show: ``rgb``, or the name of the annotator that made them (``canny``, ...).
+        colour: primaries and transfer function where they are not BT.709's: ``bt2020/smpte2084``.
     """
 
     codec_name: ClassVar[str] = "frames"
@@ -28,12 +30,24 @@ class Frames(Clip):
     unit: ClassVar[bool] = True
 
     kind: str = "rgb"
+    colour: str = ""
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, data: torch.Tensor | tuple[torch.Tensor, ...], fps: Rate = None, kind: str = "rgb"
+            self,
+            data: torch.Tensor | tuple[torch.Tensor, ...],
+            fps: Rate = None,
+            kind: str = "rgb",
+            colour: str = "",
         ) -> None: ...
+
+    def meta(self) -> dict[str, Json]:
+        """As every clip's; usual colours are left out, as before there were others."""
+        meta = Clip.meta(self)
+        if not self.colour:
+            del meta["colour"]
+        return meta
 
     @property
     def height(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -58,3 +60,43 @@ def test_tiny_pictures_are_encoded_or_refused_in_one_message(
     assert all(0 <= made - side <= side % 2 for made, side in zip(shown.shape[2:0:-1], size, strict=True))
     if codec == "ffv1":
         assert np.array_equal(shown, np.stack([picture(k, *size) for k in range(3)]))
+
+
+EDGES = [
+    (codec, size) for codec, spec in CODECS.items() for size in ((spec.largest[0], 32), (32, spec.largest[1]))
+]
+
+
+@pytest.mark.parametrize(("codec", "size"), [(c, s) for c, s in EDGES if max(s) < 20_000])
+def test_the_largest_pictures_are_encoded_and_larger_ones_refused(
+    tmp_path: Path, codec: Codec, size: tuple[int, int]
+) -> None:
+    settings = EncodeSettings(Fraction(12), codec, preset="ultrafast")
+    write(tmp_path, settings, 1, size)
+    width, height = (side + 2 * (side > 32) for side in size)
+    largest = "x".join(map(str, CODECS[codec].largest))
+    with pytest.raises(EncodeSettingsError, match=f"at most {largest} pixels, found {width}x{height}"):
+        write(tmp_path, settings, 1, (width, height))
+
+
+def test_narrow_h265_does_not_end_the_process() -> None:
+    """Where x265 writes past a buffer, malloc ends the process sooner or later: so, in a child."""
+    script = """
+from fractions import Fraction
+from pathlib import Path
+import tempfile
+import numpy as np
+from flowsynth.media.codecs import EncodeSettings
+from flowsynth.media.segments import encode_segment
+
+rng = np.random.default_rng(0)
+with tempfile.TemporaryDirectory() as folder:
+    for width in (16, 18, 24, 32, 36, 40, 44, 48, 50):
+        for height in (16, 40, 64):
+            pictures = rng.integers(0, 255, (3, height, width, 3), dtype=np.uint8)
+            settings = EncodeSettings(Fraction(25), "h265", crf=1)
+            encode_segment(iter(pictures), Path(folder) / "a.nut", settings)
+print("whole")
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr

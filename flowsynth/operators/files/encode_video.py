@@ -32,10 +32,12 @@ class EncodeVideo(Operator):
 
     Segments of 128 frames or a little more are encoded on their own (each starts with a key frame) and their
     packets joined, so an interrupted run goes on at a segment and gives the same bytes. Equal frames and
-    parameters give equal bytes with the same libraries. YUV is BT.709 in limited range, tagged as such.
-    Sizes that the pixel format can't hold (odd ones in 4:2:0) are padded to even by repeating the last column
-    or row, with a note; `pixel_format: yuv444p` or `codec: ffv1` keep them. h265 takes sides of 32 pixels and
-    more, av1 of 8.
+    parameters give equal bytes with the same libraries.
+
+    YUV is BT.709 in limited range (``yuvj...`` and grey in full), with chroma beside the left pixel of two,
+    all tagged as such; frames read from PQ, HLG or BT.2020 keep their tags. Sizes that the pixel format can't
+    hold (odd ones in 4:2:0) are padded to even by repeating the last column or row, with a note;
+    `pixel_format: yuv444p` or `codec: ffv1` keep them. h265 takes sides of 16 pixels and more, av1 of 8.
 
     | codec | default crf | default container | default pixel format |
     |---|---|---|---|
@@ -113,7 +115,7 @@ class EncodeVideo(Operator):
         """Encode the frames of a segment."""
         from flowsynth.media.segments import encode_segment
 
-        settings = self._settings(self._fps(frames))
+        settings = self._settings(self._fps(frames), frames.colour)
         ctx.check_cancelled()
         with tempfile.TemporaryDirectory(dir=ctx.work_dir, prefix="encode-") as folder:
             path = Path(folder) / f"segment{SEGMENT_SUFFIX}"
@@ -129,14 +131,15 @@ class EncodeVideo(Operator):
             "fps": str(settings.fps),
             "num_frames": count,
         }
-        return Video(data, SEGMENT_SUFFIX, {**info, "codec": self.codec})
+        colour: dict[str, Json] = {"colour": frames.colour} if frames.colour else {}
+        return Video(data, SEGMENT_SUFFIX, {**info, "codec": self.codec, **colour})
 
     def combine(self, ctx: RunContext, parts: Sequence[Video], /, **inputs: Any) -> Video:
         """Join the segments, with the sound."""
         from flowsynth.media.mux import AudioFrom, mux
 
         del inputs
-        settings = self._settings(Fraction(str(parts[0].info["fps"])))
+        settings = self._settings(Fraction(str(parts[0].info["fps"])), str(parts[0].info.get("colour", "")))
         audio = None
         if self.audio is not None:
             audio = AudioFrom(str(find_file(ctx, self.audio)), Fraction(parse_instant(self.audio_start)))
@@ -166,7 +169,7 @@ class EncodeVideo(Operator):
             raise RunError("encode_video: fps: expected a rate, since the frames carry none; given null")
         return frames.fps
 
-    def _settings(self, fps: Fraction) -> EncodeSettings:
+    def _settings(self, fps: Fraction, colour: str = "") -> EncodeSettings:
         return EncodeSettings(
             fps,
             self.codec,
@@ -175,6 +178,7 @@ class EncodeVideo(Operator):
             pixel_format=self.pixel_format,
             suffix="" if self.container == "auto" else f".{self.container}",
             faststart=self.faststart,
+            colour=colour,
         )
 
 

@@ -14,7 +14,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
-from flowsynth.media.rational import Resample, parse_instant
+from flowsynth.media.rational import Resample, ToneMap, parse_instant
 from flowsynth.media.walk import Damage
 from flowsynth.operators.files._media import FrameRate, FrameType, Side, find_file, to_tensor
 from flowsynth.values import Frames
@@ -47,7 +47,8 @@ class ReadVideo(Operator):
         none.
 
     Output:
-        T, 3, H, W: uint8 in [0, 255], or float in [0, 1]; RGB as stored, no change of transfer function.
+        T, 3, H, W: uint8 in [0, 255], or float in [0, 1]; RGB as stored, no change of transfer function
+        unless `tone_map` is given. What is stored in PQ, HLG or BT.2020 says so to `encode_video`.
 
     Errors:
         InputError: no such file, no video, no frames, cut off, an empty range: one message with path,
@@ -79,6 +80,10 @@ class ReadVideo(Operator):
     )
     video_stream: Annotated[int, Field(ge=0)] | str | None = Field(
         None, description="which of several video streams: its place among them, from 0, or a language (eng)"
+    )
+    tone_map: ToneMap = Field(
+        "none",
+        description="how PQ, HLG and BT.2020 become BT.709: by bt2390 or hable; none keeps their codes",
     )
     on_damage: Damage = Field(
         "fail",
@@ -120,7 +125,7 @@ class ReadVideo(Operator):
         import numpy as np
 
         reader = self._reader(ctx)
-        for note in reader.info.notes:
+        for note in reader.notes:
             ctx.note(f"{self.path}: {note}")
         start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(reader))
         parts = []
@@ -130,7 +135,7 @@ class ReadVideo(Operator):
         pictures = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if stop == len(reader):
             reader.close()
-        return Frames(to_tensor(pictures, self.dtype), fps=reader.fps)
+        return Frames(to_tensor(pictures, self.dtype), fps=reader.fps, colour=reader.colour)
 
     def _reader(self, ctx: RunContext) -> VideoReader:
         """This thread's reader of the file, where its last chunk ended."""
@@ -154,6 +159,7 @@ class ReadVideo(Operator):
                 height=self.height,
                 resample=self.resample,
                 deep=self.dtype != "uint8",
+                tone_map=self.tone_map,
                 info=self._info(file, stamp),
             )
             while len(kept) > _KEPT:
