@@ -5,36 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import Fault, InputError, listing
+from flowsynth.core.errors import Fault, listing
 from flowsynth.core.keys import library_version
-from flowsynth.core.streams import Map, Scan, StreamKind
-from flowsynth.nets.registry import networks_code
-from flowsynth.nets.roles import EDGES, LINEART, PEOPLE
-from flowsynth.operators.control._detectors import DETECTORS
-from flowsynth.operators.control._learned import CHOSEN, DEFAULT_WEIGHTS, LEARNED, NAMED, Render
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.core.streams import StreamKind
+from flowsynth.nets.roles import Role
+from flowsynth.operators.control._detector import Detector
+from flowsynth.operators.control._registry import described, detectors, detectors_code
 from flowsynth.operators.shared.weights import PRECISION_TEXT, Precision, WeightedOperator
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-_Detector = Literal[
-    "canny", "luma", "tile", "blur", "hed", "softedge", "lineart", "segmentation", "face", "pose", "depth"
-]
-#: Libraries that only some detectors run by: their version counts for those alone.
-_RUNS_BY = {
-    "depth": "transformers",
-    **dict.fromkeys(("segmentation", "face", "pose"), "ai-edge-litert"),
-}
-_NAMED_TEXT = "a local path, or a place on the hub beside its commit as revision"
-_INSTALL = "pip install 'flowsynth-engine[litert]'"
+    DetectorName: TypeAlias = str
+else:
+    DetectorName = Literal[tuple(detectors())]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -45,44 +34,7 @@ class Annotate(WeightedOperator):
     is dropped. The result has three channels, the size, rate and dtype of the input, and the detector's name
     as its kind.
 
-    The detectors:
-
-    - ``canny``: white edges, one pixel wide, on black (Canny 1986). `low` and `high` bound the gradient's
-      magnitude: a sharp step from black to white has 1. Blurred by `sigma` pixels first, 1 by default. Edges
-      are of brightness; with `color` of colour too: each pixel's steepest channel counts, as in OpenCV.
-    - ``luma``: ITU-R BT.601 brightness.
-    - ``tile``: the frame itself, which tile models take.
-    - ``blur``: the frame under a Gaussian of `sigma` pixels, by default 2 % of the short side.
-
-    The others are trained networks. These fetch their weights at first use, or take what `weights` names:
-
-    - ``hed``: edges as people draw them, white on black, thick and soft (Xie and Tu, "Holistically-nested
-      edge detection", arXiv 1504.06375). Takes frames whole: about a kilobyte of memory a pixel. Its weights
-      are converted once by h5py (``pip install 'flowsynth-engine[h5]'``).
-    - ``softedge``: the same in few `levels`, n of them: min(floor(n x), n - 1) / (n - 1). Less of the picture
-      shows through; 3 is what ControlNet's SoftEdge "safe" does.
-
-    MediaPipe's models find people. LiteRT runs them (``pip install 'flowsynth-engine[litert]'``), on the CPU
-    wherever the node is placed. A frame without people gives a black map.
-
-    - ``segmentation``: how sure each pixel shows a person, from black to white; for people near the camera.
-    - ``face``: brows, eyes, nose, lips and outline of each face as coloured lines, from a mesh of 468 points
-      (Bazarevsky et al., "BlazeFace", arXiv 1907.05047; Kartynnik et al., arXiv 1907.06724).
-    - ``pose``: each body as the skeleton that OpenPose draws, with its 18 points and its colours (Bazarevsky
-      et al., "BlazePose", arXiv 2006.10204). Joints that are hidden or out of the frame are left out.
-
-    For these no package holds weights, so `weights` must name some: a local path, or a place on the hub with
-    its commit as `revision`.
-
-    - ``lineart``: lines as a draughtsman draws them, white on black, by the generator of Informative Drawings
-      (Chan, Durand and Isola, arXiv 2203.12691): a checkpoint, or ORG/NAME/FILE on the hub, such as
-      ``lllyasviel/Annotators/sk_model.pth``.
-    - ``depth``: near white, far black, by a network that transformers loads for depth estimation (Depth
-      Anything, DPT): a folder with safetensors, or ORG/NAME on the hub, such as
-      ``depth-anything/Depth-Anything-V2-Small-hf``. Distances (of metric models) are shown as 1 / distance.
-      White is the depth that 99 % of a frame's pixels lie beyond, black the one that 1 % do. So that the map
-      doesn't flicker, this range follows the clip: each frame moves it by 1 - `steady` of the way to its own,
-      and a jump by more than half of it, as at a cut, starts anew. With `steady` 0 each frame has its own.
+    [detectors]
 
     Inputs:
         frames: T, C, H, W of any size and dtype; C is 1, 3 or 4.
@@ -98,9 +50,9 @@ class Annotate(WeightedOperator):
     op: ClassVar[str] = "annotate"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
-    uses: ClassVar[tuple[object, ...]] = networks_code(EDGES, LINEART, PEOPLE)
+    uses: ClassVar[tuple[object, ...]] = detectors_code()
 
-    detector: _Detector = Field("canny", description="what to look for")
+    detector: DetectorName = Field("canny", description="what to look for")
     low: float = Field(0.08, ge=0, le=1, description="canny: gradient an edge may fade to")
     high: float = Field(0.2, ge=0, le=1, description="canny: gradient every edge reaches somewhere")
     color: bool = Field(False, description="canny: edges of colour too, not of brightness alone")
@@ -134,81 +86,50 @@ class Annotate(WeightedOperator):
         return value
 
     def stream(self) -> StreamKind:
-        """Frame by frame; for depth with the range so far handed on."""
-        return Scan() if self.detector == "depth" and self.steady else Map()
+        """Frame by frame, or as the detector says."""
+        return self._detector.stream(self)
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse thresholds in the wrong order, and weights that nothing would use or that are missing."""
+        """Refuse what the detector cannot do, and weights that nothing would use."""
         del inputs
-        faults, detector = [], f"detector {self.detector}"
-        if self.low > self.high:
-            faults.append(Fault("params.low", "above high", f"at most high ({self.high})", str(self.low)))
-        if self.weights is not None and self.detector not in CHOSEN:
-            expected = f"detector {listing(CHOSEN)}"
-            faults.append(Fault("params.weights", f"with {detector}", expected, self.weights))
-        if self.weights is None and self.detector in NAMED:
-            faults.append(Fault("params.weights", f"missing for {detector}", _NAMED_TEXT))
-        library = _RUNS_BY.get(self.detector)
-        if library and library_version(library) == "absent":
-            faults.append(Fault("params.detector", f"needs {library}", _INSTALL, self.detector))
+        faults = self._detector.check(self)
+        if self.weights is not None and not self._detector.takes_weights:
+            expected = f"detector {listing([name for name, one in detectors().items() if one.takes_weights])}"
+            faults.append(Fault("params.weights", f"with detector {self.detector}", expected, self.weights))
         if self.revision is not None and self.weights is None:
             faults.append(Fault("params.revision", "without weights", "both", self.revision))
         return faults
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The weights, if they are local. On the hub a commit says which they are."""
+        del ctx
         if self.revision is not None or self._weights is None:
             return {}
-        if self.detector == "depth":
-            from flowsynth.operators.control._depth import depth_files
-            from flowsynth.operators.control._hub import model_folder
-
-            return depth_files(model_folder(self._weights, None, offline=True))
-        return super().files(ctx)
+        return self._detector.files(self._weights)
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
         """The params, the checksum of weights that a name stands for, and what the detector runs by."""
-        library = _RUNS_BY.get(self.detector)
-        runs_by: dict[str, Json] = {"runs_by": f"{library} {library_version(library)}"} if library else {}
-        return {**super().key_params(files), **runs_by}
+        params = super().key_params(files)
+        if self._detector.runs_by is None:
+            return params
+        library = self._detector.runs_by[0]
+        return {**params, "runs_by": f"{library} {library_version(library)}"}
+
+    @property
+    def _detector(self) -> Detector:
+        return detectors()[self.detector]
 
     @property
     def _weights(self) -> str | None:
-        return self.weights or DEFAULT_WEIGHTS.get(self.detector)
+        return self.weights or self._detector.default_weights
 
-    def _given(self) -> str:
-        if self._weights is None:
-            raise InputError(f"params.weights: missing for detector {self.detector}; expected {_NAMED_TEXT}")
-        return self._weights
+    @property
+    def _role(self) -> Role[Any] | None:
+        return self._detector.role
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Annotate each frame."""
-        if self.detector == "depth":
-            return self._depth(ctx, frames)
-        detect = self._detect(ctx)
+        return self._detector.annotate(ctx, frames, self)
 
-        def render(batch: Tensor) -> Tensor:
-            return as_rgb(detect(as_rgb(batch)))
 
-        batch = self.batch_size if self.detector in CHOSEN else 1
-        return map_frames(ctx, frames, render, kind=self.detector, batch=batch)
-
-    def _detect(self, ctx: RunContext) -> Render:
-        if self.detector in DETECTORS:
-            classical = DETECTORS[self.detector]
-            return lambda frame: classical(frame, self)
-        weights = self._given()
-        if self.revision is not None:
-            from flowsynth.operators.control._hub import hub_checkpoint
-
-            weights = str(hub_checkpoint(weights, self.revision, offline=ctx.offline))
-        return LEARNED[self.detector](ctx, weights, self)
-
-    def _depth(self, ctx: RunContext, frames: Frames) -> Frames:
-        from flowsynth.operators.control._depth import DepthSettings, annotate_depth
-        from flowsynth.operators.control._hub import model_folder
-
-        folder = model_folder(self._given(), self.revision, offline=ctx.offline)
-        return annotate_depth(
-            ctx, frames, DepthSettings(folder, self.precision, self.batch_size, self.steady)
-        )
+Annotate.__doc__ = described(Annotate.__doc__ or "", "[detectors]")

@@ -3,10 +3,10 @@ import torch
 from pydantic import ValidationError
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.fingerprint import source_parts
 from flowsynth.functional.picture.color import luma
 from flowsynth.functional.picture.edges import canny
-from flowsynth.operators.control._detectors import DETECTORS
-from flowsynth.operators.control._learned import LEARNED
+from flowsynth.operators.control._registry import detectors
 from flowsynth.operators.control.annotate import Annotate
 from tests.operators.conftest import moving_clip
 
@@ -46,7 +46,16 @@ def test_alpha_is_dropped() -> None:
 
 def test_every_detector_offered_is_there() -> None:
     schema = Annotate.model_json_schema()["properties"]["detector"]
-    assert sorted(schema["enum"]) == sorted([*DETECTORS, *LEARNED, "depth"])
+    assert schema["enum"] == list(detectors())
+    assert {"canny", "luma", "tile", "blur", "hed", "softedge", "lineart"} < set(schema["enum"])
+
+
+@pytest.mark.parametrize("name", list(detectors()))
+def test_a_detector_is_described_and_part_of_the_fingerprint(name: str) -> None:
+    assert detectors()[name].name == name
+    assert f"- ``{name}``: " in (Annotate.__doc__ or "")
+    module = type(detectors()[name]).__module__
+    assert f"{module}:DETECTOR" in source_parts(Annotate, uses=Annotate.uses)
 
 
 def test_mistakes_are_named() -> None:
@@ -55,13 +64,13 @@ def test_mistakes_are_named() -> None:
     assert Annotate().check({}) == []
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         Annotate(high=100)
-    with pytest.raises(ValidationError, match="Input should be 'canny', 'luma', 'tile', 'blur', 'hed'"):
+    with pytest.raises(ValidationError, match="Input should be 'blur', 'canny', 'luma', 'tile', 'hed'"):
         Annotate(detector="cany")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("detector", ["segmentation", "face", "pose"])
 def test_without_litert_the_graph_is_refused(detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowsynth.operators.control.annotate.library_version", lambda name: "absent")
+    monkeypatch.setattr("flowsynth.operators.control._detector.library_version", lambda name: "absent")
     (fault,) = Annotate(detector=detector).check({})
     assert str(fault) == (
         "params.detector: needs ai-edge-litert; expected pip install 'flowsynth-engine[litert]';"

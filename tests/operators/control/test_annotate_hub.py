@@ -12,9 +12,11 @@ import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.core.streams import Map, Scan
+from flowsynth.models import ModelManager
+from flowsynth.models.weights import tensor_bytes
 from flowsynth.nets.lineart.drawings import DrawingGenerator
-from flowsynth.operators.control._depth import _prepare, network_size
 from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.control.detectors.depth import _prepare, network_size
 from tests.nets.tiny import randomised
 from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
@@ -176,6 +178,19 @@ def test_depth_hands_its_range_on(depth_folder: Path) -> None:
     steady, free = (depth(depth_folder, steady=s).run(RunContext(), frames=clip) for s in (0.9, 0.0))
     assert not torch.equal(steady.tensor[1:], free.tensor[1:])
     assert torch.equal(steady.tensor[0], free.tensor[0])
+
+
+def test_a_depth_model_is_kept_by_the_manager_by_content(depth_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(depth_folder, tmp_path / "copy")
+    manager, clip = ModelManager("cpu", 10**9), moving_clip(1)
+    for folder in (depth_folder, tmp_path / "copy"):
+        depth(folder).run(RunContext(models=manager), frames=clip)
+    one = manager.resident_bytes
+    assert one == tensor_bytes(depth_folder / "model.safetensors", 4)
+    config = tmp_path / "copy" / "config.json"
+    config.write_text(config.read_text() + " ")
+    depth(tmp_path / "copy").run(RunContext(models=manager), frames=clip)
+    assert manager.resident_bytes == 2 * one
 
 
 def test_depth_under_the_engine(depth_folder: Path, tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ import torch
 from torch import Tensor
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.control._people import find_bodies, find_faces, load_people
+from flowsynth.models.networks import load_network
+from flowsynth.nets.roles import PEOPLE
 from flowsynth.operators.control.annotate import Annotate
+from flowsynth.operators.control.detectors.face import find_faces
+from flowsynth.operators.control.detectors.pose import find_bodies
 from flowsynth.values import Frames
 from tests.published import published
 
@@ -45,7 +48,7 @@ def test_the_mask_covers_the_person_and_not_the_flag_or_the_shuttle(ctx: RunCont
 
 
 def test_a_face_lies_in_the_face(ctx: RunContext, person: Tensor) -> None:
-    (mesh,) = find_faces(load_people(ctx, "mediapipe-face"), person.float() / 255, 0.5, 4)
+    (mesh,) = find_faces(load_network(ctx, PEOPLE, "mediapipe-face"), person.float() / 255, 0.5, 4)
     assert mesh.shape == (468, 2)
     assert mesh.amin(0)[0] > 165
     assert mesh.amin(0)[1] > 55
@@ -59,7 +62,7 @@ def test_a_face_lies_in_the_face(ctx: RunContext, person: Tensor) -> None:
 
 
 def test_a_pose_has_shoulders_and_no_hidden_legs(ctx: RunContext, person: Tensor) -> None:
-    ((points, sure),) = find_bodies(load_people(ctx, "mediapipe-pose"), person.float() / 255, 0.5, 4)
+    ((points, sure),) = find_bodies(load_network(ctx, PEOPLE, "mediapipe-pose"), person.float() / 255, 0.5, 4)
     for point, place in ((0, (222, 127)), (11, (303, 250)), (12, (103, 242))):
         torch.testing.assert_close(points[point], torch.tensor([float(p) for p in place]), atol=25, rtol=0)
         assert sure[point] > 0.9
