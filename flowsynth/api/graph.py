@@ -174,7 +174,7 @@ def _needed(graph: Graph) -> set[str]:
         name = stack.pop()
         if name not in needed:
             needed.add(name)
-            stack += [edge.node for _, edge in graph.nodes[name].edges()]
+            stack += graph.nodes[name].upstream()
     return needed
 
 

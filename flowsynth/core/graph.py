@@ -108,6 +108,18 @@ class Node:
                 if isinstance(source, Edge):
                     yield port, source
 
+    def read(self) -> Inputs:
+        """What feeds the ports that the operator reads under its parameters."""
+        unread = self.operator.unread()
+        if not unread:
+            return self.inputs
+        return {port: sources for port, sources in self.inputs.items() if port not in unread}
+
+    def upstream(self) -> Iterator[str]:
+        """Names of the nodes that must run before this one."""
+        for sources in self.read().values():
+            yield from (source.node for source in sources if isinstance(source, Edge))
+
 
 class Graph:
     """A directed acyclic graph of operators.

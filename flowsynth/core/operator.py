@@ -129,6 +129,13 @@ class Operator(BaseModel):
         del ctx, fetch
         return self
 
+    def unread(self) -> Collection[str]:
+        """Input ports that are left alone under these parameters; all optional.
+
+        They count as not connected, so what feeds nothing else is not run.
+        """
+        return ()
+
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
         """The parameters as they enter the key, by value: all that the operator holds but what `files` names.
 

@@ -28,15 +28,19 @@ def orient(image: Array, orientation: tuple[int, int, int, int]) -> Array:
     return np.ascontiguousarray(image[::d, ::a] if a else image.transpose(1, 0, 2)[::b, ::c])
 
 
-def target_size(source: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
+def target_size(
+    source: tuple[int, int], width: int | None, height: int | None, short_side: int | None = None
+) -> tuple[int, int]:
     """Returns the output's (width, height) for a source of (width, height).
 
-    With neither given it is the source's own; with one, the other keeps the aspect, to the nearest
-    even number (at least 2); with both, exactly these.
+    With neither given it is the source's own, or has the short side asked for; with one, the other keeps
+    the aspect, to the nearest even number (at least 2); with both, exactly these.
     """
     source_width, source_height = source
     if width is None and height is None:
-        return source
+        if short_side is None:
+            return source
+        width, height = (short_side, None) if source_width < source_height else (None, short_side)
     if width is None:
         assert height is not None
         width = _even(Fraction(source_width * height, source_height))

@@ -54,6 +54,7 @@ class VideoReader:
         fps: float | str | Fraction | None = None,
         width: int | None = None,
         height: int | None = None,
+        short_side: int | None = None,
         resample: Resample = "lanczos",
         background: tuple[int, int, int] = (255, 255, 255),
         deep: bool = False,
@@ -73,6 +74,7 @@ class VideoReader:
                 that of the grid on which its frames lie, else the usual rate near its average.
             width: Output width; alone, the height follows the aspect, in even numbers.
             height: Output height; with ``width``, the centre is cropped to the aspect first.
+            short_side: The shorter side of the output, where neither is given.
             resample: Filter of the resize.
             background: RGB behind transparent pixels.
             deep: uint16 frames for sources of more than 8 bits.
@@ -89,7 +91,8 @@ class VideoReader:
             self.info, start=start, end=end, max_frames=max_frames, fps=fps
         )
         shown = (self.info.width, self.info.height)
-        self.width, self.height = _checked_size(self.info.path, target_size(shown, width, height))
+        size = target_size(shown, width, height, short_side)
+        self.width, self.height = _checked_size(self.info.path, size)
         self.dtype = np.dtype(np.uint16 if deep and self.info.bit_depth > 8 else np.uint8)
         self._path = str(path)
         self._tone_map: ToneMap = tone_map

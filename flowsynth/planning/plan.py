@@ -208,12 +208,13 @@ def _steps(graph: Graph, wanted: Sequence[Edge], env: Environment) -> dict[str, 
     steps: dict[str, Step] = {}
     places = env.place(graph)
     for name in _order(graph, [edge.node for edge in wanted]):
+        inputs = graph.nodes[name].read()
         node, notes = _resolved(graph.nodes[name], env)
         ports = ports_of(type(node.operator))
         kind = node.operator.stream_with(_declared(node, ports, graph))
         steps[name] = step = Step(len(steps), node, ports, kind, places[name], notes=notes)
         for port in ports.inputs.values():
-            sources = node.inputs.get(port.name, ())
+            sources = inputs.get(port.name, ())
             feeds = [(steps[s.node], s.port) for s in sources if isinstance(s, Edge)]
             names = [s.model for s in sources if isinstance(s, ModelEdge)]
             if feeds:
@@ -262,7 +263,7 @@ def _order(graph: Graph, roots: Iterable[str]) -> list[str]:
         seen = state.get(name, 0)
         if seen == 0:
             state[name] = 1
-            upstream = [edge.node for _, edge in graph.nodes[name].edges()]
+            upstream = list(graph.nodes[name].upstream())
             open_ = [other for other in upstream if state.get(other) == 1]
             if open_:
                 raise GraphError([], f"cycle through {open_[0]}")

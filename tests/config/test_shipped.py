@@ -61,6 +61,8 @@ def test_toon_has_every_verb_of_the_job(folder: Writer) -> None:
     ops = {type(node.operator).op for node in fs.compose("toon").nodes.values()}
     assert ops == {
         "read_video",
+        "resize",
+        "detail_transfer",
         "stylize",
         "annotate",
         "vae_encode",

@@ -74,6 +74,7 @@ def test_its_ports_fit_how_it_treats_time(name: str) -> None:
     cls, kind = type(operator), operator.stream()
     ports = ports_of(cls)
     assert set(cls.whole_ports) <= set(ports.inputs)
+    assert not [name for name in operator.unread() if ports.inputs[name].required]
     streamed = [p for p in ports.inputs.values() if p.temporal and p.name not in cls.whole_ports]
     if isinstance(kind, Source):
         assert not streamed

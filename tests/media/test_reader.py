@@ -144,6 +144,9 @@ def test_crop_to_aspect_then_resize(make_clip: MakeClip) -> None:
     square = VideoReader(path, width=48, height=48).read()[0]
     assert (square == picture(0, 96, 48)[:, 24:72]).all()
     assert VideoReader(path, width=65).read().shape[1:3] == (32, 65)
+    # The short side stands back where width or height is given.
+    assert VideoReader(path, short_side=24).read().shape[1:3] == (24, 48)
+    assert VideoReader(path, short_side=24, width=65).read().shape[1:3] == (32, 65)
     assert VideoReader(path, height=33).read().shape[1:3] == (33, 66)
 
 

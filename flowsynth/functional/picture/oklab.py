@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from flowsynth.functional.picture.light import to_light, to_signal
+
 __all__ = ["oklab_to_rgb", "rgb_to_oklab"]
 
 # bottosson.github.io/posts/oklab: linear sRGB to cone responses, and their cube roots to (L, a, b).
@@ -27,17 +29,14 @@ def rgb_to_oklab(rgb: Tensor) -> Tensor:
     Returns:
         `(..., 3, H, W)`: L in [0, 1], a (green to red) and b (blue to yellow) within about [-0.4, 0.4].
     """
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
-    lms = _mixed(linear, torch.tensor(_TO_LMS, dtype=torch.float64))
+    lms = _mixed(to_light(rgb), torch.tensor(_TO_LMS, dtype=torch.float64))
     return _mixed(lms.clamp(min=0) ** (1 / 3), torch.tensor(_TO_LAB, dtype=torch.float64))
 
 
 def oklab_to_rgb(lab: Tensor) -> Tensor:
     """Invert `rgb_to_oklab`; colours outside sRGB leave [0, 1]."""
     root = _mixed(lab, torch.tensor(_TO_LAB, dtype=torch.float64).inverse())
-    linear = _mixed(root**3, torch.tensor(_TO_LMS, dtype=torch.float64).inverse())
-    curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, linear * 12.92, curve)
+    return to_signal(_mixed(root**3, torch.tensor(_TO_LMS, dtype=torch.float64).inverse()))
 
 
 def _mixed(x: Tensor, matrix: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tone and detail: gamma, contrast, brightness, saturation, unsharp masking."""
+"""Tone and detail: gamma, contrast, brightness, saturation, unsharp masking, soft thresholds."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from flowsynth.functional.picture.blur import gaussian_blur
 from flowsynth.functional.picture.color import luma
 
-__all__ = ["adjust", "unsharp"]
+__all__ = ["adjust", "smoothstep", "unsharp"]
 
 
 def adjust(
@@ -53,3 +53,9 @@ def unsharp(
     detail = guide - gaussian_blur(guide, sigma)
     detail = detail - detail.clamp(-threshold, threshold) if threshold > 0 else detail
     return torch.cat((pixels + amount * detail, x[..., 3:, :, :]), dim=-3)
+
+
+def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
+    """Rise smoothly from 0 at `low` to 1 at `high`, by the cubic 3 t^2 - 2 t^3."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

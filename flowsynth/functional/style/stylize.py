@@ -28,7 +28,7 @@ STYLES: dict[Style, Callable[..., Tensor]] = {
 assert set(STYLES) == set(get_args(Style))
 
 
-def stylize(frames: Tensor, style: Style, *, strength: float = 1.0, **options: float) -> Tensor:
+def stylize(frames: Tensor, style: str, *, strength: float = 1.0, **options: float) -> Tensor:
     """Render frames in a classical style.
 
     Frames are taken one at a time, so the result does not depend on how a clip is cut into batches, and

@@ -61,6 +61,7 @@ class ReadImage(Operator):
     max_frames: int | None = Field(None, ge=1, description="at most so many pictures")
     width: Side = Field(None, description="of a frame, pixels")
     height: Side = Field(None, description="of a frame, pixels")
+    short_side: Side = Field(None, description="the shorter side, where neither width nor height is given")
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field("uint8", description="of the frames; floats keep 16-bit pictures whole")
 
@@ -107,9 +108,10 @@ class ReadImage(Operator):
         from flowsynth.media.pictures import read_picture
 
         picture = read_picture(path, deep=self.dtype != "uint8")
-        if self.width is None and self.height is None:
+        if self.width is None and self.height is None and self.short_side is None:
             return picture
-        size = target or target_size((picture.shape[1], picture.shape[0]), self.width, self.height)
+        own = picture.shape[1], picture.shape[0]
+        size = target or target_size(own, self.width, self.height, self.short_side)
         return fit(picture, size, self.resample)
 
     def _pictures(self) -> list[Path]:

@@ -41,7 +41,8 @@ class ReadVideo(Operator):
 
     Rotation metadata and non-square pixels are applied, grey becomes RGB, alpha is laid over white. With both
     `width` and `height` the centre is cropped to their aspect, then resized (Lanczos, antialiased); with one,
-    the other follows the aspect, in even numbers; with none, the size stays.
+    the other follows the aspect, in even numbers, as both sides do with `short_side`; with none of these, the
+    size stays.
 
     Inputs:
         none.
@@ -74,6 +75,7 @@ class ReadVideo(Operator):
     )
     width: Side = Field(None, description="of a frame, pixels")
     height: Side = Field(None, description="of a frame, pixels")
+    short_side: Side = Field(None, description="the shorter side, where neither width nor height is given")
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field(
         "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
@@ -157,6 +159,7 @@ class ReadVideo(Operator):
                 fps=self.fps,
                 width=self.width,
                 height=self.height,
+                short_side=self.short_side,
                 resample=self.resample,
                 deep=self.dtype != "uint8",
                 tone_map=self.tone_map,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.operator import Operator
@@ -30,6 +32,24 @@ _OPTIONS = {
 }
 
 
+#: What words of a text ask for which style, as beginnings of words.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "toon": ("toon", "cartoon", "cel", "comic", "anime", "manga"),
+    "oil_painting": ("oil", "impasto"),
+    "watercolor": ("watercolo", "aquarelle", "gouache"),
+    "pencil_sketch": ("pencil", "sketch", "graphite", "charcoal"),
+}
+
+
+def named_style(words: str) -> str | None:
+    """The style that a text names first, if any."""
+    for word in re.findall(r"\w+", words.lower()):
+        for style, beginnings in _WORDS.items():
+            if word.startswith(beginnings):
+                return style
+    return None
+
+
 class Stylize(Operator):
     """Render frames as a drawing or painting, by image filters: classical, not diffusion; no model.
 
@@ -45,6 +65,9 @@ class Stylize(Operator):
     - ``watercolor``: flattened washes with dark rims on grained paper (after Bousseau et al. 2006).
     - ``pencil_sketch``: contours by dodging and hatched shade, graphite on warm paper.
 
+    With ``auto`` the style follows a text, such as a prompt: the first that `words` name (toon, cartoon,
+    comic, anime; oil; watercolor, gouache; pencil, sketch, charcoal), and where they name none, `otherwise`.
+
     `null` takes the style's own value; an option that the style doesn't have is a fault.
 
     Inputs:
@@ -58,8 +81,12 @@ class Stylize(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    style: Literal["toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(
+    style: Literal["auto", "toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(
         "toon", description="the look"
+    )
+    words: str = Field("", description="auto: the text that the style is taken from")
+    otherwise: Literal["none", "toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(
+        "toon", description="auto: the style where words name none; none leaves the source"
     )
     strength: float = Field(1.0, ge=0, le=1, description="0 leaves the source, 1 is the full style")
     levels: int | None = Field(None, ge=2, le=64, description="toon: tone steps from black to white, 6")
@@ -83,26 +110,39 @@ class Stylize(Operator):
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Refuse options that the style doesn't have."""
         del inputs
-        valid = _OPTIONS[self.style]
+        valid = _OPTIONS.get(self.chosen, {})
         return [
             Fault(
                 f"params.{name}",
-                f"{self.style} has no such option",
-                "one of " + ", ".join(valid),
+                f"{self.chosen} has no such option",
+                f"one of {', '.join(valid)}" if valid else "none",
                 str(getattr(self, name)),
             )
             for name in ("levels", "saturation", "lines", "texture", "smoothing")
             if getattr(self, name) is not None and name not in valid
         ]
 
+    @property
+    def chosen(self) -> str:
+        """The style, or none."""
+        return self.style if self.style != "auto" else named_style(self.words) or self.otherwise
+
+    def key_params(self, files: Collection[str]) -> dict[str, Json]:
+        """The params with the style that is chosen: other words for the same style are the same work."""
+        params = super().key_params(files)
+        return {**params, "style": self.chosen, "words": "", "otherwise": ""}
+
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Stylise each frame."""
         from flowsynth.functional.style.stylize import stylize
 
-        names = _OPTIONS[self.style]
+        style = self.chosen
+        if style == "none":
+            return frames
+        names = _OPTIONS[style]
         options = {to: getattr(self, name) for name, to in names.items() if getattr(self, name) is not None}
 
         def render(frame: Tensor) -> Tensor:
-            return stylize(as_rgb(frame), self.style, strength=self.strength, **options)
+            return stylize(as_rgb(frame), style, strength=self.strength, **options)
 
         return map_frames(ctx, frames, render)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LARGEST = 16384  # pixels along a side: beyond it a size is a slip, and a frame takes gigabytes
-_EXPECTED = "height, width or both, or short_side, or long_side"
+_EXPECTED = "height, width or both, or short_side, or long_side, or factor"
 
 
 class Resize(Operator):
     """Bring frames to a size in pixels.
 
-    With one of `height` and `width`, or with `short_side` or `long_side`, the aspect ratio is kept. With
-    both, `mode` says what becomes of another aspect ratio:
+    With one of `height` and `width`, or with `short_side`, `long_side` or `factor`, the aspect ratio is
+    kept. With both, `mode` says what becomes of another aspect ratio:
 
     - ``stretch``: it is given up.
     - ``fit``: the result is as large as fits inside; one side may come out smaller.
@@ -56,6 +56,7 @@ class Resize(Operator):
     width: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
     short_side: int | None = Field(None, ge=1, le=_LARGEST, description="the shorter side, pixels")
     long_side: int | None = Field(None, ge=1, le=_LARGEST, description="the longer side, pixels")
+    factor: float | None = Field(None, gt=0, le=16, description="of both sides")
     multiple_of: int = Field(
         1, ge=1, le=256, description="round sides to this, as models want; at least once"
     )
@@ -72,10 +73,10 @@ class Resize(Operator):
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Refuse no size, and several."""
         del inputs
-        names = ("height", "width", "short_side", "long_side")
+        names = ("height", "width", "short_side", "long_side", "factor")
         given = [name for name in names if getattr(self, name) is not None]
         faults = []
-        if given not in (["height"], ["width"], ["height", "width"], ["short_side"], ["long_side"]):
+        if given not in (["height", "width"], *([name] for name in names)):
             faults.append(
                 Fault("params", "no size" if not given else "several sizes", _EXPECTED, ", ".join(given))
             )
@@ -123,6 +124,8 @@ class Resize(Operator):
             scale = self.short_side / min(height, width)
         elif self.long_side is not None:
             scale = self.long_side / max(height, width)
+        elif self.factor is not None:
+            scale = self.factor
         else:
             raise RequestError(f"resize: params: no size; expected {_EXPECTED}")
         return height * scale, width * scale

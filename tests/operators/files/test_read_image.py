@@ -53,6 +53,7 @@ def test_sizes_must_agree_unless_one_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"64x48 as shot0\.png .*found 80x80"):
         ReadImage(path=str(folder)).run(RunContext())
     assert ReadImage(path=str(folder), width=40).run(RunContext()).tensor.shape == (3, 3, 30, 40)
+    assert ReadImage(path=str(folder), short_side=15).run(RunContext()).tensor.shape == (3, 3, 15, 20)
 
 
 def test_faults(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ def test_the_operator_is_the_function(style: str) -> None:
 
 
 def test_every_option_is_an_argument_of_its_style() -> None:
-    assert set(_OPTIONS) == set(STYLES) == set(Stylize.model_json_schema()["properties"]["style"]["enum"])
+    named = {str(name) for name in Stylize.model_json_schema()["properties"]["style"]["enum"]}
+    assert set(_OPTIONS) == set(STYLES) == named - {"auto"}
     for style, options in _OPTIONS.items():
         arguments = inspect.signature(STYLES[style]).parameters  # type: ignore[index]
         assert set(options.values()) <= set(arguments)
@@ -47,3 +48,30 @@ def test_an_option_of_another_style_is_a_fault() -> None:
         "expected one of saturation, texture, smoothing; given 4"
     )
     assert Stylize(style="toon", levels=4, lines=0.5).check({}) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "style"),
+    [
+        ("Oil painting, thick brush strokes", "oil_painting"),
+        ("a castle as a WATERCOLOUR, pencil lines", "watercolor"),
+        ("sketched with a soft pencil", "pencil_sketch"),
+        ("anime, ink", "toon"),
+        ("a boiling kettle on toil", "watercolor"),  # words begin so, or not at all
+        ("", "watercolor"),
+    ],
+)
+def test_the_style_follows_the_words(words: str, style: str) -> None:
+    clip = moving_clip(1)
+    chosen = Stylize(style="auto", words=words, otherwise="watercolor")
+    plain = Stylize.model_validate({"style": style})
+    out = chosen.run(RunContext(), frames=clip)
+    assert torch.equal(out.tensor, plain.run(RunContext(), frames=clip).tensor)
+    assert chosen.key_params(()) == plain.key_params(())
+
+
+def test_words_that_name_no_style_may_leave_the_source() -> None:
+    clip = moving_clip(2)
+    none = Stylize(style="auto", words="a castle", otherwise="none")
+    assert none.run(RunContext(), frames=clip) is clip
+    assert "none" in str(Stylize(style="auto", otherwise="none", lines=0.5).check({})[0])

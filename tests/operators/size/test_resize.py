@@ -18,6 +18,8 @@ from tests.operators.conftest import moving_clip
         ({"height": 46}, (46, 62)),
         ({"width": 62}, (46, 62)),
         ({"short_side": 46}, (46, 62)),
+        ({"factor": 0.5}, (12, 16)),
+        ({"factor": 3}, (69, 93)),
         ({"long_side": 62}, (46, 62)),
         ({"height": 10, "width": 70}, (10, 70)),
         ({"height": 46, "width": 46, "mode": "fit"}, (34, 46)),
