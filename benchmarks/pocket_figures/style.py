@@ -61,6 +61,7 @@ def _distances(lab: Lab, section: Section, clips: Mapping[str, Clip], held: Mapp
     strengths = STRENGTHS[1::2] if lab.quick else STRENGTHS
     ratios: dict[str, list[float]] = {}
     default = defaults("toon").strength
+    assert default is not None, "the graph `toon` says its strength"
     for style in STYLES:
         target = footage.stylized(lab, photos, style)
         guided = _redraw(lab, photos, style, default, guide=target)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("flowsynth.cli.explain", "say which part of a node's key changed since the last run"),
     "validate": ("flowsynth.cli.validate", "check a graph and say everything that is wrong with it"),
     "ops": ("flowsynth.cli.ops", "list the operators, or describe one: its ports and params"),
+    "model": ("flowsynth.cli.model", "say what a model can do: its parts, ports, options and sizes"),
     "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
     "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
     "weights": ("flowsynth.cli.weights", "trained weights by name: list, fetch, verify"),

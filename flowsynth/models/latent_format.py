@@ -18,6 +18,7 @@ class LatentFormat:
         multiple: pixels that both sides of a frame must be a multiple of; 1 where the model pads.
         frames: frames that a latent frame stands for.
         lone_first: the first latent frame stands for a single frame, so that clips have ``frames * k + 1``.
+        together: a clip's latent frames are decoded together, though each stands for one frame.
     """
 
     space: str
@@ -26,11 +27,12 @@ class LatentFormat:
     multiple: int = 1
     frames: int = 1
     lone_first: bool = False
+    together: bool = False
 
     @property
     def by_frame(self) -> bool:
         """Whether each latent frame stands for one frame by itself, so that a clip may be cut anywhere."""
-        return self.frames == 1
+        return self.frames == 1 and not self.together
 
     def latent_count(self, num_frames: int) -> int:
         """Latent frames of a clip that the model can make."""
@@ -39,6 +41,13 @@ class LatentFormat:
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the latents of a frame."""
         return -(-height // self.factor), -(-width // self.factor)
+
+    def rules(self) -> dict[str, str]:
+        """Sizes and lengths in words."""
+        sides = "any" if self.multiple == 1 else f"multiples of {self.multiple} pixels"
+        first = " + 1" if self.lone_first else ""
+        frames = "any" if self.frames == 1 else f"{self.frames} k{first}"
+        return {"height and width:": sides, "num_frames:": frames, "latents:": self.space}
 
     def faults(self, height: int, width: int, num_frames: int, where: str = "params") -> list[Fault]:
         """What of a clip the model cannot make, each with the nearest that it can.

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from pydantic import JsonValue
+
 from flowsynth.core.errors import Fault
 from flowsynth.core.streams import StreamKind
 from flowsynth.models.latent_format import LatentFormat
@@ -29,7 +31,7 @@ from flowsynth.models.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
-    from flowsynth.values import Conditioning
+    from flowsynth.values import Conditioning, Latents
 
 T = TypeVar("T")
 SpecT = TypeVar("SpecT", bound=ModelSpec, contravariant=True)
@@ -80,7 +82,7 @@ class EncodesFrames(LoadedModel, Protocol):
 class DecodesLatents(LoadedModel, Protocol):
     """Has the verb `vae_decode`."""
 
-    def decode_latents(self, latents_TCHW: torch.Tensor, settings: DecodeSettings) -> torch.Tensor:
+    def decode_latents(self, latents: Latents, settings: DecodeSettings) -> torch.Tensor:
         """Frames T x 3 x H x W, float32 in [0, 1], of latents in the denoiser's scale.
 
         Where the latents' format is by frame it may be given any part of a clip, else the whole.
@@ -92,8 +94,8 @@ class DecodesLatents(LoadedModel, Protocol):
 class Denoises(LoadedModel, Protocol):
     """Has the verb `denoise`."""
 
-    def denoise(self, request: DenoiseRequest) -> torch.Tensor:
-        """Latents like those of the request, T' x C x h x w."""
+    def denoise(self, request: DenoiseRequest) -> Latents:
+        """Latents for those of the request, T' x C x h x w, not empty, on any device."""
         ...
 
 
@@ -166,6 +168,11 @@ class Family(Protocol[SpecT]):
         """
         del spec, offline
         return None
+
+    def describe(self, spec: SpecT) -> dict[str, JsonValue]:
+        """What `flowsynth model` says beside verbs, options and sizes: class, parts, ports, licence."""
+        del spec
+        return {}
 
     def scheduler_names(self, spec: SpecT) -> Sequence[str]:
         """What `denoise` takes as a scheduler."""

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+#: Whose warnings of their own ways are no fault of a graph.
+_LIBRARIES = r"(accelerate|diffusers|numpy|torch|transformers)(\.|$)"
+
+
+def ignore_library_warnings() -> None:
+    """Ignore what libraries warn of inside themselves; said again and again, it stays one filter."""
+    for kind in (DeprecationWarning, FutureWarning, UserWarning):
+        warnings.filterwarnings("ignore", category=kind, module=_LIBRARIES)
 
 
 @contextmanager

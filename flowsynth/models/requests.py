@@ -15,13 +15,15 @@ from pydantic import JsonValue
 if TYPE_CHECKING:
     import torch
 
-    from flowsynth.values import Conditioning, Latents
+    from flowsynth.values import Conditioning, Frames, Latents
 
 #: A family's own options of a verb, as the graph writes them.
 Given: TypeAlias = Mapping[str, JsonValue]
 #: ``(start, stop) -> (stop - start) x 3 x H x W`` in [0, 1]: frames are read when a window needs them.
 FrameReader: TypeAlias = "Callable[[int, int], torch.Tensor]"
 PerControl: TypeAlias = float | tuple[float, ...]
+#: Ports of `denoise` for pictures and clips to start from or to follow. A family says which its models use.
+PICTURE_PORTS = ("image", "last_image", "video", "mask", "reference", "image_prompt", "pose", "face")
 
 
 def _nothing() -> None:
@@ -117,34 +119,36 @@ class DenoiseSettings(Asked):
     """Everything about a denoising call that is a number or a choice.
 
     Attributes:
-        num_inference_steps: steps of the scheduler.
-        guidance_scale: classifier-free guidance; at most 1 turns it off.
-        strength: share of the noise put on the initial latents, in [0, 1]; unused without them.
+        num_inference_steps: steps of the scheduler; None takes the family's own number.
+        guidance_scale: classifier-free guidance; at most 1 turns it off; None takes the family's own.
+        strength: share of the noise put on the initial latents, in [0, 1]; None takes the family's own.
         seed: one seed, or one a frame.
         scheduler: its name; None takes the model's.
         scheduler_options: of the scheduler's class.
-        window: frames that the model sees at once.
-        stride: step between windows; at most ``window``.
+        window: frames that the model sees at once; None takes the family's own number.
+        stride: step between windows; at most ``window``; None is half of it.
         controlnets: names of what the controls go to, in order; None takes the model's.
         control_scale: weight of the controls, one for all or one each.
         control_start: share of the steps before they act.
         control_end: share of the steps until they stop.
+        deflicker: steps at which the predicted clean frames are smoothed.
     """
 
     verb: ClassVar[str] = "denoise"
 
-    num_inference_steps: int = 20
-    guidance_scale: float = 7.5
-    strength: float = 1.0
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    strength: float | None = None
     seed: int | tuple[int, ...] = 0
     scheduler: str | None = None
     scheduler_options: Given = field(default_factory=dict)
-    window: int = 16
-    stride: int = 8
+    window: int | None = None
+    stride: int | None = None
     controlnets: tuple[str, ...] | None = None
     control_scale: PerControl = 1.0
     control_start: PerControl = 0.0
     control_end: PerControl = 1.0
+    deflicker: tuple[int, ...] = ()
 
     def control_factors(self, count: int) -> list[tuple[float, float, float]]:
         """Weight, start and end of each of some controls."""
@@ -179,6 +183,7 @@ class DenoiseRequest:
         latents: what to denoise; empty ones only say the size.
         conditioning: what the model's own `text_encode` made, if the node is given any.
         controls: readers of the control clips, in order.
+        pictures: pictures and clips by port of the node, the controls among them.
         deflicker: smoothing of the clean frames, if any.
         hooks: progress and cancellation.
     """
@@ -187,5 +192,6 @@ class DenoiseRequest:
     latents: Latents
     conditioning: Conditioning | None = None
     controls: Sequence[FrameReader] = ()
+    pictures: Mapping[str, Sequence[Frames]] = field(default_factory=dict)
     deflicker: DeflickerRequest | None = None
     hooks: Hooks = Hooks()

@@ -27,6 +27,8 @@ class Latents(Clip):
         height: rows of the decoded frames in pixels (0: all that the latents hold).
         width: columns of the decoded frames in pixels (0: all that the latents hold).
         empty: True where the latents only give a size and are to be replaced by noise.
+        frames: frames that they stand for (0: one each).
+        decoder: what else a family's decoder is to get, as JSON.
     """
 
     codec_name: ClassVar[str] = "latents"
@@ -36,6 +38,8 @@ class Latents(Clip):
     height: int = 0
     width: int = 0
     empty: bool = False
+    frames: int = 0
+    decoder: Json = None
 
     if TYPE_CHECKING:
 
@@ -47,6 +51,8 @@ class Latents(Clip):
             height: int = 0,
             width: int = 0,
             empty: bool = False,
+            frames: int = 0,
+            decoder: Json = None,
         ) -> None: ...
 
 

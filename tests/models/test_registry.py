@@ -30,9 +30,9 @@ def colours(package: str) -> dict[str, str]:
 
 
 def test_the_shipped_families_are_the_folders() -> None:
-    assert shipped_families() == {"sd"}
-    assert set(families_with("denoise")) == set(family_names()) == {"sd"}
-    with pytest.raises(RequestError, match="unknown model family 'ds'; expected one of sd"):
+    assert shipped_families() == {"diffusers", "sd"}
+    assert set(families_with("denoise")) == set(family_names()) == {"diffusers", "sd"}
+    with pytest.raises(RequestError, match="unknown model family 'ds'; expected one of diffusers, sd"):
         family("ds")
 
 
@@ -42,7 +42,7 @@ def test_the_recipe_s_family_works_from_another_package(
     place = {"colours": "paint_family.family:Colours"}
     install(tmp_path / "site", "paint_family", colours("paint_family"), place, monkeypatch)
     (tmp_path / "palette.json").write_text('{"teal": [0, 0.5, 0.5]}')
-    assert family_names() == ["colours", "sd"]
+    assert family_names() == ["colours", "diffusers", "sd"]
     graph = fs.Graph.from_yaml(f"""
 models: {{base: {{family: colours, source: "{tmp_path}"}}}}
 nodes:
@@ -60,7 +60,11 @@ BROKEN = {
     "a shipped name": ("sd", "family:Colours", "is shipped with flowsynth, and the plug-in 'paint' "),
     "no such module": ("paint", "nowhere:Colours", "cannot be loaded (ModuleNotFoundError"),
     "no such class": ("paint", "family:Colors", "cannot be loaded (AttributeError"),
-    "no family": ("paint", "family:ColoursDenoise", "lacks check, fingerprint, latent_format, name"),
+    "no family": (
+        "paint",
+        "family:ColoursDenoise",
+        "lacks check, describe, fingerprint",
+    ),
     "another name": ("paint", "family:Colours", "calls itself 'colours'"),
 }
 
@@ -76,7 +80,7 @@ def test_a_plug_in_that_cannot_be_used_is_refused_by_name(
     assert f"models.base.family: model family {name!r}" in str(caught.value)
     assert "'paint'" in str(caught.value)
     assert message.removesuffix(" ") in str(caught.value)
-    assert set(families_with("denoise")) <= {"sd"}, "a broken plug-in hurts nobody else"
+    assert set(families_with("denoise")) <= {"diffusers", "sd"}, "a broken plug-in hurts nobody else"
 
 
 def test_two_plug_ins_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

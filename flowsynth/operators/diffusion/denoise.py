@@ -18,8 +18,8 @@ from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import MOTION
 from flowsynth.operators.diffusion._denoise import (
     control_reader,
-    deflicker_faults,
     frame_size,
+    guide_faults,
     number_faults,
     require_family,
     require_frames,
@@ -71,6 +71,14 @@ class Denoise(Operator):
         conditioning: from `text_encode` with the same family; optional where the family needs none.
         control: control maps, one clip a ControlNet, in the frames' size.
         guide: for deflicker, steady frames with the same motion, such as the source, in the frames' size.
+        image: a picture to start from, to edit or to move; as the model's class takes it.
+        last_image: the picture to end at.
+        video: a clip to start from, or to edit.
+        mask: where a picture or clip is drawn anew, white; for inpainting.
+        reference: pictures of what is to be shown.
+        image_prompt: pictures that take words' place (IP-Adapter).
+        pose: a clip of poses to follow.
+        face: a clip of a face to follow.
 
     Output:
         Latents like the input, not empty.
@@ -91,15 +99,21 @@ class Denoise(Operator):
     uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
-    num_inference_steps: int = Field(20, ge=1, le=1000, description="steps of the scheduler")
-    guidance_scale: float = Field(7.5, ge=0, description="classifier-free guidance; 1 or less turns it off")
-    strength: Share = Field(1.0, description="share of noise on given latents")
+    num_inference_steps: int | None = Field(
+        None, ge=1, le=1000, description="steps of the scheduler; null takes the model family's own number"
+    )
+    guidance_scale: float | None = Field(
+        None, ge=0, description="classifier-free guidance, off at 1; null takes the model family's own"
+    )
+    strength: Share | None = Field(
+        None, description="share of noise on what is given; null takes the model family's own"
+    )
     seed: Seed | tuple[Seed, ...] | None = Field(0, description="one, one a frame, or null for a new one")
     scheduler: str | None = Field(None, description="name; null takes the model's")
     scheduler_options: dict[str, JsonValue] = Field(
         default_factory=dict, description="options of the scheduler's diffusers class"
     )
-    window: int = Field(16, ge=1, description="frames at once")
+    window: int | None = Field(None, ge=1, description="frames at once; null takes the model family's own")
     stride: int | None = Field(None, ge=1, description="frames between windows; null is half the window")
     controlnets: tuple[str, ...] | None = Field(None, description="names for the controls, in order")
     control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
@@ -128,7 +142,7 @@ class Denoise(Operator):
     def _faults(self, inputs: Mapping[str, Any]) -> list[Fault]:
         return [
             *number_faults(self._settings(), counts(inputs).get("control", 0)),
-            *deflicker_faults(self.deflicker, self.num_inference_steps, "guide" in inputs),
+            *guide_faults(self.deflicker, "guide" in inputs),
         ]
 
     def run(
@@ -141,10 +155,29 @@ class Denoise(Operator):
         conditioning: Conditioning | None = None,
         control: list[Frames] | None = None,
         guide: Frames | None = None,
+        image: Frames | None = None,
+        last_image: Frames | None = None,
+        video: Frames | None = None,
+        mask: Frames | None = None,
+        reference: list[Frames] | None = None,
+        image_prompt: list[Frames] | None = None,
+        pose: Frames | None = None,
+        face: Frames | None = None,
     ) -> Latents:
         """Denoise all frames."""
         controls = control or []
-        given: dict[str, object] = {"latents": latents, "conditioning": conditioning, "control": controls}
+        single = {
+            "image": image,
+            "last_image": last_image,
+            "video": video,
+            "mask": mask,
+            "pose": pose,
+            "face": face,
+        }
+        pictures = {port: [clip] for port, clip in single.items() if clip is not None}
+        several = {"control": controls, "reference": reference, "image_prompt": image_prompt}
+        pictures |= {port: clips for port, clips in several.items() if clips}
+        given: dict[str, object] = {"latents": latents, "conditioning": conditioning, **pictures}
         if guide is not None:
             given["guide"] = guide
         if faults := self._faults(given):
@@ -161,9 +194,9 @@ class Denoise(Operator):
         ]
         smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
         hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note)
-        made = loaded.denoise(DenoiseRequest(settings, latents, conditioning, readers, smoothing, hooks))
-        result = made.to(latents.tensor.device).contiguous()
-        return Latents(result, latents.fps, latents.space, latents.height, latents.width)
+        request = DenoiseRequest(settings, latents, conditioning, readers, pictures, smoothing, hooks)
+        made = loaded.denoise(request)
+        return made.with_data(made.tensor.to(latents.tensor.device).contiguous())
 
     def _settings(self, ctx: RunContext | None = None) -> DenoiseSettings:
         """What the parameters ask of the model; with a context, a null seed is drawn and told."""
@@ -179,11 +212,12 @@ class Denoise(Operator):
             scheduler=self.scheduler,
             scheduler_options=self.scheduler_options,
             window=self.window,
-            stride=self.stride or max(self.window // 2, 1),
+            stride=self.stride,
             controlnets=self.controlnets,
             control_scale=self.control_scale,
             control_start=self.control_start,
             control_end=self.control_end,
+            deflicker=self.deflicker,
         )
 
     def _drawn(self, ctx: RunContext) -> int:

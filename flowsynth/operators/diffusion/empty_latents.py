@@ -59,4 +59,4 @@ class EmptyLatents(Operator):
         if faults := form.faults(height, width, count, "params" if like is None else "inputs.like"):
             raise GraphError(faults, self.op)
         data = torch.zeros(form.latent_count(count), form.channels, *form.latent_size(height, width))
-        return Latents(data, fps, form.space, height, width, empty=True)
+        return Latents(data, fps, form.space, height, width, empty=True, frames=0 if form.by_frame else count)

@@ -83,7 +83,7 @@ class VaeDecode(Operator):
                     f"{ctx.node or self.op}: the latents hold NaN or infinity (dtype {chunk.dtype});"
                     " a model in float16 may overflow: try dtype: float32 or bfloat16"
                 )
-            pixels = loaded.decode_latents(chunk.to(ctx.device), settings)
+            pixels = loaded.decode_latents(latents.with_data(chunk), settings)
             height, width = latents.height or pixels.shape[-2], latents.width or pixels.shape[-1]
             parts.append(as_dtype(pixels[..., :height, :width], self.dtype).to(chunk.device))
             done += chunk.shape[0]

@@ -122,7 +122,9 @@ def test_motion_modules_windows_and_noise_schedules(ctx: RunContext, motion: boo
 
 def test_mistakes_are_named(ctx: RunContext) -> None:
     assert [f.path for f in Denoise().check({"guide": None})] == ["inputs.guide"]
-    (fault,) = Denoise(num_inference_steps=20, deflicker=(4, 20)).check({})
+    model = {"family": "sd", "source": "pocket"}
+    faults = Denoise(num_inference_steps=20, deflicker=(4, 20)).check({"model": model, "conditioning": None})
+    (fault,) = [fault for fault in faults if fault.path == "params.deflicker"]
     assert str(fault) == (
         "params.deflicker: no such step; expected 0 to 19, as num_inference_steps says; given 20"
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
 from flowsynth.models.diffusion.schedulers import scheduler_names
 from flowsynth.models.families.sd.components import known_config
-from flowsynth.models.families.sd.options import SdTextOptions
+from flowsynth.models.families.sd.options import SdTextOptions, numbers
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.locate import locate
 from flowsynth.models.options import options_of
-from flowsynth.models.requests import Asked, DenoiseSettings, TextRequest
+from flowsynth.models.requests import PICTURE_PORTS, Asked, DenoiseSettings, TextRequest
 
 
 def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
@@ -23,6 +23,8 @@ def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]
     if isinstance(asked, DenoiseSettings):
         return [
             *_conditioning_faults(inputs),
+            *_picture_faults(inputs),
+            *_deflicker_faults(asked),
             *_control_faults(spec, asked, inputs.get("control", 0)),
             *_window_faults(spec, asked),
             *_scheduler_faults(asked),
@@ -43,6 +45,23 @@ def _conditioning_faults(inputs: Mapping[str, int]) -> list[Fault]:
     if inputs.get("conditioning"):
         return []
     return [Fault("inputs.conditioning", "missing input", "Conditioning")]
+
+
+def _picture_faults(inputs: Mapping[str, int]) -> list[Fault]:
+    expected = "latents from vae_encode, and control"
+    return [
+        Fault(f"inputs.{port}", "no use for it", expected, f"{port} connected")
+        for port in PICTURE_PORTS
+        if inputs.get(port)
+    ]
+
+
+def _deflicker_faults(asked: DenoiseSettings) -> list[Fault]:
+    count = numbers(asked).num_inference_steps
+    if not asked.deflicker or max(asked.deflicker) < count:
+        return []
+    expected = f"0 to {count - 1}, as num_inference_steps says"
+    return [Fault("params.deflicker", "no such step", expected, str(max(asked.deflicker)))]
 
 
 def _scheduler_faults(asked: DenoiseSettings) -> list[Fault]:
@@ -81,7 +100,8 @@ def _window_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
         limit = int(config["motion_max_seq_length"])
     except (FlowsynthError, OSError, ValueError, KeyError, TypeError):
         return []
-    if asked.window <= limit:
+    window = numbers(asked).window
+    if window <= limit:
         return []
     message = "past the motion adapter's position table"
-    return [Fault("params.window", message, f"at most {limit} frames", str(asked.window))]
+    return [Fault("params.window", message, f"at most {limit} frames", str(window))]

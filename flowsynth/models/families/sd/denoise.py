@@ -23,7 +23,7 @@ from flowsynth.models.diffusion.x0 import (
     require_steps,
     signal_share,
 )
-from flowsynth.models.families.sd.options import SdDenoiseOptions
+from flowsynth.models.families.sd.options import SdDenoiseOptions, numbers
 from flowsynth.models.requests import DenoiseSettings, Hooks
 
 if TYPE_CHECKING:
@@ -94,11 +94,12 @@ class _Run:
         self.device, self.dtype = inputs.prompt.device, inputs.prompt.dtype
         self.motion = is_motion_unet(self.unet)
         self.frames = inputs.shape[0]
-        self.guided = settings.guidance_scale > 1 and self.unet.config.time_cond_proj_dim is None
-        strength = None if inputs.init is None else settings.strength
+        self.numbers = numbers(settings)
+        self.guided = self.numbers.guidance_scale > 1 and self.unet.config.time_cond_proj_dim is None
+        strength = None if inputs.init is None else self.numbers.strength
         self.scheduler, self.timesteps = set_timesteps(
             inputs.scheduler,
-            settings.num_inference_steps,
+            self.numbers.num_inference_steps,
             strength,
             options.timestep_spacing,
             self.device,
@@ -125,12 +126,11 @@ class _Run:
         return self._frames_first(latents)
 
     def _prediction(self) -> Prediction:
-        settings = self.settings
-        window = min(settings.window, self.frames) if settings.window else self.frames
+        window = min(self.numbers.window, self.frames)
         if self.motion:
             check_window(self.unet, window)
         # Without motion modules a frame's noise does not depend on its neighbours: no overlap is needed.
-        stride = settings.stride if self.motion else window
+        stride = self.numbers.stride if self.motion else window
         return Prediction(
             unet=self.unet,
             motion=self.motion,
@@ -162,7 +162,7 @@ class _Run:
         import torch
         from diffusers import StableDiffusionPipeline
 
-        scale = torch.tensor([self.settings.guidance_scale - 1])
+        scale = torch.tensor([self.numbers.guidance_scale - 1])
         embedding = StableDiffusionPipeline.get_guidance_scale_embedding(None, scale, embedding_dim=width)
         moved: torch.Tensor = embedding.to(device=self.device, dtype=self.dtype)
         return moved
@@ -216,7 +216,7 @@ class _Run:
         if not self.guided:
             return noise_GTCHW[0]
         uncond, text = noise_GTCHW[0], noise_GTCHW[1]
-        guided = uncond + self.settings.guidance_scale * (text - uncond)
+        guided = uncond + self.numbers.guidance_scale * (text - uncond)
         if self.options.guidance_rescale > 0:
             return rescale_guidance(guided, text, self.options.guidance_rescale)
         return guided

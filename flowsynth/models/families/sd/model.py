@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from flowsynth.models.diffusion.x0 import CleanEdit
     from flowsynth.models.families.sd.text import TextEncoder
     from flowsynth.models.protocol import PartStore
-    from flowsynth.values import Conditioning
+    from flowsynth.values import Conditioning, Latents
 
 
 class SdModel:
@@ -225,14 +226,17 @@ class SdModel:
         sizes = {"tile_size": settings.tile_size, "batch_size": settings.batch_size}
         return encode_frames(self.vae, frames_TCHW, generator=generator, **sizes)
 
-    def decode_latents(self, latents_TCHW: torch.Tensor, settings: DecodeSettings) -> torch.Tensor:
+    def decode_latents(self, latents: Latents, settings: DecodeSettings) -> torch.Tensor:
         """Frames in [0, 1] of latents; see :func:`flowsynth.models.diffusion.vae.decode_latents`."""
+        return self._decoded(latents.tensor.to(self.device), settings)
+
+    def _decoded(self, latents_TCHW: torch.Tensor, settings: DecodeSettings) -> torch.Tensor:
         from flowsynth.models.diffusion.vae import decode_latents
 
         sizes = {"tile_size": settings.tile_size, "batch_size": settings.batch_size}
         return decode_latents(self.vae, latents_TCHW, **sizes)
 
-    def denoise(self, request: DenoiseRequest) -> torch.Tensor:
+    def denoise(self, request: DenoiseRequest) -> Latents:
         """Denoise latents; see :func:`flowsynth.models.families.sd.denoise.denoise`."""
         from flowsynth.models.families.sd.conditioning import states
         from flowsynth.models.families.sd.denoise import DenoiseInputs, denoise
@@ -251,7 +255,8 @@ class SdModel:
             clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
         )
         options = self._with_noise(options_of(settings, SdDenoiseOptions))
-        return denoise(inputs, settings, request.hooks, options)
+        made = denoise(inputs, settings, request.hooks, options)
+        return replace(request.latents, data=made, empty=False)
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device=self.device, dtype=self.dtype)
@@ -289,7 +294,7 @@ class SdModel:
         height, width = deflicker.size
 
         def edit(latents_TCHW: torch.Tensor) -> torch.Tensor:
-            frames = self.decode_latents(latents_TCHW, DecodeSettings())[..., :height, :width]
+            frames = self._decoded(latents_TCHW, DecodeSettings())[..., :height, :width]
             pair = frames, deflicker.smooth(frames)
             before, after = (self.encode_frames(x, EncodeSettings()) for x in pair)
             return latents_TCHW + (after.float() - before.float()).to(latents_TCHW.device)

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
 from flowsynth.models.diffusion.noise import NoiseMode
 from flowsynth.models.diffusion.timesteps import SpacingMode
 from flowsynth.models.options import Options
+from flowsynth.models.requests import DenoiseSettings
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 ClipSkip: TypeAlias = Annotated[int, Field(ge=0, le=11)]
+
+
+class Numbers(NamedTuple):
+    """The numbers of a denoising call, with this family's own where a node leaves them open."""
+
+    num_inference_steps: int = 20
+    guidance_scale: float = 7.5
+    strength: float = 1.0
+    window: int = 16
+    stride: int = 8
+
+
+def numbers(settings: DenoiseSettings) -> Numbers:
+    """The numbers of a call; the stride follows the window."""
+    asked = {name: getattr(settings, name) for name in Numbers._fields}
+    given = Numbers(**{name: value for name, value in asked.items() if value is not None})
+    return given if settings.stride is not None else given._replace(stride=max(given.window // 2, 1))
 
 
 class SdTextOptions(Options):

@@ -1,0 +1,102 @@
+"""``flowsynth model MODEL``: what a model can do, and what it needs, without loading it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.cli.options import command_parser
+from flowsynth.cli.reference import params_schema, type_text
+from flowsynth.cli.text import bytes_text
+from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
+from flowsynth.core.yaml_text import read_yaml
+
+if TYPE_CHECKING:
+    from flowsynth.models import ModelSpec
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `model`."""
+    made = command_parser("model", "What a model can do, without loading it.", "print the same as JSON")
+    made.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a name that model=NAME takes, or the folder of a diffusers pipeline",
+    )
+    return made
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the page of a model."""
+    data = describe(_spec(args.model))
+    print(json.dumps(data, indent=2, default=str) if args.json else "\n".join(_page(data)))
+    return 0
+
+
+def describe(spec: ModelSpec) -> dict[str, Any]:
+    """A model as data: family, source, verbs with their options, sizes, and what its family adds."""
+    from flowsynth.models.registry import family
+
+    kind = family(spec.family)
+    verbs = {name: verb for name in kind.verbs if (verb := kind.verb(spec, name)) is not None}
+    try:
+        form = kind.latent_format(spec, offline=True)
+        sizes = None if form is None else form.rules()
+    except FlowsynthError as error:
+        sizes = {"unknown": str(error)}
+    return {
+        "family": spec.family,
+        "source": str(spec.source),
+        **kind.describe(spec),
+        "sizes": sizes,
+        "options": {name: params_schema(verb.options).get("properties", {}) for name, verb in verbs.items()},
+        "schedulers": list(kind.scheduler_names(spec)),
+    }
+
+
+def _spec(name: str) -> ModelSpec:
+    """The model of a configuration's name, or of a folder.
+
+    Raises:
+        RequestError: neither; says the nearest name.
+    """
+    from flowsynth.config.folders import search_path
+    from flowsynth.models import parse_model
+
+    if (Path(name) / "model_index.json").is_file():
+        return parse_model(name, {"family": "diffusers", "source": name})
+    files = {
+        path.stem: path
+        for place in reversed(search_path(Path.cwd()))
+        for path in sorted((place.conf / "model").glob("*.yaml"))
+    }
+    if name not in files:
+        raise RequestError(
+            f"model: no model {name!r}; expected one of {listing(sorted(files))}, or the folder of a"
+            f" diffusers pipeline (with a model_index.json){did_you_mean(name, files)}"
+        )
+    return parse_model(name, read_yaml(files[name]))
+
+
+def _page(data: Mapping[str, Any]) -> Iterator[str]:
+    yield f"family    {data['family']}"
+    yield f"source    {data['source']}"
+    for name in ("class", "licence"):
+        if data.get(name):
+            yield f"{name:<9} {data[name]}"
+    if data["sizes"]:
+        yield "sizes     " + "; ".join(f"{name} {text}" for name, text in data["sizes"].items())
+    for name, part in data.get("parts", {}).items():
+        size = f"  {bytes_text(part['bytes'])}" if part["bytes"] else ""
+        yield f"part      {name:<18} {part['class']}{size}"
+    for port, argument in data.get("ports", {}).items():
+        yield f"port      {port:<18} {argument}"
+    for verb, options in data["options"].items():
+        yield f"{verb}"
+        for name, schema in options.items():
+            yield f"  options.{name}: {type_text(schema)} = {json.dumps(schema.get('default'))}"
+    if data["schedulers"]:
+        yield "schedulers " + ", ".join(data["schedulers"])

@@ -1,0 +1,129 @@
+"""What a pipeline class cannot do of what a node asks, told from its source."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+
+from flowsynth.core.errors import Fault, FlowsynthError, listing
+from flowsynth.models.families.diffusers.facts import Facts, facts
+from flowsynth.models.families.diffusers.ports import ALIASES, ports_of
+from flowsynth.models.families.diffusers.spec import DiffusersSpec
+from flowsynth.models.requests import Asked, DecodeSettings, DenoiseSettings, TextRequest
+
+#: Classes whose text needs a library that diffusers does not bring: prefix of the class -> module.
+_NEEDS = {"Wan": "ftfy", "SkyReels": "ftfy", "Helios": "ftfy", "Allegro": "ftfy", "Kolors": "sentencepiece"}
+
+
+def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
+    """All faults of a node, with paths relative to it; none where the pipeline's folder is not here yet."""
+    try:
+        known = facts(spec.class_name(offline=True))
+    except FlowsynthError as error:
+        return [Fault("inputs.model", str(error))] if spec.pipeline is not None else []
+    if isinstance(asked, TextRequest):
+        return _text_faults(known, asked)
+    if isinstance(asked, DenoiseSettings):
+        return [*_port_faults(known, inputs), *_setting_faults(known, asked)]
+    if isinstance(asked, DecodeSettings) and asked.tile_size:
+        return [
+            Fault(
+                "params.tile_size",
+                "not for this family",
+                "0: its VAE decodes whole frames",
+                str(asked.tile_size),
+            )
+        ]
+    return []
+
+
+def _text_faults(known: Facts, asked: TextRequest) -> list[Fault]:
+    found = []
+    for name, prompts in (("prompt", asked.prompt), ("negative_prompt", asked.negative_prompt)):
+        if len(prompts) > 1:
+            found.append(
+                Fault(
+                    f"params.{name}",
+                    "travels",
+                    f"one text: {known.name} takes one prompt",
+                    f"{len(prompts)} frames",
+                )
+            )
+        if name not in known.arguments and any(prompts.values()):
+            found.append(
+                Fault(
+                    f"params.{name}",
+                    "no use for it",
+                    f"nothing: {known.name} takes none",
+                    repr(next(iter(prompts.values()))),
+                )
+            )
+    for prefix, module in _NEEDS.items():
+        if known.name.startswith(prefix) and importlib.util.find_spec(module) is None:
+            found.append(
+                Fault(
+                    "inputs.model",
+                    f"{known.name} cleans prompts with {module}",
+                    f"pip install {module}",
+                    "not installed",
+                )
+            )
+    return found
+
+
+def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
+    ports = ports_of(known)
+    found = [
+        Fault(
+            f"inputs.{port}",
+            "no use for it",
+            f"{listing(sorted(ports)) or 'none'} with {known.name}",
+            f"{port} connected",
+        )
+        for port in ALIASES
+        if inputs.get(port) and port not in ports
+    ]
+    found += [
+        Fault(f"inputs.{port}", "missing input", f"Frames: {known.name} needs its argument {name}")
+        for port, name in ports.items()
+        if name in known.required and not inputs.get(port)
+    ]
+    if known.text_method and "prompt" in known.arguments and not inputs.get("conditioning"):
+        found.append(
+            Fault("inputs.conditioning", "missing input", f"Conditioning from text_encode with {known.name}")
+        )
+    if not known.text_method and inputs.get("conditioning"):
+        found.append(
+            Fault("inputs.conditioning", "no use for it", f"none: {known.name} knows no text", "connected")
+        )
+    return found
+
+
+def _setting_faults(known: Facts, asked: DenoiseSettings) -> list[Fault]:
+    found = [
+        Fault(f"params.{name}", "no use for it", f"null: {known.name} has no such argument", str(value))
+        for name, value in (
+            ("num_inference_steps", asked.num_inference_steps),
+            ("guidance_scale", asked.guidance_scale),
+            ("strength", asked.strength),
+        )
+        if value is not None and name not in known.arguments
+    ]
+    unknown = {
+        "window": asked.window, "stride": asked.stride, "scheduler": asked.scheduler,
+        "scheduler_options": asked.scheduler_options or None, "controlnets": asked.controlnets,
+        "deflicker": asked.deflicker or None,
+    }  # fmt: skip
+    found += [
+        Fault(
+            f"params.{name}",
+            "not for this family",
+            "null: a diffusers pipeline runs as published",
+            str(value),
+        )
+        for name, value in unknown.items()
+        if value is not None
+    ]
+    if not isinstance(asked.seed, int):
+        found.append(Fault("params.seed", "one a frame", "one seed", f"{len(asked.seed)} seeds"))
+    return found

@@ -1,0 +1,80 @@
+"""Family ``diffusers``: every pipeline of the library, known before a run from its source alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import JsonValue
+
+from flowsynth.core.canonical import digest_json
+from flowsynth.core.errors import Fault, FlowsynthError
+from flowsynth.core.streams import Whole
+from flowsynth.models.families.diffusers.spec import DiffusersSpec
+from flowsynth.models.latent_format import LatentFormat
+from flowsynth.models.protocol import Family, PartStore, Verb
+from flowsynth.models.requests import Asked
+
+if TYPE_CHECKING:
+    from flowsynth.models.families.diffusers.model import DiffusersModel
+
+
+class Diffusers(Family[DiffusersSpec]):
+    """Family ``diffusers``."""
+
+    name: ClassVar[str] = "diffusers"
+    spec_type: ClassVar[type[DiffusersSpec]] = DiffusersSpec
+    verbs: ClassVar[Mapping[str, Verb]] = {name: Verb() for name in ("text_encode", "denoise", "vae_decode")}
+
+    def verb(self, spec: DiffusersSpec, name: str) -> Verb | None:
+        """The class's own arguments are the options; a decoder of whole clips is no map over frames."""
+        from flowsynth.models.families.diffusers.facts import facts
+        from flowsynth.models.families.diffusers.formats import RULES, decoder_config
+        from flowsynth.models.families.diffusers.options import option_model
+
+        if name not in self.verbs:
+            return None
+        try:
+            known = facts(spec.class_name(offline=True))
+            if name == "text_encode" and not known.text_method:
+                return None
+            apart = known.space_is_pixels or RULES[decoder_config(spec, known, offline=True)[0]].apart
+        except (FlowsynthError, KeyError):
+            return self.verbs[name]  # said when the node runs, with what to do
+        return Verb(option_model(known.name, name), Whole() if name == "vae_decode" and not apart else None)
+
+    def check(self, spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
+        """Ports and settings that the class has no use for, what it cannot do without."""
+        from flowsynth.models.families.diffusers.checks import faults
+
+        return faults(spec, asked, inputs)
+
+    def describe(self, spec: DiffusersSpec) -> dict[str, JsonValue]:
+        """Class, parts, ports and licence of a pipeline that is on this machine."""
+        from flowsynth.models.families.diffusers.describe import describe
+
+        return describe(spec)
+
+    def fingerprint(self, spec: DiffusersSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
+        """Identity of the parts that are loaded, and of the libraries whose code the pipeline is."""
+        return digest_json(spec.identity(memo, parts))
+
+    def latent_format(self, spec: DiffusersSpec, *, offline: bool = False) -> LatentFormat:
+        """The latents, from the decoder's configuration.
+
+        Raises:
+            InputError: a configuration is missing, or the decoder's class is not known.
+        """
+        from flowsynth.models.families.diffusers.formats import latent_format
+
+        return latent_format(spec, offline=offline)
+
+    def open(self, spec: DiffusersSpec, store: PartStore) -> DiffusersModel:
+        """A pipeline; its networks are loaded when they are first called."""
+        from flowsynth.models.families.diffusers.model import DiffusersModel
+
+        return DiffusersModel(spec, store)
+
+
+FAMILY = Diffusers

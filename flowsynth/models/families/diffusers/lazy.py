@@ -1,0 +1,128 @@
+"""Networks without weights that become real when they are first called.
+
+A pipeline is built of such skeletons, so that each step loads only what it calls: the text step the text
+encoders, the decoder's step the decoder. Real networks belong to the store; a skeleton takes their tensors
+over as parameters of its own on the same memory, so that nothing a call does to it reaches another.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.models.families.diffusers.placed import placed
+from flowsynth.models.manager import LOADING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+#: Methods by which pipelines use a network, besides calling it.
+_ENTRANCES = (
+    "forward",
+    "encode",
+    "decode",
+    "get_image_features",
+    "get_text_features",
+    "generate",
+    "quantize",
+)
+
+
+def skeleton(
+    build: Callable[[], nn.Module], load: Callable[[], nn.Module], dtype: torch.dtype, device: str
+) -> nn.Module:
+    """A network on no device that takes over the tensors of the real one at its first use.
+
+    Args:
+        build: makes the network from its configuration; its weights are thrown away.
+        load: the real network, on the device; called once, at the first use.
+        dtype: that the real one will have.
+        device: what the network says that it lies on, before as after.
+    """
+    from accelerate import init_empty_weights
+
+    with LOADING, _no_randomness(), _default_dtype(dtype), init_empty_weights():
+        network = build()
+    network.eval()
+    network.__class__ = placed(type(network), device, "device")
+    if not any(True for _ in network.children()):  # read, never called
+        _fill(network, load())
+        return network
+    _arm(network, load)
+    return network
+
+
+def _arm(network: nn.Module, load: Callable[[], nn.Module]) -> None:
+    """Have the first use, by whatever entrance or inner layer, fill the network."""
+    hooks: list[Any] = []
+    doors: dict[str, Callable[..., Any]] = {}
+
+    def fill() -> None:
+        for name, door in doors.items():
+            if network.__dict__.get(name) is door:  # a seam may stand in its place
+                del network.__dict__[name]
+        while hooks:
+            hooks.pop().remove()
+        _fill(network, load())
+
+    def entrance(name: str) -> Callable[..., Any]:
+        method = getattr(network, name)
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            fill()
+            return method(*args, **kwargs)
+
+        return call
+
+    for name in _ENTRANCES:
+        if callable(getattr(type(network), name, None)):
+            doors[name] = network.__dict__[name] = entrance(name)
+    for layer in network.modules():
+        if layer is not network and next(layer.parameters(recurse=False), None) is not None:
+            hooks.append(layer.register_forward_pre_hook(lambda *_: fill() if hooks else None))
+
+
+def _fill(network: nn.Module, real: nn.Module) -> None:
+    """Take over the tensors of the real network: parameters of its own on the same memory."""
+    from torch import nn
+
+    for name, parameter in real.named_parameters(remove_duplicate=False):
+        owner, leaf = _owner(network, name)
+        owner._parameters[leaf] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+    for name, buffer in real.named_buffers(remove_duplicate=False):
+        owner, leaf = _owner(network, name)
+        owner._buffers[leaf] = buffer.clone()  # small, and some are written to
+
+
+def _owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return network.get_submodule(path), leaf
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """New parameters get a dtype, process-wide: hence the lock around it."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _no_randomness() -> Iterator[None]:
+    """Leave the global random state as it was."""
+    import torch
+
+    state: torch.Tensor = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

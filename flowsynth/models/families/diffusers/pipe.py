@@ -1,0 +1,69 @@
+"""A pipeline object for one call: its tools fresh, its networks skeletons that load what is used."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flowsynth.models.families.diffusers.index import constants, part_classes
+from flowsynth.models.families.diffusers.lazy import skeleton
+from flowsynth.models.families.diffusers.parts import (
+    class_of,
+    is_network,
+    load_tool,
+    network_builder,
+    network_loader,
+)
+from flowsynth.models.families.diffusers.placed import placed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Shelf(Protocol):
+    """Where real networks come from."""
+
+    def network(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
+        """The network of a part, loaded if it is not resident."""
+        ...
+
+
+def assemble(
+    cls: type[Any],
+    folders: Mapping[str, Path],
+    index: Mapping[str, Any],
+    shelf: Shelf,
+    dtype: torch.dtype,
+    device: str,
+) -> Any:
+    """A pipeline of a class with its parts; nothing but tools is loaded.
+
+    Args:
+        cls: the pipeline class.
+        folders: of the parts, by name.
+        index: the pipeline's model_index.json.
+        shelf: gives real networks.
+        dtype: of the weights.
+        device: where networks and generators' results lie.
+    """
+    wanted = inspect.signature(cls.__init__).parameters
+    given: dict[str, Any] = {k: v for k, v in constants(dict(index)).items() if k in wanted}
+    for name, (library, kind) in part_classes(dict(index)).items():
+        if name in wanted:
+            given[name] = _part(name, class_of(library, kind), folders[name], shelf, dtype, device)
+    for name, parameter in wanted.items():
+        if name != "self" and name not in given and parameter.default is inspect.Parameter.empty:
+            given[name] = None
+    pipe = placed(cls, device, "device", "_execution_device")(**given)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _part(name: str, cls: type[Any], folder: Path, shelf: Shelf, dtype: torch.dtype, device: str) -> Any:
+    if not is_network(cls):
+        return load_tool(cls, folder)
+    load = network_loader(cls, folder, dtype, device)
+    return skeleton(network_builder(cls, folder), lambda: shelf.network(name, load), dtype, device)

@@ -1,0 +1,141 @@
+"""A pipeline's own call, cut at its text encoder and at its decoder.
+
+Nothing between the cuts is written again, so that a result is the pipeline's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.errors import RunError
+
+if TYPE_CHECKING:
+    pass
+
+#: Arguments of `encode_prompt` that say nothing of its result.
+_PLACES = frozenset({"device", "dtype", "lora_scale", "self"})
+
+
+class Cut(BaseException):
+    """Ends a pipeline's call at a seam. No Exception, so that no pipeline takes it for a fault of its own.
+
+    Attributes:
+        args: what the seam was given, in order.
+        kwargs: what it was given by name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self.args, self.kwargs = args, kwargs
+
+
+@dataclass
+class TextCalls:
+    """Calls of `encode_prompt` with their results, found again by their arguments.
+
+    Attributes:
+        results: the call's arguments as text -> its result.
+    """
+
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def record(self, pipe: Any, name: str) -> None:
+        """Have a pipeline's text encoding remember what it gives."""
+        method = getattr(pipe, name)
+        signature = inspect.signature(method)
+
+        def encode(*args: Any, **kwargs: Any) -> Any:
+            key = call_key(signature, args, kwargs)
+            if key not in self.results:
+                self.results[key] = method(*args, **kwargs)
+            return self.results[key]
+
+        setattr(pipe, name, encode)
+
+    def replay(self, pipe: Any, name: str) -> None:
+        """Have a pipeline's text encoding give what was recorded; its encoders are never called."""
+        signature = inspect.signature(getattr(pipe, name))
+
+        def encode(*args: Any, **kwargs: Any) -> Any:
+            key = call_key(signature, args, kwargs)
+            if key not in self.results:
+                raise RunError(
+                    f"the conditioning holds no text encoded as {key};"
+                    f" it has {', '.join(self.results) or 'none'}"
+                )
+            return self.results[key]
+
+        setattr(pipe, name, encode)
+
+
+def call_key(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """The arguments of a call as text: plain values by value, the others by their shape."""
+    bound = signature.bind_partial(*args, **kwargs)
+    bound.apply_defaults()
+    named = {k: v for k, v in bound.arguments.items() if k not in _PLACES}
+    return repr(sorted((name, _plain(value)) for name, value in named.items()))
+
+
+def _plain(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return repr([_plain(item) for item in value])
+    if isinstance(value, Mapping):
+        return repr(sorted((str(k), _plain(v)) for k, v in value.items()))
+    return type(value).__name__
+
+
+#: Methods of a pipeline that come after its text, or before it in a few classes.
+_AFTER_TEXT = (
+    "prepare_latents", "prepare_image", "prepare_control_image", "encode_image", "_encode_image",
+    "_encode_vae_image",
+)  # fmt: skip
+
+
+def stop_after_text(pipe: Any, texts: TextCalls) -> None:
+    """Have a pipeline's call end at the first thing that comes after its text."""
+    for name in _AFTER_TEXT:
+        _guard(pipe, name, texts)
+    for part in pipe.components.values():
+        for name in ("set_timesteps", "encode", "forward") if part is not None else ():
+            if name == "set_timesteps" or _is_no_text_encoder(pipe, part):
+                _guard(part, name, texts)
+    pipe.check_inputs = lambda *_, **__: None
+
+
+def _is_no_text_encoder(pipe: Any, part: Any) -> bool:
+    named = [name for name, value in pipe.components.items() if value is part]
+    return all(
+        name.startswith(("vae", "unet", "transformer", "controlnet", "prior", "image_encoder"))
+        for name in named
+    )
+
+
+def _guard(owner: Any, name: str, texts: TextCalls) -> None:
+    """Have a method end the call, once there is a text."""
+    method = getattr(owner, name, None)
+    if not callable(method):
+        return
+
+    @functools.wraps(method)
+    def stop(*args: Any, **kwargs: Any) -> Any:
+        if texts.results:
+            raise Cut(*args, **kwargs)
+        return method(*args, **kwargs)
+
+    setattr(owner, name, stop)
+
+
+def stop_at_decoder(decoder: Any) -> None:
+    """Have a decoder end the call with what it was about to get."""
+
+    @functools.wraps(decoder.decode)
+    def stop(*args: Any, **kwargs: Any) -> Any:
+        raise Cut(*args, **kwargs)
+
+    decoder.decode = stop

@@ -1,0 +1,47 @@
+"""``flowsynth model``: what a model can do, without loading it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Cli
+
+INDEX = {
+    "_class_name": "WanImageToVideoPipeline",
+    "vae": ["diffusers", "AutoencoderKLWan"],
+    "transformer": ["diffusers", "WanTransformer3DModel"],
+}
+
+
+def test_a_shipped_model(cli: Cli) -> None:
+    text = cli("model", "pocket")[1]
+    assert "family    sd" in text
+    assert "options.clip_skip: integer" in text
+
+
+def test_the_folder_of_a_pipeline(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "wan"
+    configs = {
+        "vae": {"z_dim": 16, "temperal_downsample": [0, 1, 1]},
+        "transformer": {"patch_size": [1, 2, 2]},
+    }
+    for name, config in configs.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(config))
+    (folder / "model_index.json").write_text(json.dumps(INDEX))
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    text = cli("model", str(folder))[1]
+    assert "class     WanImageToVideoPipeline" in text
+    assert "licence   apache-2.0" in text
+    assert "multiples of 16 pixels" in text
+    assert "4 k + 1" in text
+    assert "image (needed)" in text
+    data = json.loads(cli("model", str(folder), "--json")[1])
+    assert data["options"]["denoise"]["guidance_scale_2"]["default"] is None
+
+
+def test_a_wrong_name_says_the_nearest(cli: Cli) -> None:
+    code, _, error = cli("model", "pokket")
+    assert code == 2
+    assert "did you mean 'pocket'?" in error

@@ -1,0 +1,29 @@
+"""Every class through the engine gives the bits of its own one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.models.families.diffusers.call import build, by_hand, graph_of
+from tests.models.families.diffusers.zoo import clips, pictures
+from tests.models.families.diffusers.zoo.case import CASES
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
+)
+__all__ = ["clips", "pictures"]
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_graph_gives_the_bits_of_the_pipeline_s_call(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    cls = build(case, tmp_path / "model")
+    assert cls.__name__ == name
+    run = graph_of(case, tmp_path / "model").run(cache_dir=tmp_path / "cache", outputs=["frames"])
+    expected = by_hand(cls, case, tmp_path / "model")
+    given = run["frames"].tensor
+    assert given.shape == expected.shape
+    assert torch.equal(given, expected.float()), float((given - expected).abs().max())

@@ -1,0 +1,119 @@
+"""What each step loads, what it leaves behind, and what reruns when something changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from flowsynth.models.families.diffusers.model import DiffusersModel
+from tests.models.families.diffusers.call import build, graph_of
+from tests.models.families.diffusers.zoo import clips, pictures
+from tests.models.families.diffusers.zoo.case import CASES
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
+)
+__all__ = ["clips", "pictures"]
+#: Class -> parts that text_encode, denoise and vae_decode load.
+PARTS = {
+    "StableDiffusionXLPipeline": [{"text_encoder", "text_encoder_2"}, {"unet"}, {"vae"}],
+    "FluxPipeline": [{"text_encoder", "text_encoder_2"}, {"transformer"}, {"vae"}],
+    "WanImageToVideoPipeline": [{"text_encoder"}, {"transformer", "vae", "image_encoder"}, {"vae"}],
+    "StableVideoDiffusionPipeline": [set(), {"unet", "vae", "image_encoder"}, {"vae"}],
+    "IFPipeline": [{"text_encoder"}, {"unet"}, set()],
+}
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the parts that are asked for, in order."""
+    names: list[str] = []
+    real = DiffusersModel.network
+
+    def network(self: DiffusersModel, name: str, load: Any) -> Any:
+        names.append(name)
+        return real(self, name, load)
+
+    monkeypatch.setattr(DiffusersModel, "network", network)
+    return names
+
+
+@pytest.mark.parametrize("name", list(PARTS))
+def test_each_step_loads_only_what_it_calls(name: str, tmp_path: Path, loaded: list[str]) -> None:
+    case = CASES[name]
+    build(case, tmp_path / "model")
+    graph = graph_of(case, tmp_path / "model")
+    found = []
+    for node in ("text", "denoise", "frames"):
+        if node in graph.nodes:
+            graph.run(cache_dir=tmp_path / "cache", outputs=[node])
+        found.append(set(loaded))
+        loaded.clear()
+    assert found == PARTS[name]
+
+
+@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "FluxPipeline", "CogVideoXPipeline"])
+def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
+    name: str, tmp_path: Path, loaded: list[str]
+) -> None:
+    case = CASES[name]
+    build(case, tmp_path / "model")
+    options = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
+    first = graph_of(case, tmp_path / "model").run(**options)
+    again = graph_of(case, tmp_path / "model").run(**options)
+    assert {node.status for node in again.record.nodes.values()} == {"hit"}
+    loaded.clear()
+    other_seed = graph_of(case, tmp_path / "model", seed=7).run(**options)
+    assert other_seed.record.nodes["text"].status == "hit"
+    assert not {part for part in loaded if part.startswith("text")}
+    assert not torch.equal(first["frames"].tensor, other_seed["frames"].tensor)
+    words = {**(case.text or {}), "prompt": "a blue house"}
+    other = graph_of(case, tmp_path / "model", text=words).run(**options)
+    assert other.record.nodes["size"].status == "hit"
+    assert not torch.equal(first["frames"].tensor, other["frames"].tensor)
+
+
+@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "AnimateDiffPipeline", "WanPipeline"])
+def test_a_call_leaves_no_trace(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    build(case, tmp_path / "model")
+    graph = graph_of(case, tmp_path / "model")
+    torch.manual_seed(3)
+    state, dtype = torch.get_rng_state(), torch.get_default_dtype()
+    first = graph.run(cache_dir=tmp_path / "one", outputs=["frames"])["frames"].tensor.clone()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_default_dtype() == dtype
+    torch.manual_seed(4)
+    second = graph.run(cache_dir=tmp_path / "two", outputs=["frames"])["frames"].tensor
+    assert torch.equal(first, second)
+
+
+def test_a_replaced_part_is_another_model(tmp_path: Path) -> None:
+    case = CASES["StableDiffusionXLPipeline"]
+    build(case, tmp_path / "model")
+    options = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
+    first = graph_of(case, tmp_path / "model").run(**options)
+    weights = tmp_path / "model" / "vae" / "diffusion_pytorch_model.safetensors"
+    torch.manual_seed(9)
+    pictures.kl_vae().save_pretrained(tmp_path / "other")
+    weights.write_bytes((tmp_path / "other" / weights.name).read_bytes())
+    second = graph_of(case, tmp_path / "model").run(**options)
+    assert second.record.nodes["text"].status == "hit"
+    assert second.record.nodes["frames"].status == "computed"
+    assert not torch.equal(first["frames"].tensor, second["frames"].tensor)
+
+
+def test_a_part_from_elsewhere(tmp_path: Path) -> None:
+    case = CASES["StableDiffusionXLPipeline"]
+    build(case, tmp_path / "model")
+    torch.manual_seed(9)
+    pictures.kl_vae().save_pretrained(tmp_path / "vae")
+    graph = graph_of(case, tmp_path / "model")
+    plain = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])["frames"].tensor
+    graph = graph_of(case, tmp_path / "model", components={"vae": str(tmp_path / "vae")})
+    other = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])
+    assert other.record.nodes["text"].status == "hit"
+    assert not torch.equal(plain, other["frames"].tensor)

@@ -1,0 +1,1 @@
+"""Tiny real pipelines of many classes, with random weights, built offline."""
