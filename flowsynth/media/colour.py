@@ -63,10 +63,7 @@ def _flags() -> int:
 def to_rgb(
     frame: VideoFrame, reformatter: VideoReformatter, *, deep: bool = False, background: tuple[int, int, int]
 ) -> Array:
-    """Converts a decoded frame of any pixel format to RGB.
-
-    The matrix is the stream's own; without one, that of :func:`guessed_matrix`. Grey becomes three equal
-    channels, and alpha is blended over ``background``.
+    """Converts a decoded frame of any pixel format to RGB, alpha blended over ``background``.
 
     Args:
         frame: Decoded frame, with its chroma's place (see :class:`flowsynth.media.siting.Siting`).
@@ -76,6 +73,16 @@ def to_rgb(
 
     Returns:
         (H, W, 3), uint8 or uint16 (full range).
+    """
+    pixels = to_pixels(frame, reformatter, deep=deep)
+    return blend(pixels, background) if pixels.shape[2] == 4 else pixels
+
+
+def to_pixels(frame: VideoFrame, reformatter: VideoReformatter, *, deep: bool = False) -> Array:
+    """As :func:`to_rgb`, with straight alpha as a fourth channel where the format has it.
+
+    The matrix is the stream's own; without one, that of :func:`guessed_matrix`. Grey becomes three equal
+    channels.
     """
     components = frame.format.components
     bits = max(component.bits for component in components)
@@ -100,7 +107,7 @@ def to_rgb(
     if wide and kind == "yuv":
         white = 65_536 - (1 << 16 - bits) if own_range == FULL else _SWS_WHITE
         rgb[..., :3] = _rescaled(white, 65_535)[rgb[..., :3]]
-    return blend(rgb, background) if alpha else rgb
+    return rgb
 
 
 @cache

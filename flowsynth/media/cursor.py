@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flowsynth.media.decoder import Decoder
 from flowsynth.media.errors import DecodeError, TruncatedMediaError
-from flowsynth.media.listing import set_threads
+from flowsynth.media.info import VideoInfo
 from flowsynth.media.packets import is_cut_off
-from flowsynth.media.probe import VideoInfo
 from flowsynth.media.source import open_input, read_packets
 from flowsynth.media.walk import Clock, walk
 
@@ -76,7 +76,7 @@ class FrameCursor:
         self.close()
         self._container = open_input(self._path)
         self._stream: VideoStream = self._container.streams[self._info.stream]  # type: ignore[assignment]
-        set_threads(self._stream, self._info.damage)
+        self._decoder = Decoder(self._stream, self._info.damage)
         self._index = -1
         self._frame = None
         self._frames = self._decode(read_packets(self._container, self._stream, self._path))
@@ -98,6 +98,7 @@ class FrameCursor:
 
         try:
             container.seek(self._info.timestamps[key], stream=stream, backward=True)
+            self._decoder.restart()
             packets = self._from_key(read_packets(container, stream, self._path), index)
             if packets is None:
                 return False
@@ -139,7 +140,9 @@ class FrameCursor:
         start = "any" if info.seekable else info.start
         whole = self._whole(packets)
         try:
-            for frame in walk(whole, start=start, clock=clock, strict=fails, marked=fails):
+            for frame in walk(
+                whole, self._decoder.decode, start=start, clock=clock, strict=fails, marked=fails
+            ):
                 place = self._place.get(frame.pts, -1) if self._place and frame.pts is not None else counted
                 counted += 1
                 if place >= 0:

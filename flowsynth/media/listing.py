@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsynth.media.choose import choose_video
+from flowsynth.media.decoder import Decoder
 from flowsynth.media.errors import DecodeError
 from flowsynth.media.packets import Packets, has_reset, is_cut_off, jumps
 from flowsynth.media.rate import untimed_rate
@@ -71,9 +72,10 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: str | os.
     import av
 
     failure: Exception | None = None
+    decoder = Decoder(stream, "fail")
     for number, packet in enumerate(read_packets(container, stream, path)):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.FFmpegError as error:
             failure = error
             frames = []
@@ -148,26 +150,18 @@ def _decoded(
     container: InputContainer, stream: VideoStream, path: str | os.PathLike[str], damage: Damage, start: Start
 ) -> _Decoded | None:
     """Decodes all; None where no frame comes."""
-    set_threads(stream, damage)
+    decode = Decoder(stream, damage).decode
     packets = (p for p in read_packets(container, stream, path) if not is_cut_off(container, p))
     clock = Clock(container, stream)
     pts: list[int | None] = []
     keys: list[int] = []
     first: VideoFrame | None = None
-    for frame in walk(packets, start=start, clock=clock, strict=False, marked=damage == "fail"):
+    for frame in walk(packets, decode, start=start, clock=clock, strict=False, marked=damage == "fail"):
         first = first or frame
         if frame.key_frame:
             keys.append(len(pts))
         pts.append(frame.pts)
     return None if first is None else _Decoded(first, pts, keys, clock, start)
-
-
-def set_threads(stream: VideoStream, damage: Damage) -> None:
-    """Lets a decoder use threads, unless damage is to be passed over: what it hides then depends on them."""
-    if damage == "fail":
-        stream.thread_type = "AUTO"
-    else:
-        stream.codec_context.thread_count = 1
 
 
 def _one_clock(pts: list[int | None], packets: Packets, rate: Fraction) -> tuple[tuple[int, ...], bool]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flowsynth.media.colour import blend, to_rgb
+from flowsynth.media.colour import blend, to_pixels
 from flowsynth.media.errors import (
     EncodeSettingsError,
     NotMediaError,
@@ -21,6 +23,9 @@ from flowsynth.media.errors import (
     TruncatedMediaError,
     require_file,
 )
+from flowsynth.media.geometry import orient
+from flowsynth.media.icc import by_tables, profile_name, to_srgb
+from flowsynth.media.orientation import exif_orientation
 from flowsynth.media.provenance import embed_in_picture
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ PictureFormat = Literal["png", "jpeg", "webp"]
 #: Pixels a picture may have: 16384 x 8192. A few kilobytes of PNG can claim far more than memory holds.
 MAX_PIXELS = 1 << 27
 #: What Pillow raises of damaged files; FFmpeg's errors of bad data are ValueErrors.
-_DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 
 #: Formats that are read, by Pillow's names; MPO is what phones write under .jpg.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000", "ICO")
@@ -46,17 +51,20 @@ def read_picture(
     background: tuple[int, int, int] = (255, 255, 255),
     deep: bool = False,
     max_pixels: int = MAX_PIXELS,
+    note: Callable[[str], None] | None = None,
 ) -> Array:
     """Reads a picture as it is meant to be seen.
 
-    EXIF orientation is applied, grey becomes three equal channels, alpha is laid over ``background``,
-    an animation gives its first frame, 16 bits are rounded to 8 unless ``deep``.
+    EXIF orientation is applied, colours of an embedded profile are brought to sRGB, grey becomes three equal
+    channels, alpha is laid over ``background``, an animation gives its first frame, 16 bits are rounded to 8
+    unless ``deep``.
 
     Args:
-        path: A PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or TGA file.
+        path: A picture in one of :data:`FORMATS`.
         background: RGB behind transparent pixels.
         deep: uint16 for pictures of 16 bits.
         max_pixels: Refuse larger ones before decoding.
+        note: Told what was done that a user should know.
 
     Returns:
         (H, W, 3), uint8, or uint16 for a deep picture.
@@ -67,7 +75,7 @@ def read_picture(
         PictureTooLargeError: More than ``max_pixels``.
         TruncatedMediaError: The file ends inside the picture.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     file = require_file(path, "a picture file")
     with warnings.catch_warnings():
@@ -77,18 +85,60 @@ def read_picture(
             with open_picture(file) as picture:
                 if picture.width * picture.height > max_pixels:
                     raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
-                if picture.format == "PNG" and deep and (wide := _deep_png(file, background)) is not None:
-                    return wide
-                upright = ImageOps.exif_transpose(picture)
-                return _pixels(upright, background, deep, path)
+                pixels = _upright(picture, file, path, note)
         except UnidentifiedImageError as error:
             raise NotMediaError(path, "a picture file", "data in no known picture format") from error
         except Image.DecompressionBombError as error:
             raise _too_large(path, "more", max_pixels) from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise TruncatedMediaError(
                 path, "a whole picture", f"damaged or missing data ({error})"
             ) from error
+    rgb = blend(pixels, background) if pixels.shape[2] == 4 else pixels
+    return rgb if deep or rgb.dtype == np.uint8 else ((rgb + np.uint32(128)) // 257).astype(np.uint8)
+
+
+def _upright(
+    picture: Image, file: Path, path: str | os.PathLike[str], note: Callable[[str], None] | None
+) -> Array:
+    """The pixels as they are seen, (H, W, 3 or 4), of 8 or 16 bits, in sRGB."""
+    deep = _deep_pixels(file) if _is_deep(picture) else None
+    stored = picture.getexif().get(0x0112, 1)
+    # Some formats tell their profile only with the pixels, and Pillow itself turns a TIFF then.
+    picture.load()
+    turn = picture.getexif().get(0x0112, 1) if deep is None else stored
+    pixels = _pixels(picture, path) if deep is None else deep
+    profile = picture.info.get("icc_profile")
+    if profile:
+        pixels = _in_srgb(picture, pixels, profile, note)
+    return orient(pixels, exif_orientation(turn))
+
+
+def _in_srgb(picture: Image, pixels: Array, profile: bytes, note: Callable[[str], None] | None) -> Array:
+    curved = picture.mode not in ("CMYK", "LAB")
+    colours = to_srgb(pixels[..., :3], profile) if curved else None
+    if colours is None:
+        source = picture if picture.mode in ("CMYK", "LAB", "L", "RGB") else picture.convert("RGB")
+        converted = by_tables(source, profile)
+        if converted is None:
+            return pixels
+        colours = np.asarray(converted)
+        colours = colours if pixels.dtype == np.uint8 else colours.astype(np.uint16) * np.uint16(257)
+    if np.array_equal(colours, pixels[..., :3]):
+        return pixels
+    if note is not None:
+        note(f"colours of its profile ({profile_name(profile) or 'unnamed'}) are brought to sRGB")
+    return np.concatenate([colours, pixels[..., 3:]], axis=2)
+
+
+def _is_deep(picture: Any) -> bool:
+    """Whether a picture has 16 bits of which Pillow's own modes would keep 8."""
+    if picture.format == "JPEG2000":
+        return picture.mode in ("RGB", "RGBA", "LA")
+    layout = [str(tile[3]) for tile in picture.tile]
+    if picture.format == "PPM":
+        return picture.mode == "RGB" and any(re.search(r"\b(?!255\b)\d{3,5}\b", each) for each in layout)
+    return picture.format in ("PNG", "TIFF") and any(";16" in each for each in layout)
 
 
 def open_picture(file: Path | BinaryIO) -> Image:
@@ -110,22 +160,23 @@ def _too_large(path: str | os.PathLike[str], found: str, limit: int) -> PictureT
     return PictureTooLargeError(path, f"a picture of at most {limit:,} pixels", found)
 
 
-def _pixels(
-    picture: Image, background: tuple[int, int, int], deep: bool, path: str | os.PathLike[str]
-) -> Array:
+def _pixels(picture: Image, path: str | os.PathLike[str]) -> Array:
+    """What Pillow decodes without loss, (H, W, 3 or 4)."""
     if picture.mode.startswith("I"):
-        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
-        grey = grey.astype(np.uint16) if deep else ((grey + 128) // 257).astype(np.uint8)
+        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535).astype(np.uint16)
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
     if picture.mode == "F":
         raise NotMediaError(path, "a picture of whole numbers", "floating-point samples")
-    if picture.has_transparency_data:
-        return blend(np.asarray(picture.convert("RGBA")), background)
-    return np.array(picture.convert("RGB"))
+    if picture.mode == "LAB":
+        from PIL import ImageCms
+
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return np.asarray(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB"))
+    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
-def _deep_png(file: Path, background: tuple[int, int, int]) -> Array | None:
-    """16-bit colour, which Pillow cuts to 8 bits; None for an 8-bit PNG."""
+def _deep_pixels(file: Path) -> Array | None:
+    """16 bits by FFmpeg, (H, W, 3 or 4); None for a picture of 8 bits, or one that it doesn't read."""
     import av
     from av.video.reformatter import VideoReformatter
 
@@ -134,11 +185,11 @@ def _deep_png(file: Path, background: tuple[int, int, int]) -> Array | None:
     try:
         with open_container(file) as container:
             frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError) as error:
-        raise TruncatedMediaError(file, "a whole picture", f"damaged or missing data ({error})") from error
+    except (av.FFmpegError, StopIteration, IndexError):
+        return None
     if max(component.bits for component in frame.format.components) <= 8:
         return None
-    return to_rgb(frame, VideoReformatter(), deep=True, background=background)
+    return to_pixels(frame, VideoReformatter(), deep=True)
 
 
 def encode_picture(

@@ -16,11 +16,13 @@ from flowsynth.media.cursor import FrameCursor
 from flowsynth.media.errors import MediaRangeError
 from flowsynth.media.geometry import fit, orient, target_size
 from flowsynth.media.hdr import tone_mapped
-from flowsynth.media.probe import VideoInfo, probe
+from flowsynth.media.info import VideoInfo
+from flowsynth.media.probe import probe
 from flowsynth.media.rational import Resample, ToneMap
 from flowsynth.media.siting import Siting
 from flowsynth.media.timeline import Timeline, make_timeline
 from flowsynth.media.walk import Damage
+from flowsynth.media.webp import WebpCursor
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -99,7 +101,7 @@ class VideoReader:
         self._maps = tone_map != "none" and bool(self.info.colour)
         self._resample: Resample = resample
         self._background = background
-        self._cursor: FrameCursor | None = None
+        self._cursor: FrameCursor | WebpCursor | None = None
         self._last: tuple[int, Array] | None = None
 
     @property
@@ -162,7 +164,8 @@ class VideoReader:
         if self._cursor is None:
             from av.video.reformatter import VideoReformatter
 
-            self._cursor = FrameCursor(self._path, self.info)
+            webp = self.info.container == "webp"
+            self._cursor = WebpCursor(self._path) if webp else FrameCursor(self._path, self.info)
             self._reformatter, self._siting = VideoReformatter(), Siting(self.info.codec)
         rgb = self._colours(self._siting.place(self._cursor.frame(index)))
         upright = orient(rgb, self.info.orientation)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from flowsynth.media.errors import MediaRangeError
-from flowsynth.media.probe import VideoInfo
+from flowsynth.media.info import VideoInfo
 from flowsynth.media.rational import nominal_fps, parse_fps, parse_instant
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +48,7 @@ class Clock:
 
 def walk(
     packets: Iterable[Packet[VideoStream]],
+    decode: Callable[[Packet[VideoStream]], list[VideoFrame]],
     *,
     start: Start,
     clock: Clock | None = None,
@@ -60,6 +61,7 @@ def walk(
 
     Args:
         packets: Packets of one stream.
+        decode: Its decoder.
         start: Where frames begin to count.
         clock: Sets the packets' times, where the stream's own can't be used.
         strict: Raise what the decoder says of damage; else go on after it.
@@ -75,7 +77,7 @@ def walk(
         if clock is not None:
             clock.set(packet)
         try:
-            frames = packet.decode()
+            frames = decode(packet)
         except av.FFmpegError:
             if started and strict:
                 raise

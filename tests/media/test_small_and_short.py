@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from flowsynth.media.codecs import CODECS, Codec, EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError
@@ -51,10 +50,6 @@ def test_tiny_pictures_are_encoded_or_refused_in_one_message(
             write(tmp_path, settings, 3, size)
         return
     out = write(tmp_path, settings, 3, size)
-    if codec == "webp":  # FFmpeg doesn't decode animated WebP
-        with Image.open(out) as opened:
-            assert opened.size == size
-        return
     shown = VideoReader(out).read()
     # 4:2:0 pads to even.
     assert all(0 <= made - side <= side % 2 for made, side in zip(shown.shape[2:0:-1], size, strict=True))

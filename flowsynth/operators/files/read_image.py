@@ -27,15 +27,33 @@ if TYPE_CHECKING:
 
 #: File suffixes that are taken from a folder or a pattern.
 _SHIPPED = "picture:"
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga")
+_SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".avifs", ".bmp", ".dib", ".gif"),
+    *(
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".jpf",
+        ".ico",
+    ),
+)
 
 
 class ReadImage(Operator):
     """Read one picture, or several as the frames of a clip.
 
-    EXIF orientation is applied, grey becomes RGB, alpha is laid over white, an animation gives its first
-    frame. Several pictures come in the order of their names, numbers by value (2 before 10). Resizing is that
-    of `read_video`: the centre is cropped to the aspect first. Without it, all pictures must have one size.
+    EXIF orientation is applied, colours of an embedded profile (Display P3, CMYK) are brought to sRGB with a
+    note, grey becomes RGB, alpha is laid over white, an animation gives its first frame. Several pictures
+    come in the order of their names, numbers by value (2 before 10). Resizing is that of `read_video`: the
+    centre is cropped to the aspect first. Without it, all pictures must have one size.
 
     Inputs:
         none.
@@ -85,12 +103,12 @@ class ReadImage(Operator):
 
         pictures = self._pictures()
         start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(pictures))
-        first = self._read(pictures[0])
+        first = self._read(ctx, pictures[0])
         target = first.shape[1], first.shape[0]
         frames = []
         for k in range(start, stop):
             ctx.progress(k - start, stop - start)
-            frames.append(first if k == 0 else self._read(pictures[k], target))
+            frames.append(first if k == 0 else self._read(ctx, pictures[k], target))
             if frames[-1].shape != first.shape:
                 expected = (
                     f"a picture of {target[0]}x{target[1]} as {pictures[0].name} (or give width and height)"
@@ -103,11 +121,13 @@ class ReadImage(Operator):
         fps = None if self.fps is None else parse_fps(self.fps)
         return Frames(to_tensor(np.stack(frames), self.dtype), fps=fps)
 
-    def _read(self, path: Path, target: tuple[int, int] | None = None) -> Array:
+    def _read(self, ctx: RunContext, path: Path, target: tuple[int, int] | None = None) -> Array:
         from flowsynth.media.geometry import fit, target_size
         from flowsynth.media.pictures import read_picture
 
-        picture = read_picture(path, deep=self.dtype != "uint8")
+        picture = read_picture(
+            path, deep=self.dtype != "uint8", note=lambda text: ctx.note(f"{path.name}: {text}")
+        )
         if self.width is None and self.height is None and self.short_side is None:
             return picture
         own = picture.shape[1], picture.shape[0]

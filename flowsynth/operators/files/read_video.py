@@ -20,7 +20,7 @@ from flowsynth.operators.files._media import FrameRate, FrameType, Side, find_fi
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
-    from flowsynth.media.probe import VideoInfo
+    from flowsynth.media.info import VideoInfo
     from flowsynth.media.reader import VideoReader
 
 #: Frames decoded between two looks at whether the run was asked to stop.
