@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowsynth.api.execute import execute
 from flowsynth.api.outputs import require_folder
 from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
 from flowsynth.core import graph as core
-from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RequestError, did_you_mean, listing
+from flowsynth.core.errors import Fault, GraphError, RequestError, did_you_mean, listing
 from flowsynth.core.events import Observer
+from flowsynth.core.options import SESSION_OPTIONS, GivenOptions, RunOptions
 from flowsynth.core.refs import Trace
 from flowsynth.core.seeds import draw_seeds
 from flowsynth.core.spec import build, to_spec
-from flowsynth.core.streams import DEFAULT_CHUNK
-from flowsynth.planning.plan import Plan, explain
+from flowsynth.planning.explain import explain
+from flowsynth.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Graph(core.Graph):
@@ -73,53 +77,42 @@ class Graph(core.Graph):
     def run(
         self,
         *,
-        cache_dir: Path | str | None = None,
-        executor: str = "serial",
         outputs: Sequence[str] | None = None,
         output_dir: Path | str | None = None,
-        device: str = "auto",
-        offline: bool = False,
-        max_bytes: int | None = None,
-        chunk: int = DEFAULT_CHUNK,
         observer: Observer | None = None,
         check: bool = True,
-        debug: bool = False,
-        workers: int | None = None,
         session: Session | None = None,
+        options: RunOptions | None = None,
+        **given: Unpack[GivenOptions],
     ) -> Run:
         """Run what is not in the cache.
 
         Args:
-            cache_dir: the cache's folder; the per-user one unless given.
-            executor: ``serial``, or ``threads`` for a worker on every device and one for reading files.
             outputs: nodes, or ``node.port``, to deliver; only what they need runs. The graph's outputs unless
                 given.
             output_dir: where to write files and `run.json`; nowhere unless given.
-            device: what ``auto`` means.
-            offline: never touch the network.
-            max_bytes: budget of the cache's objects.
-            chunk: frames in a chunk of a stream.
             observer: hears what happens.
             check: raise if a node failed.
-            debug: keep tracebacks in error messages.
-            workers: threads that compute on the CPU, for ``threads``; a quarter of the cores unless given.
-            session: an open session to use instead of opening one (`cache_dir`, `device`, `offline` and
-                `max_bytes` are then its own).
+            session: an open session to use instead of opening one; cache, budgets, device and offline are
+                its own then.
+            options: how to run it.
+            given: the same options by name, such as ``executor="threads"``; see `RunOptions`.
 
         Raises:
-            RequestError: an output, an executor, a file or a model that does not exist, or a folder that
-                cannot be written to.
+            RequestError: an option that is wrong; an output, a file or a model that does not exist; a folder
+                that cannot be written to.
             RunFailedError: a node failed, and `check` is set.
         """
-        own = session or Session(cache_dir, device=device, offline=offline, max_bytes=max_bytes)
+        start = time.perf_counter()
+        options = _options(options, given, session)
+        observer = observer or Observer()
+        own = session or Session.of(options)
         try:
-            start = time.perf_counter()
-            observer = observer or Observer()
             graph, drawn = draw_seeds(self)
             plan = own.plan(graph, outputs)
             if output_dir is not None:
                 require_folder(output_dir)
-            run = _execute(graph, own, plan, executor, chunk, observer, debug, workers)
+            run = execute(own, plan, options, observer)
             run.seconds = time.perf_counter() - start
             run.notes += [drawn] if drawn else []
             if output_dir is not None:
@@ -163,7 +156,7 @@ class Graph(core.Graph):
         with Session(cache_dir, device=device, read_only=True) as session:
             plan = session.plan(self, None if node in _needed(self) else [node])
             row = session.lookup(plan.last_keys.get(node, ""))
-            return explain(plan.steps[node], Trace.from_bytes(row) if row is not None else None)
+            return explain(plan, node, Trace.from_bytes(row) if row is not None else None)
 
 
 def _needed(graph: Graph) -> set[str]:
@@ -178,38 +171,17 @@ def _needed(graph: Graph) -> set[str]:
     return needed
 
 
-def _execute(
-    graph: Graph,
-    session: Session,
-    plan: Plan,
-    executor: str,
-    chunk: int,
-    observer: Observer,
-    debug: bool,
-    workers: int | None,
-) -> Run:
-    from flowsynth.executors.engine import Engine
-    from flowsynth.executors.loops import EXECUTORS
+def _options(options: RunOptions | None, given: GivenOptions, session: Session | None) -> RunOptions:
+    """The options of a run, however they were given.
 
-    if executor not in EXECUTORS:
-        raise RequestError(f"executor: expected {listing(EXECUTORS)}; given {executor!r}")
-    models: dict[str, Any] = {}
-
-    def context(node: str, device: str) -> RunContext:
-        session.prepare_managers([device])  # not before: what is cached needs none
-        return session.context(node, device)
-
-    def feed(names: Sequence[str], many: bool) -> Any:
-        for name in names:
-            if name not in models:
-                models[name] = session.model(graph, name)
-        return [models[name] for name in names] if many else models[names[0]]
-
-    def resident(device: str, names: Sequence[str]) -> bool:
-        known = [models[name].spec for name in names if name in models]
-        return len(known) == len(names) and session.resident(device, known)
-
-    engine = Engine(plan, session.cache, observer, context, feed, resident, executor, chunk, debug, workers)
-    run = Run(graph, plan, engine.run(), session.cache)
-    run.peak_alive = engine.peak_alive
-    return run
+    Raises:
+        GraphError: wrong ones, or ones that the session has decided already.
+    """
+    if session is not None:
+        decided = [name for name in SESSION_OPTIONS if name in given]
+        if decided:
+            faults = [Fault(name, "is the session's own", "it to be given to Session") for name in decided]
+            raise GraphError(faults, "options")
+    if options is None:
+        return RunOptions.of(given)
+    return RunOptions.of({**options.model_dump(), **given}) if given else options

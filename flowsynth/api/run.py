@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from flowsynth._version import __version__
 from flowsynth.api.outputs import deliver, file_stems, write_atomic
 from flowsynth.core.errors import RunError
-from flowsynth.core.graph import Edge, Graph
+from flowsynth.core.graph import Edge
 from flowsynth.core.keys import library_version
 from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
-from flowsynth.core.refs import JsonRef, Ref, ref_bytes
+from flowsynth.core.refs import JsonRef, ref_bytes
 from flowsynth.core.spec import to_spec
 from flowsynth.core.status import NodeStatus
 from flowsynth.planning.plan import Plan
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
+    from flowsynth.executors.shelf import Shelf
     from flowsynth.executors.tasks import StepRun
 
 LIBRARIES = ("torch", "diffusers", "transformers", "av", "numpy")
@@ -55,13 +56,14 @@ class Run:
         notes: what the user should know of the run, besides what its cache and its nodes say.
     """
 
-    def __init__(self, graph: Graph, plan: Plan, runs: Mapping[str, StepRun], cache: Cache) -> None:
-        self.graph = graph
+    def __init__(self, plan: Plan, runs: Mapping[str, StepRun], cache: Cache, shelf: Shelf) -> None:
+        self.graph = plan.graph
         self.plan = plan
         self.output_dir: Path | None = None
         self.peak_alive = 0
         self._runs = runs
         self._cache = cache
+        self._shelf = shelf
         self._rss = peak_rss()
         self._ended = datetime.now(timezone.utc)
         self.seconds = 0.0
@@ -109,7 +111,7 @@ class Run:
         if edge.port not in run.outputs:
             raise KeyError(f"{edge.node} has no output {edge.port!r}")
         ref = run.outputs[edge.port]
-        return ref.value if isinstance(ref, JsonRef) else self._load(run, edge, ref)
+        return ref.value if isinstance(ref, JsonRef) else self._load(run, edge)
 
     def _edge(self, name: str) -> Edge:
         if name in self._runs:
@@ -120,10 +122,10 @@ class Run:
             raise KeyError(f"no node {name!r} in this run")
         return Edge(node, port)
 
-    def _load(self, run: StepRun, edge: Edge, ref: Ref) -> Any:
-        from flowsynth.executors.inputs import load_output
+    def _load(self, run: StepRun, edge: Edge) -> Any:
+        from flowsynth.executors.fetch import load_output
 
-        value = load_output(run, edge.port, ref, self._cache)
+        value = load_output(run, edge.port, self._cache, self._shelf)
         if value is None:
             raise RunError(
                 f"{edge}: its value was not kept; ask for it with outputs=[{str(edge)!r}] or cache: always"
@@ -211,7 +213,7 @@ def _node_record(run: StepRun) -> NodeRecord:
         status=status,
         seconds=run.seconds,
         device=step.device,
-        key=step.key,
+        key=run.key,
         objects={port: ref.hash for port, ref in outputs.items()},
         bytes=sum(ref_bytes(ref) for ref in outputs.values()),
         tasks=TaskCounts(hit=hits, computed=run.computed),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,9 @@ from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
 from flowsynth.core.graph import Graph
 from flowsynth.core.operator import Operator
+from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.planning.placement import place
-from flowsynth.planning.plan import Environment, Plan, make_plan
+from flowsynth.planning.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     from flowsynth.models import Model, ModelManager, ModelSpec
@@ -44,19 +44,28 @@ class Session:
         *,
         device: str = "auto",
         offline: bool = False,
-        max_bytes: int | None = None,
-        model_bytes: int | None = None,
+        max_bytes: int | str | None = None,
+        model_bytes: int | str | None = None,
         read_only: bool = False,
     ) -> None:
-        root = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-        self.cache = Cache(root, max_bytes=max_bytes, read_only=read_only)
+        given = {"device": device, "offline": offline, "max_bytes": max_bytes, "model_bytes": model_bytes}
+        options = RunOptions.of({"cache_dir": cache_dir, **given})
+        root = options.cache_dir if options.cache_dir is not None else default_cache_dir()
+        self.cache = Cache(root, max_bytes=options.max_bytes, read_only=read_only)
         self.root = self.cache.root
         self.device = device
         self.offline = offline
-        self.model_bytes = model_bytes
+        self.model_bytes = options.model_bytes
+        self.fetch = not read_only
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
         self._lock = threading.Lock()
         self._managers: dict[str, ModelManager] = {}
+
+    @classmethod
+    def of(cls, options: RunOptions, *, read_only: bool = False) -> Session:
+        """A session as the options of a run ask for it."""
+        given = {name: getattr(options, name) for name in SESSION_OPTIONS}
+        return cls(given.pop("cache_dir"), **given, read_only=read_only)
 
     def __enter__(self) -> Session:
         """The session itself."""
@@ -79,18 +88,16 @@ class Session:
         Raises:
             RequestError: an output, a file, a device or a model that does not exist.
         """
-        memo = None if self.cache.read_only else self.root / "file_hashes"
         self.sources.look_again()
-        environment = Environment(
-            index=self,
-            source=self.source,
-            file_hash=partial(file_hash, memo=memo),
-            model_fingerprint=self.model_fingerprint,
-            place=lambda graph: place(graph, self.device),
-            context=lambda node: self.context(node, "cpu"),
-            fetch=not self.cache.read_only,
-        )
-        return make_plan(graph, environment, outputs)
+        return make_plan(graph, self, outputs)
+
+    def file_hash(self, path: Path) -> str:
+        """Content hash of a file, remembered by its size and times."""
+        return file_hash(path, memo=None if self.cache.read_only else self.root / "file_hashes")
+
+    def place(self, graph: Graph) -> Mapping[str, str]:
+        """Node -> device for a whole graph."""
+        return place(graph, self.device)
 
     def lookup(self, key: str) -> bytes | None:
         """The index row under a key."""
@@ -102,7 +109,7 @@ class Session:
 
     def has_object(self, key: str) -> bool:
         """Whether an object is in the store."""
-        return self.cache.objects.has(key)
+        return self.cache.has_object(key)
 
     def source(self, cls: type) -> Source:
         """The code of an operator class, or of a class whose objects are among params."""
@@ -143,11 +150,11 @@ class Session:
             offline=self.offline,
         )
 
-    def model(self, graph: Graph, name: str) -> Model:
+    def model(self, name: str, spec: Mapping[str, Any]) -> Model:
         """What a model port gets."""
         from flowsynth.models import Model
 
-        return Model(self._spec(name, graph.models[name]), name)
+        return Model(self._spec(name, spec), name)
 
     def resident(self, device: str, specs: Sequence[ModelSpec]) -> bool:
         """Whether some part of each of these models is loaded on a device, as far as is known at once."""

@@ -92,6 +92,10 @@ class Cache:
         row = self._pending.get(key)
         return self._committing.get(key) if row is None else row
 
+    def has_object(self, key: str) -> bool:
+        """Whether an object is there (its bytes are checked when it is opened)."""
+        return self.objects.has(key)
+
     def record(self, key: str, row: bytes, seconds: float) -> None:
         """Queue a finished node's row; its lease, if held, is given back after the commit.
 

@@ -36,20 +36,14 @@ def session_of(composition: Composition) -> Session:
     """The session that the settings ask for."""
     from flowsynth.api import Session
 
-    settings = composition.settings
-    return Session(
-        settings.cache.dir,
-        device=settings.device,
-        offline=settings.offline,
-        max_bytes=settings.cache.max_bytes,
-    )
+    return Session.of(composition.settings.run_options())
 
 
 def look(settings: Settings) -> Session:
     """A session that writes nothing, not even a folder."""
     from flowsynth.api import Session
 
-    return Session(settings.cache.dir, device=settings.device, offline=settings.offline, read_only=True)
+    return Session.of(settings.run_options(), read_only=True)
 
 
 def run_one(
@@ -63,15 +57,12 @@ def run_one(
     graph.request = graph.request.model_copy(update={"command": ["flowsynth", *args.argv]})
     with watching(args.quiet) as observer:
         return graph.run(
-            executor=composition.settings.executor,
             outputs=args.outputs,
             output_dir=folder,
-            chunk=composition.settings.chunk,
             observer=observer,
             check=False,
-            debug=args.debug,
-            workers=composition.settings.workers,
             session=session,
+            options=composition.settings.run_options(debug=args.debug),
         )
 
 

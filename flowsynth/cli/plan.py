@@ -13,7 +13,8 @@ from flowsynth.core.record import NodePlan, PlanRecord
 if TYPE_CHECKING:
     from flowsynth.api import Session
     from flowsynth.executors.forecast import Forecast
-    from flowsynth.planning.plan import Plan, Step
+    from flowsynth.planning.plan import Plan
+    from flowsynth.planning.step import Step
 
 _WORDS = {
     "hit": "in the cache",
@@ -75,10 +76,10 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
 def changes(step: Step, plan: Plan, session: Session) -> list[str]:
     """Which parts of a step's key differ from those of its last run."""
     from flowsynth.core.refs import Trace
-    from flowsynth.planning.plan import explain
+    from flowsynth.planning.explain import explain
 
     row = session.lookup(plan.last_keys.get(step.name, ""))
-    return explain(step, Trace.from_bytes(row) if row is not None else None)
+    return explain(plan, step.name, Trace.from_bytes(row) if row is not None else None)
 
 
 def plan_lines(name: str, nodes: Mapping[str, NodePlan]) -> list[str]:

@@ -75,6 +75,20 @@ class GraphError(RequestError):
         super().__init__("\n".join([head, *lines]) if count != 1 else f"{where}: {self.faults[0]}")
 
 
+def error_text(error: BaseException) -> str:
+    """What an error says, whatever its `__str__` does; ours without their type's name."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException as worse:
+        if isinstance(worse, KeyboardInterrupt):
+            raise
+        text = "(its message cannot be made)"
+    if isinstance(error, FlowsynthError):
+        return text or name
+    return f"{name}: {text}" if text else name
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """The valid name closest to a given one, or an empty string when none is close."""
     found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)

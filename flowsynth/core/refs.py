@@ -158,7 +158,8 @@ def ref_bytes(ref: Ref) -> int:
     return 0 if isinstance(ref, JsonRef) else ref.nbytes
 
 
-def _ref_to_json(ref: Ref) -> Json:
+def ref_to_json(ref: Ref) -> Json:
+    """A reference as JSON."""
     if isinstance(ref, JsonRef):
         return ["j", ref.text, ref.hash]
     if isinstance(ref, ObjectRef):
@@ -167,7 +168,8 @@ def _ref_to_json(ref: Ref) -> Json:
     return ["s", ref.type, dict(ref.meta), ref.layout, chunks, ref.hash]
 
 
-def _ref_from_json(data: Any) -> Ref:
+def ref_from_json(data: Any) -> Ref:
+    """The reference back from what `ref_to_json` made."""
     if data[0] == "j":
         return JsonRef(str(data[1]), data[2])
     if data[0] == "o":
@@ -195,7 +197,7 @@ class Trace:
 
     def to_bytes(self) -> bytes:
         """The row: a line of JSON with the outputs, and a line with the parts of the key."""
-        outputs = {port: _ref_to_json(ref) for port, ref in self.outputs.items()}
+        outputs = {port: ref_to_json(ref) for port, ref in self.outputs.items()}
         row = plain_json({"out": outputs, "s": round(self.seconds, 6)})
         return f"{row}\n{self.why}".encode("utf-8", "surrogatepass")
 
@@ -205,7 +207,7 @@ class Trace:
         try:
             head, _, why = row.decode("utf-8", "surrogatepass").partition("\n")
             data = json.loads(head)
-            return cls({p: _ref_from_json(r) for p, r in data["out"].items()}, data["s"], why)
+            return cls({p: ref_from_json(r) for p, r in data["out"].items()}, data["s"], why)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
 

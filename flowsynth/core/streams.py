@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from flowsynth.core.canonical import Json
 
@@ -60,6 +61,18 @@ class Span:
         """The part of a task's key that says what it makes out of what it reads."""
         relative: list[Json] = [self.count, self.lead, self.tail, self.geometry]
         return [*relative, self.start, self.total] if positional else relative
+
+    def to_json(self) -> Json:
+        """All of it as JSON."""
+        reads: dict[str, Json] = {port: list(ends) for port, ends in self.reads.items()}
+        return [self.start, self.stop, self.total, reads, self.lead, self.tail, self.geometry]
+
+    @classmethod
+    def from_json(cls, data: Any) -> Span:
+        """The span back from what `to_json` made."""
+        start, stop, total, reads, lead, tail, geometry = data
+        ends = {port: (first, last) for port, (first, last) in reads.items()}
+        return cls(start, stop, total, ends, lead, tail, geometry)
 
 
 @dataclass(frozen=True, slots=True)

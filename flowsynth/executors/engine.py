@@ -1,24 +1,30 @@
-"""From a plan to results: the steps that are not hits are run, joined, traced and reported."""
+"""From a plan to results: passes over the steps that are not hits, until none has lost what it counted on."""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowsynth.core.context import RunContext
 from flowsynth.core.events import NodeOutline, Observer
-from flowsynth.core.refs import Trace
-from flowsynth.core.streams import DEFAULT_CHUNK, StreamInfo, Whole
+from flowsynth.core.options import RunOptions
+from flowsynth.core.streams import StreamInfo, Whole
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
-from flowsynth.executors.inputs import whole_ref
+from flowsynth.executors.host import RunHost
+from flowsynth.executors.ledger import Ledger
 from flowsynth.executors.loops import EXECUTORS
+from flowsynth.executors.order import Order, Outcome
+from flowsynth.executors.passes import first_runs, next_runs
+from flowsynth.executors.perform import Workplace
 from flowsynth.executors.scheduler import Scheduler
+from flowsynth.executors.shelf import Shelf
 from flowsynth.executors.tasks import StepRun
-from flowsynth.executors.worker import Shared, sound
-from flowsynth.planning.plan import Plan, Step, last_keys_row
+from flowsynth.executors.worker import Desk, lost
+from flowsynth.planning.plan import Plan, replan
+from flowsynth.planning.step import Step
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -26,34 +32,29 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Engine:
-    """Runs one plan.
+    """Runs one plan, which stays as it is.
 
     Attributes:
         plan: what to run.
         cache: where results go.
+        host: contexts and models.
+        options: how to run it.
         observer: hears what happens.
-        context: (node, device) -> a context for its operator.
-        models: names of models -> what their ports get.
-        resident: device, names of models -> whether all of them are loaded there.
-        executor: ``serial`` or ``threads``.
-        chunk: frames in a chunk.
-        debug: keep tracebacks in error messages.
-        workers: threads that compute on the CPU.
+        transport: carries orders out elsewhere; None does so in this process.
+        shelf: values that are only in memory.
+        peak_alive: most tasks whose values were in memory at once.
     """
 
     plan: Plan
     cache: Cache
+    host: RunHost
+    options: RunOptions
     observer: Observer
-    context: Callable[[str, str], RunContext]
-    models: Callable[[Sequence[str], bool], Any]
-    resident: Callable[[str, Sequence[str]], bool]
-    executor: str = "serial"
-    chunk: int = DEFAULT_CHUNK
-    debug: bool = False
-    workers: int | None = None
+    transport: Callable[[Order], Outcome] | None = None
+    shelf: Shelf = field(default_factory=Shelf)
     peak_alive: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _untraced: set[str] = field(default_factory=set)
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+    _lost: set[str] = field(default_factory=set)
 
     def run(self) -> dict[str, StepRun]:
         """Run what is not in the cache; returns every step with its outputs or its error.
@@ -61,79 +62,97 @@ class Engine:
         Raises:
             KeyboardInterrupt: after everything that was finished is committed.
         """
-        runs: dict[str, StepRun] = {}
-        self._confirm()
-        for step in self.plan.steps.values():
-            runs[step.name] = run = StepRun(step, runs, notes=list(step.notes))
-            if step.status == "hit":
-                run.outputs, run.settled = step.outputs, True
+        plan = self._confirmed()
+        runs = first_runs(plan)
         if type(self.observer) is not Observer:
-            self._outline(runs)
-        executing = [run for run in runs.values() if not run.settled]
-        if executing:
-            try:
-                self._execute(runs)
-            finally:
-                self._remember()
-        elif self.plan.last_keys != {s.name: s.key for s in self.plan.steps.values()}:
-            self._remember()
+            self._outline(plan, runs)
+        place = Workplace(
+            self.cache, self.host, self.shelf, self.observer, self._cancelled, self.options.debug
+        )
+        try:
+            while gone := self._pass(runs, place):
+                if gone <= self._lost:
+                    raise RuntimeError(f"objects were lost twice: {', '.join(sorted(gone))}")
+                self._lost |= gone
+                plan = replan(plan, self.cache, self._lost)
+                runs = next_runs(plan, runs, self.observer)
+        finally:
+            self._remember(runs)
         return runs
 
-    def _confirm(self) -> None:
-        """Planned hits that the run must deliver and whose objects are damaged run again."""
+    def _confirmed(self) -> Plan:
+        """The plan, made anew if planned hits that the run must deliver are damaged."""
         for step in self.plan.steps.values():
-            if (
-                step.status == "hit"
-                and step.wanted
-                and step.outputs
-                and not sound(self.cache, step.outputs.values())
-            ):
-                step.status = "rerun"
+            if step.wanted and step.status == "hit" and step.outputs:
+                self._lost.update(lost(self.cache, step.outputs))
+        return replan(self.plan, self.cache, self._lost) if self._lost else self.plan
 
-    def _outline(self, runs: dict[str, StepRun]) -> None:
+    def _outline(self, plan: Plan, runs: dict[str, StepRun]) -> None:
         outline = [
             NodeOutline(
                 s.name, type(s.operator).op, s.status, s.device, 1 if isinstance(s.kind, Whole) else None
             )
-            for s in self.plan.steps.values()
+            for s in plan.steps.values()
         ]
-        self.observer.run_started(self.plan.graph.name, outline)
+        self.observer.run_started(plan.graph.name, outline)
         for run in runs.values():
             if run.settled:
                 self.observer.node_finished(run.name, "hit", 0.0)
 
-    def _execute(self, runs: dict[str, StepRun]) -> None:
-        shared = Shared(
-            self.cache, self.observer, self.context, self.models, threading.Event(), self.debug, self.workers
+    def _pass(self, runs: dict[str, StepRun], place: Workplace) -> set[str]:
+        """Run what is not settled; returns objects that were gone though a hit was to give them."""
+        if all(run.settled for run in runs.values()):
+            return set()
+        ledger = Ledger(self.cache)
+        expander = Expander(runs, self.options.chunk, self._probe)
+        closing = Closing(ledger, self.observer)
+        scheduler = Scheduler(
+            list(runs.values()), expander, closing.over, self.host.resident, self.shelf, self._lost
         )
-        expander = Expander(runs, self.chunk, self._probe)
-        scheduler = Scheduler(list(runs.values()), expander, self._over, self.resident)
+        local = self.transport is None
+        perform = self.transport or place.perform
+        specs = self.plan.graph.models
+        desk = Desk(scheduler, ledger, perform, self.observer, self._cancelled, specs, local)
         lanes = sorted({run.step.device for run in runs.values()})
         try:
             scheduler.start()
-            EXECUTORS[self.executor](scheduler, shared, lanes)
+            EXECUTORS[self.options.executor](desk, lanes, self.options.workers)
         finally:
-            self.peak_alive = scheduler.peak_alive
+            self.peak_alive = max(self.peak_alive, scheduler.peak_alive)
             self.cache.commit()
+        if scheduler.gone:
+            self.shelf.clear()
+        return scheduler.gone
 
-    def _remember(self) -> None:
-        if not self.cache.read_only:
-            self.cache.record(self.plan.row, last_keys_row(self.plan), 0.0)
+    def _remember(self, runs: dict[str, StepRun]) -> None:
+        """Write down the keys: the next plan is one read, and `explain` can compare."""
+        keys = {name: run.key for name, run in runs.items() if run.key}
+        if not self.cache.read_only and keys != self.plan.last_keys:
+            self.cache.record(self.plan.row, json.dumps(keys).encode(), 0.0)
             self.cache.commit()
 
     def _probe(self, step: Step) -> StreamInfo:
         info = traced_probe(step, self.cache.lookup)
         if info is None:
-            info = step.operator.probe(self.context(step.name, step.device))
+            info = step.operator.probe(self.host.context(step.name, step.device))
             if step.kept:
+                step.files.check()
                 self.cache.record(probe_key(step), probe_row(info), 0.0)
         return info
 
-    def _over(self, run: StepRun) -> None:
-        """All tasks of a step are over: put its outputs together, trace the node as one, and say so."""
+
+@dataclass(slots=True)
+class Closing:
+    """What is done with a step when all its tasks are over: its outputs are put together, and it is said."""
+
+    ledger: Ledger
+    observer: Observer
+
+    def over(self, run: StepRun) -> None:
+        """All tasks of a step are over."""
         if not run.failed and not run.skipped:
             try:
-                self._join(run)
+                self.ledger.join(run)
             except ValueError as error:
                 run.failed = f"{run.name}: {error}"
         for note in run.notes:
@@ -144,30 +163,3 @@ class Engine:
             self.observer.node_finished(run.name, "skipped", run.seconds)
         else:
             self.observer.node_finished(run.name, "computed" if run.computed else "hit", run.seconds)
-
-    def _join(self, run: StepRun) -> None:
-        step = run.step
-        outputs = {port: whole_ref(run, port) for port in step.ports.outputs}
-        with self._lock:
-            run.outputs = step.outputs = outputs
-            if not isinstance(step.kind, Whole):  # a whole task's key is the node's
-                self._trace(run)
-            if self._untraced:
-                for consumer in step.consumers:
-                    if consumer.name in self._untraced:
-                        self._trace(run.peers[consumer.name])
-
-    def _trace(self, run: StepRun) -> None:
-        """Record the node as one; later, if a step above it has frames left that nobody here reads."""
-        step = run.step
-        self._untraced.discard(run.name)
-        if any(run.peers[s.name].outputs is None for _, _, feeds in step.sources for s, _ in feeds):
-            self._untraced.add(run.name)
-            return
-        pairs = step.known_inputs()
-        if pairs is None or step.static is None or run.outputs is None:
-            return
-        step.key = step.static.key(pairs)
-        if step.kept:
-            row = Trace(run.outputs, run.seconds, step.static.why(pairs)).to_bytes()
-            self.cache.record(step.key, row, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from flowsynth.core.errors import RunError
@@ -18,11 +18,11 @@ from flowsynth.core.streams import (
     Whole,
     Window,
     chunk_spans,
-    edge_name,
     window_span,
 )
+from flowsynth.executors.inputs import stream_name
 from flowsynth.executors.tasks import Role, StepRun, Task
-from flowsynth.planning.plan import Step
+from flowsynth.planning.step import Step
 
 #: The lane of operators that read files through a cursor.
 IO_LANE = "io"
@@ -88,13 +88,12 @@ class Expander:
 
     def stream_edges(self, run: StepRun) -> list[StreamEdge]:
         """Every edge that is read chunk by chunk, in the order of the ports."""
-        if isinstance(run.step.kind, (Whole, Source)):
-            return []
+        step = run.step
         return [
-            StreamEdge(port, stream_name(run.step, port, many, i), self.runs[step.name], out)
-            for port, many, feeds in run.step.sources
-            if is_streamed(run.step, port)
-            for i, (step, out) in enumerate(feeds)
+            StreamEdge(port, stream_name(step, port, many, i), self.runs[edge.node], edge.port)
+            for port, many, edges in step.inputs
+            if port in step.streamed
+            for i, edge in enumerate(edges)
         ]
 
     def _infos(self, run: StepRun) -> dict[str, StreamInfo]:
@@ -148,41 +147,25 @@ class Expander:
         combine = self._task(run, 0, Role.COMBINE, None)
         for segment in segments:
             combine.depend(segment)
-        streamed = {edge.port for edge in self.stream_edges(run)}
-        self._read_all(combine, skip=streamed)
+        self._read_all(combine, skip=run.step.streamed)
         run.tasks = [*segments, combine]
 
-    def _read_all(self, task: Task, skip: set[str] | None = None) -> None:
-        for port, _, feeds in task.run.step.sources:
-            if skip and port in skip:
+    def _read_all(self, task: Task, skip: Collection[str] = ()) -> None:
+        for given in task.run.step.inputs:
+            if given.port in skip:
                 continue
-            for step, _ in feeds:
-                upstream = self.runs[step.name]
-                if upstream.outputs is None:
-                    for other in upstream.tasks if upstream.chunked else upstream.tasks[-1:]:
-                        task.depend(other)
+            for edge in given.edges:
+                upstream = self.runs[edge.node]
+                for other in upstream.tasks if upstream.chunked else upstream.tasks[-1:]:
+                    task.depend(other)
 
     def _read_span(self, task: Task) -> None:
         span = task.span
-        streamed = set()
-        for port, name, upstream, _ in self.stream_edges(task.run):
-            streamed.add(port)
-            if upstream.outputs is None and span is not None and name in span.reads:
+        for _, name, upstream, _ in self.stream_edges(task.run):
+            if span is not None and name in span.reads:
                 for other in (
                     upstream.overlapping(*span.reads[name]) if upstream.chunked else upstream.tasks[-1:]
                 ):
                     task.depend(other)
         if task.role is Role.CHUNK:
-            self._read_all(task, skip=streamed)
-
-
-def is_streamed(step: Step, port: str) -> bool:
-    """Whether an input port of a step is read chunk by chunk."""
-    if isinstance(step.kind, (Whole, Source)) or port in step.operator.whole_ports:
-        return False
-    return step.ports.inputs[port].temporal
-
-
-def stream_name(step: Step, port: str, many: bool, index: int) -> str:
-    """What the spans of a step call one of its edges."""
-    return edge_name(port, index) if many and isinstance(step.kind, Resample) else port
+            self._read_all(task, skip=task.run.step.streamed)

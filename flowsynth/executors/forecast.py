@@ -11,9 +11,12 @@ from flowsynth.core.errors import FlowsynthError, RunError
 from flowsynth.core.refs import StreamRef
 from flowsynth.core.streams import Scan, StreamInfo, Whole
 from flowsynth.executors.expand import Expander
-from flowsynth.executors.inputs import Feed, hashes
+from flowsynth.executors.inputs import gather
+from flowsynth.executors.passes import first_runs
 from flowsynth.executors.tasks import Role, StepRun, Task, task_key
-from flowsynth.planning.plan import Index, Plan, Step
+from flowsynth.planning.host import Index
+from flowsynth.planning.plan import Plan
+from flowsynth.planning.step import Step
 
 
 class Forecast(NamedTuple):
@@ -40,7 +43,7 @@ def traced_probe(step: Step, lookup: Callable[[str], bytes | None]) -> StreamInf
 
 def probe_key(step: Step) -> str:
     """Under what a source's length is remembered."""
-    return step.static.key([], "probe") if step.static is not None else ""
+    return step.static.key([], "probe")
 
 
 def probe_row(info: StreamInfo) -> bytes:
@@ -63,10 +66,9 @@ def forecast(plan: Plan, index: Index, chunk: int) -> dict[str, Forecast]:
             raise RunError(f"{step.name}: not probed yet")
         return info
 
-    runs: dict[str, StepRun] = {}
-    for step in plan.steps.values():
-        runs[step.name] = run = StepRun(step, runs)
-        run.outputs = step.outputs
+    runs = first_runs(plan)
+    for run in runs.values():
+        run.outputs = run.step.outputs  # of those that have to run again, too
     expander = Expander(runs, chunk, probe)
     return {name: _forecast(run, expander, index) for name, run in runs.items()}
 
@@ -90,15 +92,11 @@ def _forecast(run: StepRun, expander: Expander, index: Index) -> Forecast:
 def _hits(run: StepRun, tasks: Sequence[Task], index: Index) -> int | None:
     """How many chunks are traced, where all that they read is known; a state between chunks never is."""
     step = run.step
-    sources = [run.peers[upstream.name] for _, _, feeds in step.sources for upstream, _ in feeds]
     chunks = all(task.role is Role.CHUNK for task in tasks)
-    if not chunks or isinstance(step.kind, Scan) or any(source.outputs is None for source in sources):
+    if not chunks or isinstance(step.kind, Scan) or any(source.outputs is None for source in run.sources()):
         return None
     if not step.kept:
         return 0
-    keys = []
-    for task in tasks:
-        feeds = [Feed.of(task, port, many, found) for port, many, found in step.sources]
-        keys.append(task_key(task, hashes(task, feeds)))
+    keys = [task_key(task, [(one.port, one.hash) for one in gather(task)]) for task in tasks]
     found = index.lookup_many(keys)
     return sum(key in found for key in keys)

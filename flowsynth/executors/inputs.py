@@ -1,103 +1,48 @@
-"""What a task reads: the hashes for its key, and the values from memory or from the cache."""
+"""What a task reads: references and pieces of what the tasks and hits above it gave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
-from flowsynth.core.codec import temporal_hash, value_type
-from flowsynth.core.keys import whole_hash
-from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, join_streams
-from flowsynth.executors.expand import is_streamed, stream_name
-from flowsynth.executors.placed import HOST, Placed, transfer
+from flowsynth.core.codec import temporal_hash
+from flowsynth.core.refs import Ref, StreamRef, join_streams, objects_of
+from flowsynth.core.streams import Resample, edge_name
+from flowsynth.executors.order import Cut, Given, Part, Piece
 from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task
-from flowsynth.planning.plan import Step
-from flowsynth.values.tensors import as_loaded
-
-if TYPE_CHECKING:
-    from flowsynth.cache.store import Cache
+from flowsynth.planning.step import Input, Step
 
 
-class MissingError(Exception):
-    """Values that are neither in memory nor on disk: tasks, or planned hits, have to run again."""
-
-    def __init__(self, tasks: Sequence[Task], runs: Sequence[StepRun]) -> None:
-        super().__init__("values are gone")
-        self.tasks = tasks
-        self.runs = runs
-
-
-@dataclass(slots=True)
-class Feed:
-    """One input port of one task.
-
-    Attributes:
-        port: its name.
-        many: a fan-in port.
-        sources: (upstream step, output port) of every edge that is read.
-        reads: the frames to read of each, or None for all there is.
-    """
-
-    port: str
-    many: bool
-    sources: list[tuple[StepRun, str]]
-    reads: list[tuple[int, int]] | None
-
-    @classmethod
-    def of(cls, task: Task, port: str, many: bool, sources: Sequence[tuple[Step, str]]) -> Feed:
-        """What a task reads on a port."""
-        found = [(task.peer(step), out) for step, out in sources]
-        span, here = task.span, task.run.step
-        if span is None or not is_streamed(here, port):
-            return cls(port, many, found, None)
-        names = [stream_name(here, port, many, i) for i in range(len(found))]
-        kept = [i for i, name in enumerate(names) if name == port or name in span.reads]
-        reads = [span.reads.get(names[i], (span.start, span.stop)) for i in kept]
-        return cls(port, many, [found[i] for i in kept], reads)
-
-
-def _pieces(
-    run: StepRun, out: str, reads: tuple[int, int]
-) -> Iterator[tuple[Task | None, StreamRef, int, int]]:
-    """(task, its stream, first, one past last) for every part of a stream that holds frames to read."""
-    start, stop = reads
-    tasks = list(run.overlapping(start, stop))
-    # A planned hit that had to run again has chunks of its own: the plan's may be cut otherwise.
-    if run.outputs is not None and not (tasks and all(task.refs is not None for task in tasks)):
-        ref = run.outputs[out]
-        if not isinstance(ref, StreamRef):
-            raise TypeError(f"{run.name}.{out} is no stream")
-        yield None, ref, start, stop
-        return
-    for task in tasks:
-        part = task.refs[out] if task.refs is not None else None
-        if not isinstance(part, StreamRef):
-            raise TypeError(f"{run.name}.{out} is no stream")
-        offset = task.span.start if task.span is not None else 0
-        low, high = max(start - offset, 0), min(stop - offset, part.length)
-        if low < high or reads[0] == reads[1]:
-            yield task, part, low, high
-
-
-def hashes(task: Task, feeds: Sequence[Feed]) -> list[tuple[str, str]]:
-    """(port, hash) of everything a task reads, in the order of its ports; hidden ports come last."""
-    pairs = []
-    for feed in feeds:
-        if feed.reads is None:
-            pairs.append(
-                (feed.port, whole_hash([whole_ref(run, out) for run, out in feed.sources], feed.many))
-            )
-        else:
-            found = [
-                _range_hash(run, out, reads)
-                for (run, out), reads in zip(feed.sources, feed.reads, strict=True)
-            ]
-            pairs.append((feed.port, "[" + ",".join(found) + "]" if feed.many else found[0]))
+def gather(task: Task) -> tuple[Given, ...]:
+    """Everything that a task reads, in the order of its ports; hidden ports come last."""
+    step = task.run.step
+    found = [_given(task, given) for given in step.inputs if _reads(task.role, step, given.port)]
     for port, tasks in hidden(task):
-        refs: list[Ref] = [other.refs[port] for other in tasks if other.refs is not None]
-        pairs.append((port, whole_hash(refs, many=True)))
-    return pairs
+        parts = tuple(_part(other.refs[port]) for other in tasks if other.refs is not None)
+        found.append(Given(port, port == SEGMENT, parts))
+    return tuple(found)
+
+
+def _reads(role: Role, step: Step, port: str) -> bool:
+    """Whether a task of some role reads a port: segments only streams, what combines them only the rest."""
+    if role is Role.SEGMENT:
+        return port in step.streamed
+    return role is not Role.COMBINE or port not in step.streamed
+
+
+def _given(task: Task, given: Input) -> Given:
+    port, many, edges = given
+    peers, span, step = task.run.peers, task.span, task.run.step
+    if span is None or port not in step.streamed:
+        return Given(port, many, tuple(whole_part(peers[edge.node], edge.port) for edge in edges))
+    parts = []
+    for i, edge in enumerate(edges):
+        name = stream_name(step, port, many, i)
+        if name == port or name in span.reads:  # a resampling operator may leave a clip out
+            reads = span.reads.get(name, (span.start, span.stop))
+            parts.append(_cut(peers[edge.node], edge.port, reads))
+    return Given(port, many, tuple(parts))
 
 
 def hidden(task: Task) -> list[tuple[str, list[Task]]]:
@@ -109,6 +54,11 @@ def hidden(task: Task) -> list[tuple[str, list[Task]]]:
     return []
 
 
+def stream_name(step: Step, port: str, many: bool, index: int) -> str:
+    """What the spans of a step call one of its edges."""
+    return edge_name(port, index) if many and isinstance(step.kind, Resample) else port
+
+
 def whole_ref(run: StepRun, out: str) -> Ref:
     """The reference of all of an output."""
     if run.outputs is not None:
@@ -118,160 +68,84 @@ def whole_ref(run: StepRun, out: str) -> Ref:
     return join_streams(streams) if streams and len(streams) == len(refs) else refs[-1]
 
 
-def _range_hash(run: StepRun, out: str, reads: tuple[int, int]) -> str:
+def whole_part(run: StepRun, out: str) -> Part:
+    """All of an output."""
+    return _part(whole_ref(run, out))
+
+
+def _part(ref: Ref) -> Part:
+    if not isinstance(ref, StreamRef):
+        return ref
+    return Cut(ref.type, ref.hash, tuple(Piece(c.object, 0, len(c.frames)) for c in ref.chunks))
+
+
+def _cut(run: StepRun, out: str, reads: tuple[int, int]) -> Part:
+    """Frames of a stream."""
     frames: list[str] = []
+    pieces: list[Piece] = []
     first: StreamRef | None = None
-    for _, ref, low, high in _pieces(run, out, reads):
+    for ref, low, high in _streams(run, out, reads):
         first = first or ref
-        frames += [f for chunk, a, b in ref.pieces(low, high) for f in chunk.frames[a:b]]
-    return temporal_hash(first.type, first.meta, first.layout, frames) if first is not None else ""
+        for chunk, start, stop in _chunks(ref, low, high):
+            frames += ref.chunks[chunk].frames[start:stop]
+            pieces.append(Piece(ref.chunks[chunk].object, start, stop))
+    if first is None:
+        raise TypeError(f"{run.name}.{out} has no frames {reads[0]} to {reads[1]}")
+    return Cut(first.type, temporal_hash(first.type, first.meta, first.layout, frames), tuple(pieces))
 
 
-class Gatherer:
-    """Fetches the values that tasks read, and notes those that are gone.
+def _streams(run: StepRun, out: str, reads: tuple[int, int]) -> Iterator[tuple[StreamRef, int, int]]:
+    """(stream, first, one past last) for every part of a stream that holds frames to read."""
+    start, stop = reads
+    if not run.tasks or not run.chunked:
+        yield _stream(run, out, whole_ref(run, out)), start, stop
+        return
+    for task in run.overlapping(start, stop):
+        part = _stream(run, out, task.refs[out] if task.refs is not None else None)
+        offset = task.span.start if task.span is not None else 0
+        low, high = max(start - offset, 0), min(stop - offset, part.length)
+        if low < high or start == stop:
+            yield part, low, high
 
-    Args:
-        cache: where they are if not in memory.
-        device: the logical device to transfer them to; None leaves them where they are.
+
+def _stream(run: StepRun, out: str, ref: Ref | None) -> StreamRef:
+    if not isinstance(ref, StreamRef):
+        raise TypeError(f"{run.name}.{out} is no stream")
+    return ref
+
+
+def _chunks(ref: StreamRef, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+    """(index, first, one past last) of the chunks with frames to read: of an empty read, one without any."""
+    if low >= high and ref.chunks:
+        yield 0, 0, 0
+    if len(ref.chunks) == 1 and low < high:
+        yield 0, low, high
+        return
+    ends = list(accumulate(len(chunk.frames) for chunk in ref.chunks))
+    index = bisect_right(ends, low)
+    while index < len(ends) and low < high:
+        begin = ends[index] - len(ref.chunks[index].frames)
+        stop = min(high, ends[index])
+        if low < stop:
+            yield index, low - begin, stop - begin
+        low, index = max(low, stop), index + 1
+
+
+def makers(task: Task, missing: Iterable[str]) -> tuple[list[Task], bool]:
+    """Who made values that a task reads and that are gone.
+
+    Returns:
+        The tasks of this run that did, and whether some were made before it, as the plan found them.
     """
-
-    def __init__(self, cache: Cache, device: str | None) -> None:
-        self.cache = cache
-        self.device = device
-        self.tasks: list[Task] = []
-        self.runs: list[StepRun] = []
-
-    def value(self, run: StepRun, out: str, reads: tuple[int, int] | None) -> Any:
-        """The value of an upstream output, or of some of its frames; None where it is gone.
-
-        What is not JSON comes with its device.
-        """
-        ref = whole_ref(run, out) if reads is None else None
-        if isinstance(ref, JsonRef):
-            return ref.value
-        if isinstance(ref, ObjectRef):
-            return self._object(run, out, ref)
-        start, stop = reads or (0, ref.length if isinstance(ref, StreamRef) else 0)
-        parts: list[Placed | None] = []
-        for task, stream, low, high in _pieces(run, out, (start, stop)):
-            parts += self._frames(run, task, out, stream, low, high)
-        return _joined(parts)
-
-    def hidden_value(self, task: Task, port: str) -> Any:
-        """The value on a hidden port of a task."""
-        ref = task.refs[port] if task.refs is not None else None
-        if isinstance(ref, JsonRef):
-            return ref.value
-        if task.values is not None and port in task.values:
-            return self._moved(task.values[port], task.run.step.device)
-        if isinstance(ref, ObjectRef):
-            value = self._load(ref.type, ref.hash)
-        else:
-            stream = ref if isinstance(ref, StreamRef) else None
-            value = _joined([self._load(stream.type, c.object) for c in stream.chunks] if stream else [])
-        if value is None:
-            self.tasks.append(task)
-        return value
-
-    def _object(self, run: StepRun, out: str, ref: ObjectRef) -> Any:
-        task = run.tasks[-1] if run.tasks else None
-        if task is not None and task.values is not None and out in task.values:
-            return self._moved(_own(task, task.values[out]), run.step.device)
-        value = self._load(ref.type, ref.hash)
-        if value is None:
-            self._gone(run, task)
-        return value
-
-    def _frames(
-        self, run: StepRun, task: Task | None, out: str, ref: StreamRef, low: int, high: int
-    ) -> list[Placed | None]:
-        held = task.values if task is not None else None
-        if held is not None and out in held:
-            assert task is not None
-            return [self._moved(_own(task, held[out].slice(low, high)), run.step.device)]
-        pieces: list[tuple[ChunkRef, int, int]] = ref.pieces(low, high)
-        if not pieces and ref.chunks:
-            pieces = [(ref.chunks[0], 0, 0)]
-        parts: list[Placed | None] = []
-        for chunk, first, last in pieces:
-            value = self._mapped(ref.type, chunk.object)
-            if value is None:
-                self._gone(run, task)
-            parts.append(self._moved(value.slice(first, last), HOST) if value is not None else None)
-        return parts
-
-    def _moved(self, value: Any, device: str) -> Placed:
-        """A value, tagged with the device that it is on, transferred to where it is wanted."""
-        placed = Placed(value, device)
-        return placed if self.device is None else transfer(placed, self.device)
-
-    def _load(self, codec_name: str, key: str) -> Placed | None:
-        value = self._mapped(codec_name, key)
-        return None if value is None else self._moved(value, HOST)
-
-    def _mapped(self, codec_name: str, key: str) -> Any:
-        stored = self.cache.get_object(key)
-        cls = value_type(codec_name)
-        if stored is None or (stored.codec_name, stored.codec_version) != (codec_name, cls.codec_version):
-            return None
-        try:
-            return cls.decode(stored.encoded)
-        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-            self.cache.objects.set_aside(key, f"it is no {codec_name} ({error})")
-            return None
-
-    def _gone(self, run: StepRun, task: Task | None) -> None:
-        """Note what has to be made again: the task that made it, or the step if the plan took it for a hit.
-
-        Which of the two it is was seen when the value was looked up; another worker may have expanded the
-        step since.
-        """
-        if task is not None:
-            self.tasks += [task] if task not in self.tasks else []
-        elif run not in self.runs:
-            self.runs.append(run)
+    names = set(missing)
+    sources = dict.fromkeys(task.run.sources())
+    found = [other for run in sources for other in run.tasks if names.intersection(_objects(other))]
+    for _, tasks in hidden(task):
+        found += [other for other in tasks if names.intersection(_objects(other))]
+    for other in found:
+        names.difference_update(_objects(other))
+    return found, bool(names)
 
 
-def _own(task: Task, value: Any) -> Any:
-    """A value that is held in memory, or a part of it, for one of its readers: as from the cache."""
-    return as_loaded(value, own=len(task.dependents) > 1 or bool(task.run.step.wanted))
-
-
-def _joined(parts: Sequence[Placed | None]) -> Placed | None:
-    """Parts of a stream as one; None if there are none or one is gone."""
-    found = [part for part in parts if part is not None]
-    if not found or len(found) < len(parts):
-        return None
-    if len(found) == 1:
-        return found[0]
-    device = " and ".join(sorted({part.device for part in found}))
-    return Placed(type(found[0].value).concat([part.value for part in found]), device)
-
-
-def gather(task: Task, feeds: Sequence[Feed], cache: Cache) -> dict[str, Any]:
-    """Everything that a task reads, transferred to the device that it runs on and tagged with it.
-
-    Raises:
-        MissingError: values are gone; says which tasks have to run again.
-    """
-    gatherer = Gatherer(cache, task.run.step.device)
-    inputs: dict[str, Any] = {}
-    for feed in feeds:
-        found = [
-            gatherer.value(run, out, feed.reads[i] if feed.reads is not None else None)
-            for i, (run, out) in enumerate(feed.sources)
-        ]
-        inputs[feed.port] = found if feed.many else found[0]
-    for port, tasks in hidden(task):
-        values = [gatherer.hidden_value(other, port) for other in tasks]
-        inputs[port] = values if port == SEGMENT else values[0]
-    if gatherer.tasks or gatherer.runs:
-        raise MissingError(gatherer.tasks, gatherer.runs)
-    return inputs
-
-
-def load_output(run: StepRun, out: str, ref: Ref, cache: Cache) -> Any:
-    """The value of a finished step's output, from memory or mapped from the cache; None where it is gone."""
-    reads = (0, ref.length) if isinstance(ref, StreamRef) else None
-    found = Gatherer(cache, None).value(run, out, reads)
-    return found.value if isinstance(found, Placed) else found
+def _objects(task: Task) -> Sequence[str]:
+    return [name for ref in (task.refs or {}).values() for name in objects_of(ref)]

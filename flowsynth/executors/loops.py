@@ -7,24 +7,23 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from flowsynth.executors.expand import IO_LANE
-from flowsynth.executors.scheduler import Scheduler
-from flowsynth.executors.worker import Shared, Worker
+from flowsynth.executors.worker import Desk, Worker
 
-#: Signature of an executor: run everything that the scheduler hands out.
-Executor = Callable[[Scheduler, Shared, Sequence[str]], None]
+#: An executor: (desk, lanes, CPU workers) -> runs everything that the desk's scheduler hands out.
+Executor = Callable[[Desk, Sequence[str], "int | None"], None]
 
 #: How long a wait lasts before it looks whether it was interrupted, in seconds.
 POLL_SECONDS = 0.2
 
 
-def run_serial(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> None:
+def run_serial(desk: Desk, lanes: Sequence[str], workers: int | None) -> None:
     """All tasks in the calling thread, lowest position first.
 
     Raises:
         RuntimeError: tasks are left and none can ever become ready (a fault of the engine, never silent).
     """
-    del lanes
-    worker = Worker(scheduler, shared)
+    del lanes, workers
+    worker, scheduler = Worker(desk), desk.scheduler
     while not scheduler.finished:
         task = scheduler.take()
         if task is not None:
@@ -32,21 +31,22 @@ def run_serial(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> No
             continue
         if not scheduler.parked and not scheduler.finished:
             raise RuntimeError("the scheduler has tasks left and none is ready")
-        shared.cache.commit()  # others may wait for what this process has finished
+        desk.cache.commit()  # others may wait for what this process has finished
         scheduler.wait(POLL_SECONDS)
 
 
-def run_threads(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> None:
+def run_threads(desk: Desk, lanes: Sequence[str], workers: int | None) -> None:
     """A worker thread for every device, and one for reading files; more than one for the CPU if it has cores.
 
     Raises:
         BaseException: whatever a worker did not handle, after all have stopped.
     """
     failures: list[BaseException] = []
-    workers = shared.workers or max(1, (os.cpu_count() or 1) // 4)
-    wanted = [lane for lane in lanes for _ in range(workers if lane == "cpu" else 1)]
+    scheduler = desk.scheduler
+    count = workers or max(1, (os.cpu_count() or 1) // 4)  # torch uses several cores itself
+    wanted = [lane for lane in lanes for _ in range(count if lane == "cpu" else 1)]
     threads = [
-        threading.Thread(target=_pull, args=(scheduler, shared, lane, failures), name=f"flowsynth-{lane}-{i}")
+        threading.Thread(target=_pull, args=(desk, lane, failures), name=f"flowsynth-{lane}-{i}")
         for i, lane in enumerate([*wanted, IO_LANE])
     ]
     for thread in threads:
@@ -55,10 +55,10 @@ def run_threads(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> N
         while not scheduler.finished:
             scheduler.wait(POLL_SECONDS)
     except BaseException:
-        shared.cancelled.set()
+        desk.cancelled.set()
         raise
     finally:
-        if failures or shared.cancelled.is_set():
+        if failures or desk.cancelled.is_set():
             scheduler.stop()
         for thread in threads:
             thread.join()
@@ -66,8 +66,8 @@ def run_threads(scheduler: Scheduler, shared: Shared, lanes: Sequence[str]) -> N
         raise failures[0]
 
 
-def _pull(scheduler: Scheduler, shared: Shared, lane: str, failures: list[BaseException]) -> None:
-    worker = Worker(scheduler, shared)
+def _pull(desk: Desk, lane: str, failures: list[BaseException]) -> None:
+    worker, scheduler = Worker(desk), desk.scheduler
     try:
         while not scheduler.finished:
             task = scheduler.take([lane])
@@ -75,11 +75,11 @@ def _pull(scheduler: Scheduler, shared: Shared, lane: str, failures: list[BaseEx
                 worker.execute(task)
                 continue
             if scheduler.parked:
-                shared.cache.commit()
+                desk.cache.commit()
             scheduler.wait(POLL_SECONDS)
     except BaseException as error:
         failures.append(error)
-        shared.cancelled.set()
+        desk.cancelled.set()
         scheduler.stop()
 
 

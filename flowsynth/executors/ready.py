@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from flowsynth.executors.tasks import State, Task
@@ -27,11 +27,6 @@ class ReadyTasks:
         self._modelled: dict[tuple[str, tuple[str, ...]], Heap] = {}  # by lane and models
         self._count = 0
 
-    def __iter__(self) -> Iterator[Task]:
-        """All of them, in no order."""
-        heaps = self._heaps(None)
-        return (task for heap in heaps for _, _, task in heap if task.state is State.READY)
-
     def push(self, task: Task) -> None:
         """Add a task."""
         self._count += 1
@@ -43,7 +38,7 @@ class ReadyTasks:
             heap = self._plain.setdefault(task.lane, [])
         heapq.heappush(heap, (task.position, self._count, task))
 
-    def take(self, lanes: Collection[str] | None, reach: int, beyond: Callable[[int], bool]) -> Task | None:
+    def take(self, lanes: Collection[str] | None, reach: int) -> Task | None:
         """The task of lowest position on some lanes (all unless given), taken out; None if there is none.
 
         Where its models would have to be loaded, a task within reach goes before it whose models are there.
@@ -51,10 +46,9 @@ class ReadyTasks:
         Args:
             lanes: whose tasks.
             reach: the last position that may run now.
-            beyond: whether a task at a position beyond that may run all the same.
         """
         heap = self._best(lanes)
-        if heap is None or (heap[0][0] > reach and not beyond(heap[0][0])):
+        if heap is None or heap[0][0] > reach:
             return None
         if len(self._modelled) > 1:
             heap = self._warm(heap, lanes, reach)

@@ -1,4 +1,4 @@
-"""What a task gave: checked against its ports, hashed, and stored where that pays."""
+"""What an order gave: checked against its ports, hashed, and stored where that pays."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from flowsynth.core.codec import (
     value_type,
 )
 from flowsynth.core.errors import RunError
-from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, ref_bytes
-from flowsynth.core.streams import Fold, Whole
-from flowsynth.executors.tasks import SEGMENT, STATE, Role, Task
-from flowsynth.planning.plan import Step
+from flowsynth.core.ports import Port, ports_of
+from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, objects_of, ref_bytes
+from flowsynth.executors.order import Order
+from flowsynth.executors.tasks import SEGMENT, STATE
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -29,40 +29,39 @@ OPEN_SECONDS = 0.0005
 READ_BYTES_PER_SECOND = 1.5e9
 
 
-def references(step: Step, values: Mapping[str, Any]) -> tuple[dict[str, Ref], dict[str, Encoded]]:
-    """The references of a task's values, and the bytes of those that are not JSON.
+def references(order: Order, values: Mapping[str, Any]) -> tuple[dict[str, Ref], dict[str, Encoded]]:
+    """The references of what an order gave, and the bytes of those values that are not JSON.
 
     Raises:
         RunError: a value is not what its port promises.
     """
+    ports = ports_of(type(order.operator)).outputs
     refs: dict[str, Ref] = {}
     encoded: dict[str, Encoded] = {}
     for port, value in values.items():
         if port not in (STATE, SEGMENT):
-            _check_type(step, port, value)
+            _check(order, ports[port], value)
         if not hasattr(value, "codec_name"):
-            refs[port] = _json_ref(step, port, value)
+            refs[port] = _json_ref(order, port, value)
             continue
         encoded[port] = value.encode()
         refs[port] = _reference(value, encoded[port])
     return refs, encoded
 
 
-def _json_ref(step: Step, port: str, value: Any) -> JsonRef:
+def _json_ref(order: Order, port: str, value: Any) -> JsonRef:
     try:
         return JsonRef.of(value)
     except (TypeError, ValueError) as error:
-        raise RunError(f"{step.name}.{port}: {error}") from error
+        raise RunError(f"{order.node}.{port}: {error}") from error
 
 
-def _check_type(step: Step, port: str, value: Any) -> None:
-    expected = step.ports.outputs[port]
+def _check(order: Order, expected: Port, value: Any) -> None:
+    at = f"{order.node}.{expected.name}"
     if value is None and expected.type is not object:
-        raise RunError(f"{step.name}.{port}: the operator gave nothing; expected {expected.type_name}")
+        raise RunError(f"{at}: the operator gave nothing; expected {expected.type_name}")
     if value is not None and not expected.accepts(type(value)) and expected.type is not type(value):
-        raise RunError(
-            f"{step.name}.{port}: expected {expected.type_name}, the operator gave {type(value).__name__}"
-        )
+        raise RunError(f"{at}: expected {expected.type_name}, the operator gave {type(value).__name__}")
 
 
 def _reference(value: Any, encoded: Encoded) -> Ref:
@@ -74,28 +73,27 @@ def _reference(value: Any, encoded: Encoded) -> Ref:
     return StreamRef.of(name, encoded.meta, frame_layout, [chunk])
 
 
-def worth_storing(task: Task, refs: Mapping[str, Ref], seconds: float) -> bool:
-    """Whether values go to disk: if recomputing costs more than loading, or all of a stream is needed."""
-    step = task.run.step
-    if step.node.cache == "always" or step.wanted or needed_whole(task):
-        return True
-    if step.node.cache == "never":
-        return False
+def object_names(refs: Mapping[str, Ref]) -> dict[str, str]:
+    """Output port -> name of its object, for what one task gave; JSON has none."""
+    return {port: objects_of(ref)[0] for port, ref in refs.items() if not isinstance(ref, JsonRef)}
+
+
+def worth_storing(keep: str, refs: Mapping[str, Ref], seconds: float) -> bool:
+    """Whether values go to disk: if they must, or if making them again costs more than loading them."""
+    if keep != "auto":
+        return keep == "always"
     nbytes = sum(ref_bytes(ref) for ref in refs.values())
     return seconds > OPEN_SECONDS + nbytes / READ_BYTES_PER_SECOND
 
 
-def needed_whole(task: Task) -> bool:
-    """Whether some reader of a chunk needs many chunks at once, so that it has to be spooled."""
-    if task.role is not Role.CHUNK:
-        return False
-    return any(isinstance(consumer.kind, (Whole, Fold)) for consumer in task.run.step.consumers)
-
-
 def store(cache: Cache, ref: Ref, encoded: Encoded, seconds: float) -> bool:
     """Write a value's object; False if it is larger than the cache's budget."""
+    stored = StoredObject(ref_type(ref), value_type(ref_type(ref)).codec_version, encoded)
+    return cache.put_object(objects_of(ref)[0], stored, seconds) is not None
+
+
+def ref_type(ref: Ref) -> str:
+    """Name of the codec of what is no JSON."""
     if isinstance(ref, JsonRef):
-        return True
-    name = ref.chunks[0].object if isinstance(ref, StreamRef) else ref.hash
-    stored = StoredObject(ref.type, value_type(ref.type).codec_version, encoded)
-    return cache.put_object(name, stored, seconds) is not None
+        raise TypeError("JSON has no codec")
+    return ref.type

@@ -5,12 +5,14 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from flowsynth.core.errors import FlowsynthError
-from flowsynth.executors.expand import Expander, is_streamed
-from flowsynth.executors.order import assign_positions
+from flowsynth.core.errors import FlowsynthError, error_text
+from flowsynth.core.status import TaskStatus
+from flowsynth.executors.expand import Expander
+from flowsynth.executors.positions import assign_positions
 from flowsynth.executors.ready import ReadyTasks
+from flowsynth.executors.shelf import Shelf
 from flowsynth.executors.tasks import Role, State, StepRun, Task
 
 #: How long a task whose lease another process holds is left alone before it is looked up again, in seconds.
@@ -30,6 +32,11 @@ class Scheduler:
         expander: makes tasks out of steps.
         on_over: called (outside the lock) with each step when all its tasks are over.
         resident: device, names of models -> whether they are loaded there, so that a task finds them warm.
+        shelf: holds the values of tasks; told to drop them when nobody is left to read them.
+        lost: objects that earlier passes of the run found to be gone.
+
+    Attributes:
+        gone: objects that this pass found to be gone, though the plan counted on them: it has ended early.
     """
 
     def __init__(
@@ -38,19 +45,23 @@ class Scheduler:
         expander: Expander,
         on_over: Callable[[StepRun], None],
         resident: Callable[[str, Sequence[str]], bool],
+        shelf: Shelf,
+        lost: Collection[str] = (),
     ) -> None:
         self.runs = {run.name: run for run in runs}
         self.expander = expander
         self.on_over = on_over
+        self.shelf = shelf
         self.changed = threading.Condition()
         self.stopped = False
+        self.gone: set[str] = set()
         self.alive = 0
         self.peak_alive = 0
+        self._lost = lost
         self._ready = ReadyTasks(resident)
         self._parked: list[tuple[float, float, int, Task]] = []
         self._order: list[Task] = []
         self._low = 0
-        self._running = 0
         self._window = 1 << 60
         self._count = 0
         self._left = sum(not run.over for run in runs)
@@ -61,6 +72,7 @@ class Scheduler:
             open_ = [run for run in self.runs.values() if not run.over]
             for run in open_:
                 run.blockers = sum(1 for _ in self._blocking(run))
+                run.unread = sum(not reader.over for reader in run.readers())
             over = self._expand([run for run in open_ if run.blockers == 0])
         self._settle(over)
 
@@ -86,11 +98,9 @@ class Scheduler:
             if self.finished:
                 return None
             self._unpark()
-            task = self._ready.take(lanes, self._low + self._window, self._stuck)
-            if task is None:
-                return None
-            task.state = State.RUNNING
-            self._running += 1
+            task = self._ready.take(lanes, self._low + self._window)
+            if task is not None:
+                task.state = State.RUNNING
             return task
 
     def wait(self, timeout: float | None = None) -> None:
@@ -108,13 +118,13 @@ class Scheduler:
         """Whether some task waits for another process's lease."""
         return bool(self._parked)
 
-    def done(self, task: Task) -> None:
+    def done(self, task: Task, status: TaskStatus, seconds: float) -> None:
         """A task's references are known (and its values held, if they were made and are needed)."""
         with self.changed:
-            if task.values is not None and task.users <= 0 and not task.pinned:
-                task.values = None
-            if task.values is not None:
+            task.tally(status, seconds)
+            if task.held:
                 self.alive += 1
+                self._drop_if_idle(task)
                 self.peak_alive = max(self.peak_alive, self.alive)
             over = self._finish(task, State.DONE)
         self._settle(over)
@@ -132,41 +142,31 @@ class Scheduler:
         """Another process computes this task's key: look it up again later."""
         with self.changed:
             task.state = State.WAITING
-            self._running -= 1
             self._count += 1
             heapq.heappush(self._parked, (time.monotonic() + delay, delay, self._count, task))
 
-    def requeue(self, task: Task, missing: Sequence[Task], revive: Sequence[StepRun]) -> None:
-        """A task needs values whose objects are gone: their tasks run (again) first.
-
-        Args:
-            task: the task that cannot run yet.
-            missing: finished tasks whose values are neither in memory nor on disk.
-            revive: steps that the plan took for hits and that have to run after all.
-        """
+    def requeue(self, task: Task, makers: Sequence[Task]) -> None:
+        """A task needs values whose objects are gone: the tasks that made them run again first."""
         with self.changed:
             task.state = State.WAITING
-            self._running -= 1
-            over: list[StepRun] = []
-            revived = [other for run in revive for other in self._revive(run, task, over)]
-            # What another worker has made again meanwhile is read at the next try.
-            for other in [*missing, *(t for t in revived if t.state is not State.DONE)]:
-                self._again(other, task)
+            for maker in makers:
+                self._again(maker, task)
             if task.waiting == 0:
                 self._push(task)
             self.changed.notify_all()
-        self._settle(over)
+
+    def lose(self, names: Iterable[str]) -> None:
+        """Objects are gone that the plan counted on: nothing more is handed out, so that it is made anew."""
+        with self.changed:
+            self.gone.update(names)
+            self.stopped = True
+            self.changed.notify_all()
+
+    def lost_before(self, names: Iterable[str]) -> bool:
+        """Whether an earlier pass of the run ended for the sake of all of some objects."""
+        return all(name in self._lost for name in names)
 
     # --- inside the lock --------------------------------------------------------------------------------
-
-    def _stuck(self, position: int) -> bool:
-        """Whether only a task beyond the window can go on, the lowest of which is at a position.
-
-        A planned hit that has to run again may need tasks that the order did not know it needs.
-        """
-        if self._running or self._parked:
-            return False
-        return all(ready.position >= position for ready in self._ready)
 
     def _push(self, task: Task) -> None:
         if task.state is State.FAILED:
@@ -179,13 +179,14 @@ class Scheduler:
         while self._parked and self._parked[0][0] <= now:
             self._push(heapq.heappop(self._parked)[3])
 
-    def _blocking(self, run: StepRun) -> Iterable[StepRun]:
+    def _blocking(self, run: StepRun) -> Iterator[StepRun]:
         """Upstream steps, one for each edge that keeps a step from being expanded."""
-        for port, _, feeds in run.step.sources:
-            for step, _ in feeds:
-                upstream = self.runs[step.name]
-                streamed = is_streamed(run.step, port) and not upstream.chunked
-                if not (upstream.over if streamed else upstream.expanded or upstream.over):
+        for given in run.step.inputs:
+            streamed = given.port in run.step.streamed
+            for edge in given.edges:
+                upstream = self.runs[edge.node]
+                needs_length = streamed and not upstream.chunked
+                if not (upstream.over if needs_length else upstream.expanded or upstream.over):
                     yield upstream
 
     def _expand(self, runs: Sequence[StepRun]) -> list[StepRun]:
@@ -198,29 +199,46 @@ class Scheduler:
                 continue
             try:
                 fresh += self.expander.expand(run)
-            except FlowsynthError as error:
-                run.failed, run.exit_code = str(error), error.exit_code
-                run.tasks, run.open = [], 0
-                run.expanded = True
-                over += [run, *self._cut(run)]
+            except BaseException as error:  # a length, a probe or reads: somebody else's code
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                over += self._unable(run, error)
+            self._no_longer_unread(run)
             queue += self._unblock(run, expanded=True)
-        self._number(fresh)
+        if fresh:
+            self._number(fresh)
         return over
+
+    def _unable(self, run: StepRun, error: BaseException) -> list[StepRun]:
+        """A step whose tasks cannot be made."""
+        text = error_text(error)
+        run.failed = text if text.startswith((run.name, "nodes.")) else f"{run.name}: {text}"
+        run.exit_code = error.exit_code if isinstance(error, FlowsynthError) else 1
+        run.tasks, run.open = [], 0
+        run.expanded = True
+        return [run, *self._cut(run)]
 
     def _unblock(self, run: StepRun, *, expanded: bool) -> list[StepRun]:
         """Consumers that an upstream's expansion, or its end, leaves with nothing in the way."""
-        free = []
-        for step in run.step.consumers:
-            consumer = self.runs[step.name]
-            if consumer.over or consumer.expanded:
+        free: list[StepRun] = []
+        for reader in run.readers() if run.unread > 0 else ():
+            if reader.over or reader.expanded:
                 continue
-            for port, _, feeds in consumer.step.sources:
-                streamed = is_streamed(consumer.step, port) and not run.chunked
-                if streamed is not expanded:
-                    consumer.blockers -= sum(1 for upstream, _ in feeds if upstream is run.step)
-            if consumer.blockers == 0:
-                free.append(consumer)
+            for given in reader.step.inputs:
+                needs_length = given.port in reader.step.streamed and not run.chunked
+                if needs_length is not expanded:
+                    reader.blockers -= sum(1 for edge in given.edges if edge.node == run.name)
+            if reader.blockers == 0:
+                free.append(reader)
         return free
+
+    def _no_longer_unread(self, reader: StepRun) -> None:
+        """A step has its tasks, or will never have any: what it reads is kept for these tasks only."""
+        for run in dict.fromkeys(reader.sources()):
+            run.unread -= 1
+            if run.unread == 0:
+                for task in run.tasks:
+                    self._drop_if_idle(task)
 
     def _number(self, fresh: list[Task]) -> None:
         ordered = assign_positions(fresh, len(self._order))
@@ -234,35 +252,12 @@ class Scheduler:
                 self._push(task)
         self.changed.notify_all()
 
-    def _revive(self, run: StepRun, needer: Task, over: list[StepRun]) -> list[Task]:
-        if not run.expanded:
-            over += self._expand(self._unexpanded(run))
-            tasks = self.expander.expand(run)
-            run.settled = False
-            self._left += 1
-            for task in tasks:
-                task.position, task.floating = needer.position, True
-                if task.waiting == 0:
-                    self._push(task)
-        return self._read_by(needer, run)
-
-    def _read_by(self, needer: Task, run: StepRun) -> list[Task]:
-        """The tasks of a step whose values a task reads."""
-        if not run.chunked:
-            return run.tasks[-1:]
-        step = needer.run.step
-        ports = [port for port, _, feeds in step.sources if any(other is run.step for other, _ in feeds)]
-        if needer.span is None or not all(is_streamed(step, port) for port in ports):
-            return list(run.tasks)
-        edges = [edge for edge in self.expander.stream_edges(needer.run) if edge.upstream is run]
-        ranges = [needer.span.reads[edge.name] for edge in edges if edge.name in needer.span.reads]
-        return list(dict.fromkeys(task for reads in ranges for task in run.overlapping(*reads)))
-
     def _again(self, other: Task, needer: Task) -> None:
         """Have a finished task make its values again for another, unless they are in memory by now."""
         other.users += 1
+        other.soon += 1
         needer.extra.append(other)
-        if other.values is not None:
+        if other.held:
             return
         if other.state is State.DONE:
             other.state = State.WAITING
@@ -271,19 +266,7 @@ class Scheduler:
         other.forced = True
         needer.wait_for(other)
 
-    def _unexpanded(self, run: StepRun) -> list[StepRun]:
-        """Steps above a planned hit that run again too and whose tasks are not made yet, upstream first."""
-        above: set[str] = set()
-        stack = [run]
-        for step in (s for r in iter(stack) for _, _, feeds in r.step.sources for s, _ in feeds):
-            other = self.runs[step.name]
-            if other.name not in above and not other.over:
-                above.add(other.name)
-                stack.append(other)
-        return [r for r in self.runs.values() if r.name in above and not r.expanded] if above else []
-
     def _finish(self, task: Task, state: State) -> list[StepRun]:
-        self._running -= task.state is State.RUNNING
         task.state, task.forced = state, False
         for waiter in task.waiters:
             waiter.waiting -= 1
@@ -304,23 +287,29 @@ class Scheduler:
 
     def _release(self, task: Task) -> None:
         """A task is over: what it read may be dropped when nobody else needs it."""
-        deps = [*([] if task.counted else task.deps), *task.extra]
-        task.extra = []
-        for dep in deps:
+        for dep in () if task.counted else task.deps:
             dep.users -= 1
-            if dep.users <= 0 and dep.values is not None and not dep.pinned:
-                dep.values = None
-                self.alive -= 1
+            dep.soon -= task.follows(dep)
+            self._drop_if_idle(dep)
+        for dep in task.extra:
+            dep.users -= 1
+            dep.soon -= 1
+            self._drop_if_idle(dep)
+        task.extra = []
+
+    def _drop_if_idle(self, task: Task) -> None:
+        if task.held and task.idle:
+            self.shelf.drop(task.held)
+            task.held = ()
+            self.alive -= 1
 
     def _cut(self, failed: StepRun) -> list[StepRun]:
         """End what a failed step leaves without a purpose: its descendants, and what only they needed."""
         over: list[StepRun] = []
         queue = [failed]
         for run in queue:
-            below = [self.runs[step.name] for step in run.step.consumers] if run.failed or run.cut else []
-            above = [self.runs[step.name] for _, _, feeds in run.step.sources for step, _ in feeds]
-            for other in below:
-                if other.active:
+            for other in run.readers() if run.failed or run.cut else ():
+                if not other.over:
                     other.skipped = other.cut = True
                     queue.append(other)
             for task in run.tasks:
@@ -328,16 +317,19 @@ class Scheduler:
                     over += self._finish(task, State.FAILED)
             if not run.tasks and run is not failed:
                 over.append(run)
-            for other in above:
-                if other.active and self._useless(other):
+            if not run.expanded:
+                run.expanded = True
+                self._no_longer_unread(run)
+            for other in run.sources():
+                if not other.over and self._useless(other):
                     other.skipped = True
                     queue.append(other)
         return over
 
     def _useless(self, run: StepRun) -> bool:
-        consumers = [self.runs[step.name] for step in run.step.consumers]
-        ended = all(consumer.skipped or consumer.failed for consumer in consumers)
-        return bool(consumers) and ended and not run.step.wanted
+        readers = list(run.readers())
+        ended = all(reader.skipped or reader.failed for reader in readers)
+        return bool(readers) and ended and not run.step.wanted
 
     # --- outside the lock -------------------------------------------------------------------------------
 

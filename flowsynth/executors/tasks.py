@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from flowsynth.core.canonical import Json
-from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.refs import Ref, StreamRef
+from flowsynth.core.status import TaskStatus
 from flowsynth.core.streams import Fold, Span, StreamInfo, Whole
-from flowsynth.planning.plan import Step
+from flowsynth.planning.step import Step
 
 #: Hidden output ports: a scan's state, and the value of one segment of a fold.
 STATE, SEGMENT = "$state", "$segment"
@@ -45,19 +44,24 @@ class Task:
         index: which chunk or segment (0 for whole values).
         role: what part of the node it makes.
         span: which frames, for chunks and segments.
+        lane: which workers may take it.
+        key: its key, once what it reads is known.
+        deps: tasks whose values it reads.
         waiting: upstream tasks that are not done.
         dependents: tasks that read its values.
         waiters: those of them that wait for it now.
         extra: tasks that were run again only for this one.
         users: dependents that have not finished: its values are dropped when none is left.
+        soon: those of them that come soon after it: values that are on disk wait in memory for no others.
         position: place in the depth-first order; lower runs first.
-        floating: it joined late, at the position of the task that needs it; others do not wait for its turn.
         counted: it was over once already (a forced task is over twice).
-        parked_since: when it first found its key leased by another process.
         pinned: its values stay in memory, since the run must deliver them and no object holds them.
+        parked_since: when it first found its key leased by another process.
         forced: run it though its trace is known, because its object is gone and needed.
+        status: whether it was a hit or was computed, once it is done.
         refs: output port -> reference, once known.
-        values: output port -> value, while it is held in memory.
+        held: names of its objects that are held in memory.
+        stored: its objects are on disk.
     """
 
     run: StepRun
@@ -65,42 +69,68 @@ class Task:
     role: Role
     span: Span | None
     lane: str
+    key: str = ""
     deps: list[Task] = field(default_factory=list)
     waiting: int = 0
     dependents: list[Task] = field(default_factory=list)
     waiters: list[Task] = field(default_factory=list)
     extra: list[Task] = field(default_factory=list)
     users: int = 0
+    soon: int = 0
     position: int = -1
-    floating: bool = False
     counted: bool = False
     pinned: bool = False
     parked_since: float = 0.0
     state: State = State.WAITING
     forced: bool = False
-    computed: bool = False
+    status: TaskStatus | None = None
     refs: Mapping[str, Ref] | None = None
-    values: dict[str, Any] | None = None
+    held: Sequence[str] = ()
+    stored: bool = False
 
     def __repr__(self) -> str:
         """What and where only: tasks hold each other."""
         return f"Task({self.run.step.name!r}, {self.role.value} {self.index}, {self.state.name})"
 
-    def peer(self, step: Step) -> StepRun:
-        """The run of another step."""
-        return self.run.peers[step.name]
-
     @property
     def broken(self) -> Task | None:
         """One of the tasks that it reads that failed, though it made something once that was lost."""
-        return next((other for other in (*self.deps, *self.extra) if other.state is State.FAILED), None)
+        for other in self.deps:
+            if other.state is State.FAILED:
+                return other
+        return next((other for other in self.extra if other.state is State.FAILED), None)
+
+    def tally(self, status: TaskStatus, seconds: float) -> None:
+        """Count it among its step's; once, though it may have had to run again."""
+        run = self.run
+        run.seconds += seconds
+        if status != self.status:
+            run.hits += (status == "hit") - (self.status == "hit")
+            run.computed += (status == "computed") - (self.status == "computed")
+            self.status = status
 
     def depend(self, other: Task) -> None:
         """Wait for another task, and keep its values until this one is over."""
         self.deps.append(other)
         other.dependents.append(self)
         other.users += 1
+        other.soon += self.follows(other)
         self.wait_for(other)
+
+    def follows(self, other: Task) -> bool:
+        """Whether it reads another's values soon after they are made: not what needs all of a stream."""
+        if other.role is Role.SEGMENT:
+            return False  # what combines the segments comes last
+        if other.role is not Role.CHUNK:
+            return True
+        return self.role is Role.CHUNK and (other.run is self.run or other.run.name in self.run.streams)
+
+    @property
+    def idle(self) -> bool:
+        """Whether its values need no longer be in memory."""
+        if self.pinned:
+            return False
+        return self.soon <= 0 if self.stored else self.users <= 0 and self.run.unread <= 0
 
     def wait_for(self, other: Task) -> None:
         """Not be ready before another task is over."""
@@ -111,15 +141,17 @@ class Task:
 
 @dataclass(slots=True, eq=False, repr=False)
 class StepRun:
-    """A step that takes part in a run.
+    """A step that takes part in a run: everything of it that changes.
 
     Attributes:
         step: the planned step.
         peers: all steps of the run, by name.
+        key: its key, once its inputs are known.
         info: length and rate of its output stream, once known.
         tasks: its tasks, in order; empty until it is expanded.
         open: tasks that are not over.
         blockers: edges that must be settled before it can be expanded.
+        unread: steps that read it and are not expanded yet: what it gives must not be dropped.
         outputs: references of its outputs, once all tasks are done (or from the plan, for a hit).
         failed: why it failed.
         exit_code: 2 where it failed because of what it was asked to do (a file that is no video), else 1.
@@ -127,15 +159,19 @@ class StepRun:
         cut: an input of it failed (directly or further up).
         waited: the user heard that it waits for another process.
         settled: its end has been dealt with.
+        made: keys of tasks that this run computed in an earlier pass.
+        streams: names of the steps that it reads chunk by chunk.
     """
 
     step: Step
     peers: Mapping[str, StepRun]
+    key: str = ""
     info: StreamInfo | None = None
     tasks: list[Task] = field(default_factory=list)
     expanded: bool = False
     open: int = 0
     blockers: int = 0
+    unread: int = 0
     outputs: Mapping[str, Ref] | None = None
     failed: str = ""
     exit_code: int = 1
@@ -143,11 +179,19 @@ class StepRun:
     cut: bool = False
     settled: bool = False
     waited: bool = False
-    started: bool = False
     seconds: float = 0.0
     hits: int = 0
     computed: int = 0
     notes: list[str] = field(default_factory=list)
+    made: frozenset[str] = frozenset()
+    streams: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Find the steps whose streams it reads."""
+        step = self.step
+        if step.streamed:
+            found = (edge.node for port, _, edges in step.inputs if port in step.streamed for edge in edges)
+            self.streams = frozenset(found)
 
     def __repr__(self) -> str:
         """Name and counts only: runs hold each other."""
@@ -156,7 +200,7 @@ class StepRun:
     @property
     def name(self) -> str:
         """The node's name."""
-        return self.step.name
+        return self.step.node.name
 
     @property
     def chunked(self) -> bool:
@@ -168,33 +212,30 @@ class StepRun:
         """Whether nothing of it is left to do."""
         return self.outputs is not None or bool(self.failed) or self.skipped
 
-    @property
-    def active(self) -> bool:
-        """Whether tasks of it have to end yet: also those of a planned hit that has to run again."""
-        return not (self.failed or self.skipped) and (self.outputs is None or self.open > 0)
+    def readers(self) -> Iterator[StepRun]:
+        """The steps that read it."""
+        return (self.peers[name] for name in self.step.readers)
 
-    def overlapping(self, start: int, stop: int) -> Iterator[Task]:
-        """Its chunk tasks that make some of frames ``start`` to ``stop``."""
+    def sources(self) -> Iterator[StepRun]:
+        """The steps that it reads, one for every edge."""
+        return (self.peers[edge.node] for given in self.step.inputs for edge in given.edges)
+
+    def overlapping(self, start: int, stop: int) -> Sequence[Task]:
+        """Its tasks that make some of frames ``start`` to ``stop``."""
         if not self.tasks or self.tasks[0].span is None:
-            yield from self.tasks
-            return
+            return self.tasks
         size = max(1, self.tasks[0].span.count)
-        yield from self.tasks[start // size : max(-(-stop // size), start // size + 1)]
+        return self.tasks[start // size : max(-(-stop // size), start // size + 1)]
 
     def stream_info(self, port: str) -> StreamInfo | None:
         """Length and rate of what a port gives, as far as is known."""
-        if self.outputs is None and self.info is not None:
-            return self.info
-        known = self.outputs or self.step.outputs  # of a step that has to run again: what it gave before
-        ref = known[port] if known is not None else None
-        return ref.info if isinstance(ref, StreamRef) else None
+        ref = self.outputs[port] if self.outputs is not None else None
+        return ref.info if isinstance(ref, StreamRef) else self.info
 
 
 def task_key(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
     """The key of a task, given (port, hash) of everything that it reads."""
     static = task.run.step.static
-    if static is None:
-        raise FlowsynthError(f"{task.run.name} was not planned")
     span: Json = None
     if task.span is not None:
         span = [task.role.value, task.span.identity(static.positional)]

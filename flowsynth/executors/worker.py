@@ -1,26 +1,26 @@
-"""What happens to one task: its key, a look into the cache, a lease, inputs, the operator, results."""
+"""What happens to one task: its key, a look into the cache, a lease, an order, and what comes of it."""
 
 from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.errors import CacheError
-from flowsynth.core.context import RunContext
-from flowsynth.core.errors import CancelledError, FlowsynthError, RunError
+from flowsynth.core.errors import CancelledError, FlowsynthError, RunError, error_text
 from flowsynth.core.events import Observer
 from flowsynth.core.refs import Ref, Trace, objects_of
+from flowsynth.core.status import TaskStatus
 from flowsynth.core.streams import Scan
-from flowsynth.executors.expand import is_streamed
-from flowsynth.executors.inputs import Feed, MissingError, gather, hashes, whole_ref
-from flowsynth.executors.placed import handed
-from flowsynth.executors.results import references, store, worth_storing
+from flowsynth.executors.inputs import gather, makers, whole_ref
+from flowsynth.executors.ledger import Ledger
+from flowsynth.executors.order import Given, Order, Outcome
+from flowsynth.executors.results import object_names
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
-from flowsynth.executors.tasks import SEGMENT, STATE, Role, StepRun, Task, task_key
+from flowsynth.executors.tasks import Role, Task, task_key
+from flowsynth.executors.uses import keep_policy
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -30,34 +30,40 @@ PATIENCE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class Shared:
+class Desk:
     """What all workers of a run use.
 
     Attributes:
-        cache: the cache.
+        scheduler: hands tasks out and learns what became of them.
+        ledger: writes traces.
+        perform: carries an order out, here or elsewhere.
         observer: hears what happens.
-        context: node, device -> a context for the operator.
-        models: names of models -> the values that model ports get.
         cancelled: set to end the run.
-        debug: keep tracebacks in error messages.
-        workers: threads that compute on the CPU; None for a quarter of the cores, since torch uses several.
+        specs: the graph's entries under ``models:``.
+        local: what an order gives stays in this process's memory; else it must be stored.
     """
 
-    cache: Cache
+    scheduler: Scheduler
+    ledger: Ledger
+    perform: Callable[[Order], Outcome]
     observer: Observer
-    context: Callable[[str, str], RunContext]
-    models: Callable[[Sequence[str], bool], Any]
     cancelled: threading.Event
-    debug: bool = False
-    workers: int | None = None
+    specs: Mapping[str, Mapping[str, Any]]
+    local: bool = True
+
+    @property
+    def cache(self) -> Cache:
+        """The cache."""
+        return self.ledger.cache
 
 
 class Worker:
     """Runs tasks that a scheduler hands out. One a thread."""
 
-    def __init__(self, scheduler: Scheduler, shared: Shared) -> None:
-        self.scheduler = scheduler
-        self.shared = shared
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.scheduler = desk.scheduler
+        self.cache = desk.cache
         self._missed = False
 
     def execute(self, task: Task) -> None:
@@ -74,174 +80,148 @@ class Worker:
             self.scheduler.stop()
         except Exception as error:
             code = error.exit_code if isinstance(error, FlowsynthError) else 1
-            self.scheduler.failed(task, self._message(task, error), code)
-
-    def _message(self, task: Task, error: Exception) -> str:
-        text = str(error) or type(error).__name__
-        if not isinstance(error, FlowsynthError):
-            text = f"{type(error).__name__}: {text}"
-        if self.shared.debug:
-            text += "\n" + traceback.format_exc()
-        return text if text.startswith((task.run.name, "nodes.")) else f"{task.run.name}: {text}"
+            self.scheduler.failed(task, named(task, error_text(error)), code)
 
     def _execute(self, task: Task) -> None:
-        run, cache = task.run, self.shared.cache
         broken = task.broken
         if broken is not None:
             raise RunError(f"what {broken.run.name} gave is gone and could not be made again")
-        feeds = [Feed.of(task, port, many, sources) for port, many, sources in _sources(task)]
-        pairs = hashes(task, feeds)
-        key = task_key(task, pairs)
+        given = gather(task)
+        pairs = [(one.port, one.hash) for one in given]
+        task.key = key = task_key(task, pairs)
         if task.role is Role.WHOLE:
-            run.step.key = key
-        kept = run.step.kept
-        # Hits come in runs, and so do misses: after a miss, the look before the lease is left out.
-        if kept and not task.forced and not self._missed and self._hit(task, key):
+            task.run.key = key
+        if not self._claimed(task):
             return
-        leased = False
-        if kept:
-            leased = cache.leases.try_acquire(key)
-            if not leased:
-                self._park(task, key)
-                return
-            if not task.forced and self._hit(task, key):
-                cache.leases.release([key])
-                self._missed = False
-                return
-        self._missed = True
+        leased = task.run.step.kept
         try:
-            self._compute(task, key, feeds, pairs)
-            leased = False  # the cache gives it back with the commit
+            outcome = self.desk.perform(self._order(task, given))
+            if outcome.missing:
+                self._missing(task, outcome.missing)
+            elif outcome.failed:
+                self._noted(task, outcome.notes)
+                self.scheduler.failed(task, outcome.failed, outcome.code)
+            else:
+                self._computed(task, outcome, pairs)
+                leased = False  # the cache gives it back with the commit
         finally:
             if leased:
-                cache.leases.release([key])
+                self.cache.leases.release([key])
 
-    def _park(self, task: Task, key: str) -> None:
-        """Another process computes this key; say so if that takes long: a hung one keeps its lease."""
-        now = time.monotonic()
-        task.parked_since = task.parked_since or now
-        if now - task.parked_since > PATIENCE_SECONDS and not task.run.waited:
-            task.run.waited = True
-            holder = self.shared.cache.leases.holder(key)
-            self.shared.observer.note(
-                task.run.name,
-                f"waits for process {holder or 'unknown'}, which computes the same; if it hangs, end it",
-            )
-        self.scheduler.park(task, PARK_SECONDS)
+    # --- before -----------------------------------------------------------------------------------------
 
-    def _hit(self, task: Task, key: str) -> bool:
-        row = self.shared.cache.lookup(key)
-        trace = Trace.from_bytes(row) if row is not None else None
-        if trace is None or (task.run.step.wanted and not sound(self.shared.cache, trace.outputs.values())):
+    def _claimed(self, task: Task) -> bool:
+        """Whether this task is ours to compute, its key leased if it is to be kept: no hit, nobody else's."""
+        if not task.run.step.kept:
+            return True
+        # Hits come in runs, and so do misses: after a miss, the look before the lease is left out.
+        if not task.forced and not self._missed and self._hit(task):
             return False
-        task.refs = trace.outputs
-        task.run.hits += 1
-        self._finished(task, "hit")
+        if not self.cache.leases.try_acquire(task.key):
+            self._park(task)
+            return False
+        if not task.forced and self._hit(task):
+            self.cache.leases.release([task.key])
+            self._missed = False
+            return False
+        self._missed = True
         return True
 
-    def _finished(self, task: Task, status: Any) -> None:
-        run = task.run
-        total = len(run.tasks)
-        self.scheduler.done(task)
-        if task.role is not Role.WHOLE:
-            self.shared.observer.task_finished(run.name, status, run.hits + run.computed, total)
+    def _hit(self, task: Task) -> bool:
+        row = self.cache.lookup(task.key)
+        trace = Trace.from_bytes(row) if row is not None else None
+        if trace is None or (task.run.step.wanted and lost(self.cache, trace.outputs)):
+            return False
+        task.refs = trace.outputs
+        # What this run made, before it had to begin another pass, is no hit to the user.
+        self._done(task, "computed" if task.key in task.run.made else "hit")
+        return True
 
-    def _compute(self, task: Task, key: str, feeds: Sequence[Feed], pairs: Sequence[tuple[str, str]]) -> None:
-        run, cache = task.run, self.shared.cache
+    def _park(self, task: Task) -> None:
+        """Another process computes this key; say so if that takes long: a hung one keeps its lease."""
+        now, run = time.monotonic(), task.run
+        task.parked_since = task.parked_since or now
+        if now - task.parked_since > PATIENCE_SECONDS and not run.waited:
+            run.waited = True
+            holder = self.cache.leases.holder(task.key) or "unknown"
+            text = f"waits for process {holder}, which computes the same; if it hangs, end it"
+            self.desk.observer.note(run.name, text)
+        self.scheduler.park(task, PARK_SECONDS)
+
+    def _order(self, task: Task, given: tuple[Given, ...]) -> Order:
+        step = task.run.step
+        keep = keep_policy(task) if self.desk.local else "always"
+        specs = (
+            {n: self.desk.specs[n] for names in step.models.values() for n in names} if step.models else {}
+        )
+        return Order(
+            step.node.name,
+            step.node.operator,
+            task.role,
+            task.span,
+            step.device,
+            given,
+            step.models,
+            task.key,
+            specs,
+            task.role is Role.CHUNK and isinstance(step.kind, Scan),
+            len(task.dependents) > 1 or task.run.unread > 0 or bool(step.wanted),
+            keep,
+        )
+
+    # --- after ------------------------------------------------------------------------------------------
+
+    def _missing(self, task: Task, names: Iterable[str]) -> None:
+        """Values are gone that were there: who made them does so again, or all is looked up anew."""
+        found, before = makers(task, names)
+        again = all(maker.run.step.kept for maker in found)
+        if before or not (again or self.scheduler.lost_before(names)):
+            self.scheduler.lose(names)
+        else:
+            self.scheduler.requeue(task, found)
+
+    def _computed(self, task: Task, outcome: Outcome, pairs: Sequence[tuple[str, str]]) -> None:
+        run = task.run
+        self._noted(task, outcome.notes)
+        held = tuple(set(object_names(outcome.refs).values())) if self.desk.local else ()
         try:
-            inputs = gather(task, feeds, cache)
-        except MissingError as missing:
-            cache.leases.release([key] if run.step.kept else [])
-            self.scheduler.requeue(task, missing.tasks, missing.runs)
-            return
-        if not run.started:
-            run.started = True
-            self.shared.observer.node_started(run.name, run.step.device)
-        inputs = {port: handed(port, value, run.step.device) for port, value in inputs.items()}
-        context = self._context(task, inputs.pop(STATE, None))
-        start = time.perf_counter()
-        values = self._call(task, context, inputs)
-        seconds = time.perf_counter() - start
-        run.step.files.check()
-        run.notes += [note for note in context.notes if note not in run.notes]
-        refs, encoded = references(run.step, values)
-        keep = worth_storing(task, refs, seconds)
-        stored = {port: store(cache, refs[port], encoded[port], seconds) for port in encoded if keep}
-        if run.step.kept:
-            why = run.step.static.why(pairs) if run.step.static is not None else "{}"
-            cache.record(key, Trace(refs, seconds, why).to_bytes(), seconds)
-        held = {port: value for port, value in values.items() if port in encoded}
-        on_disk = keep and all(stored.values())
-        if task.counted and task.refs != refs:
-            self._changed(task, refs)
-        task.refs, task.computed = refs, True
-        task.values = None if not held or (on_disk and not _read_soon(task)) else held
-        task.pinned = bool(run.step.wanted) and bool(held) and not on_disk
-        run.computed += 1
-        run.seconds += seconds
-        self._finished(task, "computed")
+            self.desk.ledger.task(task, outcome, pairs)
+        except BaseException:
+            self.scheduler.shelf.drop(held)
+            raise
+        if task.counted and task.refs != outcome.refs:
+            self._changed(task, outcome.refs)
+        task.refs, task.held, task.stored = outcome.refs, held, outcome.stored
+        task.pinned = bool(run.step.wanted and held) and not outcome.stored
+        self._done(task, "computed", outcome.seconds)
+
+    def _noted(self, task: Task, notes: Iterable[str]) -> None:
+        known = task.run.notes
+        known += [note for note in notes if note not in known]
 
     def _changed(self, task: Task, refs: Mapping[str, Ref]) -> None:
         """A task that ran again gave other bytes: what is read from now on is the new result."""
         run = task.run
-        run.notes.append("not deterministic: running it again gave another result")
+        self._noted(task, ["not deterministic: running it again gave another result"])
         task.refs = refs
         if run.outputs is not None:
             run.outputs = None
             run.outputs = {port: whole_ref(run, port) for port in run.step.ports.outputs}
 
-    def _context(self, task: Task, state: Any) -> RunContext:
-        run, observer = task.run, self.shared.observer
-        context = self.shared.context(run.name, run.step.device)
-        context.span, context.state = task.span, state
-        context.cancelled = self.shared.cancelled
-        context.on_progress = lambda step, total: observer.node_progress(run.name, step, total)
-        context.check_cancelled()
-        return context
-
-    def _call(self, task: Task, context: RunContext, inputs: dict[str, Any]) -> dict[str, Any]:
-        step = task.run.step
-        operator = step.operator
-        inputs.update(
-            (port, self.shared.models(names, step.ports.inputs[port].many))
-            for port, names in step.models.items()
-        )
-        if task.role is Role.SEGMENT:
-            return {SEGMENT: operator.segment(context, **inputs)}
-        if task.role is Role.COMBINE:
-            parts = inputs.pop(SEGMENT)
-            return named_outputs(task.run, operator.combine(context, parts, **inputs))
-        values = named_outputs(task.run, operator.run(context, **inputs))
-        if isinstance(step.kind, Scan):
-            values[STATE] = context.state
-        return values
+    def _done(self, task: Task, status: TaskStatus, seconds: float = 0.0) -> None:
+        run = task.run
+        total = len(run.tasks)
+        self.scheduler.done(task, status, seconds)
+        if task.role is not Role.WHOLE:
+            self.desk.observer.task_finished(run.name, status, run.hits + run.computed, total)
 
 
-def sound(cache: Cache, refs: Iterable[Ref]) -> bool:
-    """Whether all objects of a result that the run must deliver are there and undamaged."""
-    return all(cache.get_object(name) is not None for ref in refs for name in objects_of(ref))
+def named(task: Task, text: str) -> str:
+    """A message that begins with the node's name."""
+    return text if text.startswith((task.run.name, "nodes.")) else f"{task.run.name}: {text}"
 
 
-def named_outputs(run: StepRun, result: Any) -> dict[str, Any]:
-    """What an operator returned, by output port."""
-    ports = run.step.ports
-    if not ports.many_outputs:
-        return dict.fromkeys(ports.outputs, result)
-    return {port: getattr(result, port) for port in ports.outputs}
-
-
-def _read_soon(task: Task) -> bool:
-    """Whether to keep values in memory though they are on disk: not where all of a stream is needed."""
-    if task.role is Role.SEGMENT:
-        return False  # what combines the segments comes last
-    return task.role is not Role.CHUNK or any(d.role is Role.CHUNK for d in task.dependents)
-
-
-def _sources(task: Task) -> list[tuple[str, bool, Any]]:
-    """The input ports that a task reads: a segment only streams, what combines segments only the rest."""
-    step = task.run.step
-    if task.role is Role.SEGMENT:
-        return [s for s in step.sources if is_streamed(step, s[0])]
-    if task.role is Role.COMBINE:
-        return [s for s in step.sources if not is_streamed(step, s[0])]
-    return step.sources
+def lost(cache: Cache, outputs: Mapping[str, Ref]) -> list[str]:
+    """Objects of a result that are not there, or damaged."""
+    names = [name for ref in outputs.values() for name in objects_of(ref)]
+    return [name for name in names if cache.get_object(name) is None]

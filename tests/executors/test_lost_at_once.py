@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,7 @@ from flowsynth.api import Graph
 from flowsynth.core.context import RunContext
 from flowsynth.core.refs import StreamRef
 from flowsynth.core.streams import Map, StreamKind
-from flowsynth.executors import inputs
-from flowsynth.executors.tasks import StepRun
+from flowsynth.executors.scheduler import Scheduler
 from flowsynth.values import Frames
 from tests.executors import dags
 from tests.executors.dags import Blend
@@ -66,29 +64,25 @@ def damage(cache: Path, source: Path, *names: str) -> None:
                 flip(list((cache / "objects").rglob(f"{chunk.object}*")), seed=1)
 
 
-def test_both_wait_for_what_one_of_them_asked_for_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_miss_it_and_it_is_made_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_source(tmp_path / "s.txt", range(6))
     expected = identity(forked(source, 5).run(cache_dir=tmp_path / "other")["after"])
     forked(source, 3).run(cache_dir=tmp_path / "cache")
     damage(tmp_path / "cache", source, "shared")
 
-    met, order, real = threading.Barrier(2), threading.Semaphore(1), inputs.Gatherer._gone
+    met, real = threading.Barrier(2), Scheduler.lose
+    found: list[set[str]] = []
 
-    def together(self: inputs.Gatherer, run: StepRun, *rest: Any) -> None:
-        """The second one has looked, in vain, before the first one says so, and says so after it."""
-        if run.name == "shared" and not met.broken:
-            met.wait(30)
-            if not order.acquire(blocking=False):
-                while not run.expanded:
-                    time.sleep(0.001)
-                met.abort()  # from now on everybody goes his way
-        real(self, run, *rest)
+    def together(self: Scheduler, names: Iterable[str]) -> None:
+        """Both have looked, in vain, before the first one says so."""
+        found.append(set(names))
+        met.wait(30)
+        real(self, names)
 
-    monkeypatch.setattr(inputs.Gatherer, "_gone", together)
+    monkeypatch.setattr(Scheduler, "lose", together)
     again = forked(source, 5).run(cache_dir=tmp_path / "cache", executor="threads")
-    assert met.broken, "they met"
+    assert len(found) == 2
+    assert found[0] == found[1]
     assert identity(again["after"]) == expected
     assert again.record.nodes["shared"].tasks.computed == 1
 

@@ -9,7 +9,7 @@ import torch
 
 import flowsynth as fs
 from flowsynth.core.errors import GraphError
-from flowsynth.executors import inputs
+from flowsynth.executors import fetch
 from flowsynth.executors.placed import Placed
 from flowsynth.operators.diffusion.empty_latents import EmptyLatents
 from flowsynth.operators.diffusion.text_encode import TextEncode
@@ -99,14 +99,14 @@ def across(kind: str, folder: Path) -> fs.Graph:
 def test_an_edge_that_is_not_transferred_fails(
     tmp_path: Path, kind: str, origin: str, executor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, real = across(kind, tmp_path), inputs.transfer
+    graph, real = across(kind, tmp_path), fetch.transfer
     assert graph.run(cache_dir=tmp_path / "whole", executor=executor).ok
 
     def forgetful(placed: Placed, device: str) -> Placed:
         forgotten = placed.device == origin and device == "sim:1"
         return placed if forgotten else real(placed, device)
 
-    monkeypatch.setattr(inputs, "transfer", forgetful)
+    monkeypatch.setattr(fetch, "transfer", forgetful)
     run = graph.run(cache_dir=tmp_path / "cache", executor=executor, check=False)
     assert run.record.nodes["first"].status == "computed"
     assert run.record.nodes["second"].status == "failed"

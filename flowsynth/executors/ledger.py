@@ -1,0 +1,84 @@
+"""Where results become traces: the one place that writes them, after a last look at what was read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flowsynth.core.refs import Ref, Trace
+from flowsynth.core.streams import Whole
+from flowsynth.executors.inputs import whole_ref
+from flowsynth.executors.order import Outcome
+from flowsynth.executors.tasks import StepRun, Task
+from flowsynth.planning.step import Step, input_hashes
+
+if TYPE_CHECKING:
+    from flowsynth.cache.store import Cache
+
+
+class Ledger:
+    """Writes the traces of tasks, and of streams as one once all their tasks are over. Safe for threads.
+
+    Args:
+        cache: where traces go.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self._untraced: set[str] = set()
+        self._lock = threading.Lock()
+
+    def task(self, task: Task, outcome: Outcome, pairs: Sequence[tuple[str, str]]) -> None:
+        """Record what a task gave, before anybody reads it.
+
+        Raises:
+            RunError: a file that its key holds the bytes of is no longer the one that was hashed.
+        """
+        step = task.run.step
+        step.files.check()
+        if step.kept:
+            self._record(step, task.key, outcome.refs, outcome.seconds, pairs)
+
+    def join(self, run: StepRun) -> None:
+        """Put the outputs of a step together whose tasks are all over, and record the node as one.
+
+        Raises:
+            ValueError: chunks of one stream differ in what they must share.
+        """
+        outputs = {port: whole_ref(run, port) for port in run.step.ports.outputs}
+        with self._lock:
+            run.outputs = outputs
+            if not isinstance(run.step.kind, Whole):  # a whole task's key is the node's
+                self._whole(run)
+            if self._untraced:
+                for reader in run.readers():
+                    if reader.name in self._untraced:
+                        self._whole(reader)
+
+    def _whole(self, run: StepRun) -> None:
+        """Record the node as one; later, if a step above it has frames left that nobody here reads."""
+        step = run.step
+        self._untraced.discard(run.name)
+        outputs = {edge.node: run.peers[edge.node].outputs for given in step.inputs for edge in given.edges}
+        if any(known is None for known in outputs.values()):
+            self._untraced.add(run.name)
+            return
+        pairs = input_hashes(step.inputs, outputs)
+        if pairs is None or run.outputs is None:
+            return
+        run.key = step.static.key(pairs)
+        if step.kept:
+            self._record(step, run.key, run.outputs, run.seconds, pairs, cost=0.0)
+
+    def _record(
+        self,
+        step: Step,
+        key: str,
+        outputs: Mapping[str, Ref],
+        seconds: float,
+        pairs: Sequence[tuple[str, str]],
+        cost: float | None = None,
+    ) -> None:
+        row = Trace(outputs, seconds, step.static.why(pairs)).to_bytes()
+        self.cache.record(key, row, seconds if cost is None else cost)

@@ -1,0 +1,152 @@
+"""Carrying an order out: fetch what it reads, run the operator, hash and store what comes out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flowsynth.core.codec import Encoded
+from flowsynth.core.context import RunContext
+from flowsynth.core.errors import CancelledError, FlowsynthError, error_text
+from flowsynth.core.events import Observer
+from flowsynth.core.ports import ports_of
+from flowsynth.core.refs import Ref
+from flowsynth.executors.fetch import Fetcher
+from flowsynth.executors.host import RunHost
+from flowsynth.executors.order import Order, Outcome
+from flowsynth.executors.placed import handed
+from flowsynth.executors.results import object_names, references, store, worth_storing
+from flowsynth.executors.shelf import Shelf
+from flowsynth.executors.tasks import SEGMENT, STATE, Role
+
+if TYPE_CHECKING:
+    from flowsynth.cache.store import Cache
+
+
+class Made(NamedTuple):
+    """What an operator gave, by output port: values, their references, and the bytes of what is no JSON."""
+
+    values: dict[str, Any]
+    refs: dict[str, Ref]
+    encoded: dict[str, Encoded]
+    seconds: float
+
+
+@dataclass(slots=True)
+class Workplace:
+    """Where orders are carried out: a cache folder, values in memory, and a host. Safe for threads.
+
+    Attributes:
+        cache: holds the objects.
+        host: makes contexts and models.
+        shelf: values in memory. What an order gives is put there, for the caller to drop.
+        observer: hears when a node begins, and how far it is.
+        cancelled: set to end the run.
+        debug: keep tracebacks in error messages.
+    """
+
+    cache: Cache
+    host: RunHost
+    shelf: Shelf = field(default_factory=Shelf)
+    observer: Observer = field(default_factory=Observer)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    debug: bool = False
+    _begun: set[str] = field(default_factory=set)
+
+    def perform(self, order: Order) -> Outcome:
+        """Carry an order out. Whatever the operator raises becomes part of the outcome.
+
+        Raises:
+            CacheError: the cache cannot be used (a full disk): that concerns the run, not one node.
+            CancelledError: the run was asked to stop.
+            KeyboardInterrupt: the user asked for it.
+        """
+        fetcher = Fetcher(self.cache, self.shelf, order.device)
+        fetched = {given.port: fetcher.given(given) for given in order.inputs}
+        if fetcher.missing:
+            return Outcome(missing=tuple(dict.fromkeys(fetcher.missing)))
+        if order.node not in self._begun:
+            self._begun.add(order.node)
+            self.observer.node_started(order.node, order.device)
+        notes: list[str] = []
+        try:
+            made = self._made(order, fetched, notes)
+        except BaseException as error:
+            if self._concerns_the_run(error):
+                raise
+            return self._failure(order, error, notes)
+        return Outcome(made.refs, made.seconds, tuple(notes), self._stored(order, made))
+
+    def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
+        """Run the operator, which is somebody else's code."""
+        inputs = {port: handed(port, value, order.device) for port, value in fetched.items()}
+        context = self._context(order, inputs.pop(STATE, None), notes)
+        for port, names in order.models.items():
+            models = self.host.models(names)
+            inputs[port] = models if ports_of(type(order.operator)).inputs[port].many else models[0]
+        start = time.perf_counter()
+        values = call(order, context, inputs)
+        seconds = time.perf_counter() - start
+        return Made(values, *references(order, values), seconds)
+
+    def _stored(self, order: Order, made: Made) -> bool:
+        """Put what came out where its readers find it; whether all of it is on disk."""
+        names = object_names(made.refs)
+        if not names:
+            return True
+        held = {name: made.values[port] for port, name in names.items()}
+        self.shelf.put(held, order.device, shared=order.shared)
+        if not worth_storing(order.keep, made.refs, made.seconds):
+            return False
+        done = [store(self.cache, made.refs[port], made.encoded[port], made.seconds) for port in names]
+        return all(done)
+
+    def _context(self, order: Order, state: Any, notes: list[str]) -> RunContext:
+        context = self.host.context(order.node, order.device)
+        context.notes = notes
+        context.span, context.state = order.span, state
+        context.cancelled = self.cancelled
+        context.on_progress = lambda step, total: self.observer.node_progress(order.node, step, total)
+        context.check_cancelled()
+        return context
+
+    def _concerns_the_run(self, error: BaseException) -> bool:
+        """Whether the whole run ends, and not only this node: whatever an operator raises is its own."""
+        if isinstance(error, CancelledError):
+            return self.cancelled.is_set()
+        # Only the main thread hears of Ctrl-C.
+        interrupted = isinstance(error, KeyboardInterrupt)
+        return interrupted and threading.current_thread() is threading.main_thread()
+
+    def _failure(self, order: Order, error: BaseException, notes: list[str]) -> Outcome:
+        text = error_text(error)
+        if self.debug:
+            text += "\n" + traceback.format_exc()
+        if not text.startswith((order.node, "nodes.")):
+            text = f"{order.node}: {text}"
+        code = error.exit_code if isinstance(error, FlowsynthError) else 1
+        return Outcome(notes=tuple(notes), failed=text, code=code)
+
+
+def call(order: Order, context: RunContext, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Call the operator for its part; what it gave, by output port."""
+    operator = order.operator
+    if order.role is Role.SEGMENT:
+        return {SEGMENT: operator.segment(context, **inputs)}
+    if order.role is Role.COMBINE:
+        parts = inputs.pop(SEGMENT)
+        return _outputs(order, operator.combine(context, parts, **inputs))
+    values = _outputs(order, operator.run(context, **inputs))
+    if order.scans:
+        values[STATE] = context.state
+    return values
+
+
+def _outputs(order: Order, result: Any) -> dict[str, Any]:
+    ports = ports_of(type(order.operator))
+    if not ports.many_outputs:
+        return dict.fromkeys(ports.outputs, result)
+    return {port: getattr(result, port) for port in ports.outputs}
