@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.errors import InputError
 from flowsynth.models.diffusion.lora.apply import Adapter
 from flowsynth.models.diffusion.lora.file import parse_lora
+from flowsynth.models.diffusion.motion import MotionNorm, normalise_frames
 from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.families.sd.spec import Lora, TextualInversion, adapter_file
 from flowsynth.models.quiet import quiet
@@ -97,8 +98,13 @@ def with_words(net: Any, words: Sequence[tuple[str, torch.Tensor]]) -> Any:
     return variant.eval()
 
 
-def with_motion(unet: Any, adapter: Any) -> Any:
+def with_motion(unet: Any, adapter: Any, norm: MotionNorm) -> Any:
     """A ``UNetMotionModel`` from a plain UNet and a motion adapter; the weights are copied.
+
+    Args:
+        unet: ``UNet2DConditionModel``.
+        adapter: ``MotionAdapter``.
+        norm: over what its modules take their statistics.
 
     Raises:
         InputError: the adapter was made for another UNet.
@@ -111,4 +117,6 @@ def with_motion(unet: Any, adapter: Any) -> Any:
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"the motion adapter does not fit this model's UNet ({first})") from None
+    if norm == "frame":
+        normalise_frames(net)
     return net.eval().requires_grad_(False)

@@ -101,7 +101,7 @@ class SdModel:
         if self.spec.motion is None and not self.spec.loras:
             return self._network("unet", source)
         motion = None if self.spec.motion is None else self._identity(self.spec.motion)
-        identity = [self._identity(source), motion, *self._lora_identity()]
+        identity = [self._identity(source), motion, self.spec.motion_norm, *self._lora_identity()]
         return self._part("unet_variant", identity, self._load_unet)
 
     def _load_unet(self) -> Any:
@@ -114,7 +114,7 @@ class SdModel:
         else:
             # The motion UNet holds its own copy of the weights: the plain one is not kept beside it.
             adapter = self._load("motion", self.spec.motion)
-            unet = with_motion(self._load("unet", source), adapter)
+            unet = with_motion(self._load("unet", source), adapter, self.spec.motion_norm)
         return with_loras(unet, "unet", lora_adapters(self.spec.loras, offline=self._store.offline))
 
     def _lora_identity(self) -> list[Any]:

@@ -13,6 +13,7 @@ from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.lora.config import config_file
+from flowsynth.models.diffusion.motion import MotionNorm
 from flowsynth.models.diffusion.schedulers import UnknownSchedulerError, resolve_scheduler
 from flowsynth.models.locate import locate
 from flowsynth.models.spec import ModelSpec
@@ -78,6 +79,11 @@ class SdSpec(ModelSpec):
     motion_noise: Literal["independent", "shared"] = Field(
         "independent", description="what denoise's `noise: auto` is with motion: as it was trained"
     )
+    motion_norm: MotionNorm = Field(
+        "clip",
+        description="what motion modules normalise: each `frame`, as AnimateDiff's published ones want it, or"
+        " the `clip`, as diffusers does",
+    )
     loras: tuple[Lora, ...] = Field((), description="adapters, in order")
     textual_inversion: tuple[TextualInversion, ...] = Field((), description="learned words")
     vae: Source | None = Field(None, description="VAE in place of the model's own")
@@ -109,7 +115,9 @@ class SdSpec(ModelSpec):
             found["vae"] = folder_identity(self.vae, memo) if self.vae else self._base("vae", memo)
         if wants(parts, "denoiser"):
             unet: list[Json] = [self._base(name, memo) for name in ("unet", "scheduler")]
-            motion: Json = [folder_identity(self.motion, memo), self.motion_noise] if self.motion else None
+            motion: Json = None
+            if self.motion is not None:
+                motion = [folder_identity(self.motion, memo), self.motion_noise, self.motion_norm]
             nets: list[Json] = [[name, folder_identity(s, memo)] for name, s in self.controlnets.items()]
             found["denoiser"] = [*unet, motion, nets, loras, self.scheduler.model_dump(mode="json")]
         return found
