@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from flowsynth.cli.commands import COMMANDS, HELP, command_module
 from flowsynth.cli.options import load_operators, split_global_options
+from flowsynth.cli.terminal import safe_streams
 from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
 
 #: What a shell gives a command that Ctrl-C ended.
@@ -28,9 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 a run failed, 2 a wrong request, 130 stopped by Ctrl-C.
     """
-    _write_any_text()
+    with safe_streams():
+        return _guarded(list(sys.argv[1:] if argv is None else argv))
+
+
+def _guarded(argv: list[str]) -> int:
     try:
-        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        code = _dispatch(argv)
         sys.stdout.flush()
         return code
     except FlowsynthError as error:
@@ -73,10 +78,3 @@ def _say(message: str, code: int) -> int:
     except OSError:
         return code
     return code
-
-
-def _write_any_text() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flowsynth.cli.progress import Row, Tracker, finished_text, started_text
+from flowsynth.cli.terminal import visible
 from flowsynth.cli.text import seconds_text
 from flowsynth.core.events import NodeOutline
 from flowsynth.core.record import RunRecord
@@ -42,7 +43,7 @@ class LiveTable(Tracker):
         """Open the table if there is anything to watch."""
         super().run_started(graph, nodes)
         if all(node.status == "hit" for node in nodes):
-            print(started_text(graph, nodes), file=self.stream)
+            print(visible(started_text(graph, nodes)), file=self.stream)
             return
         from rich.console import Console
         from rich.live import Live
@@ -65,8 +66,8 @@ class LiveTable(Tracker):
         """Draw it a last time, and say what became of the run."""
         self.close()
         for note in self._notes:
-            print(f"note: {note}", file=self.stream)
-        print(finished_text(record), file=self.stream)
+            print(visible(f"note: {note}"), file=self.stream)
+        print(visible(finished_text(record)), file=self.stream)
 
     def close(self) -> None:
         """Stop redrawing; the last state stays on the screen."""
@@ -106,7 +107,7 @@ class LiveTable(Tracker):
     def _title(self) -> str:
         over = sum(row.state not in ("waiting", "running") for row in self.rows.values())
         elapsed = seconds_text(time.monotonic() - self.began)
-        return f"{self.graph}  {over}/{len(self.rows)} nodes  {elapsed}"
+        return f"{visible(self.graph)}  {over}/{len(self.rows)} nodes  {elapsed}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -116,12 +117,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     clock = seconds_text(spent) if spent else ""
     return (
         _STYLE[row.state][0],
-        escape(row.outline.name),
-        escape(row.outline.op),
+        escape(visible(row.outline.name)),
+        escape(visible(row.outline.op)),
         progress_text(row),
         clock,
         row.device if row.state != "hit" else "cache",
-        escape(row.text),
+        escape(visible(row.text)),
     )
 
 

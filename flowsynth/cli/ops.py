@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.reference import describe, markdown, page, params_schema, summary
-from flowsynth.core.registry import operator_class, operator_names
+from flowsynth.core.registry import operator_class, usable_operators
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,8 +22,9 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the list or the page that was asked for."""
-    names = [args.op] if args.op else operator_names()
-    classes = [operator_class(name) for name in names]
+    classes, unusable = ([operator_class(args.op)], []) if args.op else usable_operators()
+    for reason in unusable:
+        print(f"note: {reason}", file=sys.stderr)
     if args.json_schema:
         schemas = {cls.op: params_schema(cls) for cls in classes}
         print(json.dumps(schemas[args.op] if args.op else schemas, indent=2))
@@ -34,6 +36,6 @@ def execute(args: argparse.Namespace) -> int:
     elif args.op:
         print(page(classes[0]))
     else:
-        width = max(map(len, names), default=0)
+        width = max((len(cls.op) for cls in classes), default=0)
         print("\n".join(f"{cls.op:<{width}}  {summary(cls)}" for cls in classes))
     return 0

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from flowsynth.core.errors import FlowsynthError, InputError, RequestError
+from flowsynth.core.operator import DEFINED
+from flowsynth.core.registry import require_usable
 
 _OPERATORS = "--operators"
 
@@ -91,13 +93,15 @@ def _load(path: Path) -> None:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+        for cls in [found for found in DEFINED.values() if found.__module__ == path.stem]:
+            require_usable(cls)
+    except (Exception, SystemExit) as error:  # whatever a user's own file raises, leaving the program too
         del sys.modules[path.stem]
         reason = str(error) if isinstance(error, FlowsynthError) else f"{type(error).__name__}: {error}"
         raise InputError(f"{path}{_line_in(error, path)}: {reason}") from error
 
 
-def _line_in(error: Exception, path: Path) -> str:
+def _line_in(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
     trace, line = error.__traceback__, ""

@@ -11,7 +11,7 @@ from flowsynth.cli.reference import params_schema, summary
 from flowsynth.core.graph import CACHE_POLICIES, DEVICE
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import ports_of
-from flowsynth.core.registry import operator_class, operator_names
+from flowsynth.core.registry import usable_operators
 from flowsynth.core.stages import STAGE_KEYS
 
 _EDGE = {"type": "string", "description": "node, node.port, or models.name"}
@@ -32,7 +32,7 @@ def execute(_args: argparse.Namespace) -> int:
 
 def graph_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a file in ``graphs/``, for all operators that can be found now."""
-    classes = [operator_class(name) for name in operator_names()]
+    classes, _ = usable_operators()
     definitions: dict[str, Any] = {f"op.{cls.op}": _node(cls) for cls in classes}
     cases = [
         {

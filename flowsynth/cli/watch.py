@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from flowsynth.cli.progress import PlainLines, Tracker
+from flowsynth.cli.terminal import bare
 from flowsynth.core.events import Observer
 
 #: Asks the libraries below for their errors only: their chatter would break the table, and -q.
@@ -31,7 +32,7 @@ def watching(quiet: bool = False, stream: TextIO | None = None) -> Iterator[Obse
     if out.isatty():
         from flowsynth.cli.live import LiveTable
 
-        tracker: Tracker = LiveTable(out)
+        tracker: Tracker = LiveTable(bare(out))
     else:
         tracker = PlainLines(out)
     try:

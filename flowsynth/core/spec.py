@@ -22,7 +22,7 @@ from flowsynth.core.graph import (
 )
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import ports_of
-from flowsynth.core.registry import UnknownOperatorError, operator_class
+from flowsynth.core.registry import BrokenOperatorError, UnknownOperatorError, operator_class
 from flowsynth.core.stages import FlatNode, flatten
 from flowsynth.core.validation import faults_of
 
@@ -46,7 +46,7 @@ def build(graph: Graph, data: Any) -> None:
     paths = {node.name: node.path for node in flat}
     found = [f for node in graph.nodes.values() for f in node_faults(graph, node, paths[node.name])]
     reported = {*broken, *(fault.path for fault in faults)}
-    faults += [f for f in found if f.path not in reported]
+    faults += [f for f in found if f.path not in reported and _elsewhere(f.path) not in reported]
     faults += list(_cycle_faults(graph))
     if not faults:
         faults += [f for node in flat for f in operator_faults(graph, graph.nodes[node.name], node.path)]
@@ -96,12 +96,21 @@ def _kind(value: object) -> str:
 
 
 def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
+    """The operator of a node; None where there is none.
+
+    Where only its params are wrong, one without them stands in, so that its ports are looked at all the same.
+    """
+    if not node.op:
+        return None  # which is a fault that is noted already
     try:
         cls = operator_class(node.op)
     except UnknownOperatorError as error:
         faults.append(
             Fault(f"{node.path}.op", "unknown operator", "a name from `ops`", repr(node.op), error.nearest)
         )
+        return None
+    except BrokenOperatorError as error:
+        faults.append(Fault(f"{node.path}.op", "cannot be used", "a sound operator", str(error)))
         return None
     try:
         return cls(**node.params)
@@ -119,7 +128,13 @@ def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
                 f"keys of type {bad[0].__name__}",
             )
         )
-    return None
+    return cls.model_construct()
+
+
+def _elsewhere(path: str) -> str:
+    """Where a port that is missing may stand instead, as a fault that was noted already."""
+    head, _, port = path.rpartition(".inputs.")
+    return f"{head}.params.{port}"
 
 
 def _better(fault: Fault, path: str, cls: type[Operator]) -> Fault:

@@ -25,7 +25,7 @@ class FlatNode:
     Attributes:
         name: ``stage/node``, or the plain name.
         path: where it stands in the YAML, such as ``nodes.stage.nodes.node``.
-        op: name of the operator.
+        op: name of the operator, empty where it has none (which is a fault).
         inputs: port -> texts of edges, resolved to flat names.
         params: the operator's fields.
         device: where to run.
@@ -107,6 +107,7 @@ def _walk(nodes: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> 
         at = f"{path}.{name}"
         if not isinstance(node, Mapping):
             found.fault(at, "not a node", "a mapping with op, inputs, params", type(node).__name__)
+            _node(str(name), {}, scope, at, found)  # its name is known: what refers to it is no other fault
             continue
         keys = STAGE_KEYS if "nodes" in node else NODE_KEYS
         found.faults += [
@@ -118,6 +119,7 @@ def _walk(nodes: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> 
             _stage(str(name), node, scope, at, found)
         elif not isinstance(node.get("op"), str):
             found.fault(f"{at}.op", "missing operator", "the name of an operator", repr(node.get("op")))
+            _node(str(name), {**node, "op": ""}, scope, at, found)
         else:
             _node(str(name), node, scope, at, found)
 
@@ -130,7 +132,7 @@ def _node(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _
     flat_name = scope.prefix + name
     scope.nodes[name] = flat_name
     device, cache = str(node.get("device") or "auto"), str(node.get("cache") or "auto")
-    made = FlatNode(flat_name, path, node["op"], params=dict(params), device=device, cache=cache)
+    made = FlatNode(flat_name, path, node.get("op", ""), params=dict(params), device=device, cache=cache)
     found.flat.append(made)
     found.pending.append((made, scope, node.get("inputs")))
 

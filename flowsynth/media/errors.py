@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, RunError
 
 
 class MediaError(InputError):
@@ -73,6 +74,34 @@ class MediaWriteError(MediaError):
 
 class EncodeSettingsError(MediaError):
     """Codec, container, size or rate don't go together."""
+
+
+class SystemLimitError(RunError):
+    """The machine is at a limit: memory, open files. The file is not at fault."""
+
+
+#: What the system calls its limits: descriptors of the process, of the machine, memory.
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def raise_if_limit(path: str | os.PathLike[str], error: BaseException) -> None:
+    """Say of an error that is the machine's what it is, before anybody calls the file damaged.
+
+    Args:
+        path: The file that was being read.
+        error: What was raised; FFmpeg's errors carry the system's numbers too.
+
+    Raises:
+        SystemLimitError: It is a limit of the machine.
+    """
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError):
+        reason = "no memory is left"
+    elif number in _LIMITS:
+        reason = os.strerror(number)
+    else:
+        return
+    raise SystemLimitError(f"{path}: cannot be read: {reason}") from error
 
 
 def require_file(path: str | os.PathLike[str], kind: str) -> Path:

@@ -21,6 +21,7 @@ from flowsynth.media.errors import (
     NotMediaError,
     PictureTooLargeError,
     TruncatedMediaError,
+    raise_if_limit,
     require_file,
 )
 from flowsynth.media.geometry import orient
@@ -90,7 +91,8 @@ def read_picture(
             raise NotMediaError(path, "a picture file", "data in no known picture format") from error
         except Image.DecompressionBombError as error:
             raise _too_large(path, "more", max_pixels) from error
-        except DAMAGE as error:
+        except (*DAMAGE, MemoryError) as error:
+            raise_if_limit(path, error)
             raise TruncatedMediaError(
                 path, "a whole picture", f"damaged or missing data ({error})"
             ) from error
@@ -185,7 +187,8 @@ def _deep_pixels(file: Path) -> Array | None:
     try:
         with open_container(file) as container:
             frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError):
+    except (av.FFmpegError, StopIteration, IndexError) as error:
+        raise_if_limit(file, error)
         return None
     if max(component.bits for component in frame.format.components) <= 8:
         return None

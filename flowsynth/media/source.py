@@ -13,6 +13,7 @@ from flowsynth.media.errors import (
     DecodeError,
     NotMediaError,
     TruncatedMediaError,
+    raise_if_limit,
     require_file,
 )
 
@@ -47,7 +48,8 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
     file = require_file(path, "a video file")
     try:
         return open_container(file)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, ValueError, MemoryError) as error:
+        raise_if_limit(path, error)
         with file.open("rb") as opened:
             head = opened.read(64)
         if head[4:8] == b"ftyp":
@@ -106,4 +108,5 @@ def read_packets(
     try:
         yield from container.demux(streams)
     except (av.FFmpegError, MemoryError) as error:
+        raise_if_limit(path, error)
         raise DecodeError(path, "a whole container", f"damaged data ({error})") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from flowsynth.media.errors import raise_if_limit
 from flowsynth.media.packets import ResetJudge, jumps
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def walk(
 
     Raises:
         av.FFmpegError: Damaged data after the first frame.
+        SystemLimitError: Memory ran out, which is no damage.
     """
     import av
 
@@ -78,7 +80,8 @@ def walk(
             clock.set(packet)
         try:
             frames = decode(packet)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            raise_if_limit(packet.stream.container.name.removeprefix("file:"), error)
             if started and strict:
                 raise
             continue

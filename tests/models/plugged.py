@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.models import registry
+from tests import distribution_of
 
 
 def install(
@@ -21,15 +22,7 @@ def install(
         points: family -> ``module:class``, its entry points.
         patch: undoes it.
     """
-    (site / package).mkdir(parents=True)
-    for name, text in files.items():
-        (site / package / name).write_text(text)
-    info = site / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"{name} = {place}" for name, place in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[flowsynth.families]", *lines]) + "\n")
-    patch.syspath_prepend(str(site))
+    distribution_of.install(site, package, files, registry.ENTRY_POINT_GROUP, points, patch)
     forget()
 
 
