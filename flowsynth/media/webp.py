@@ -24,6 +24,8 @@ _SHORTEST, _DEFAULT = 11, 100
 
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a WebP with an animation (RFC 9649, 2.7: the flag of its VP8X chunk)."""
+    if not os.path.isfile(path):  # noqa: PTH113  a pipe blocks; Path raises of names that cannot be
+        return False
     try:
         with open(path, "rb") as opened:  # noqa: PTH123
             head = opened.read(21)
