@@ -33,7 +33,8 @@ def between_keys(
         stop: end of the frames to render.
         remap: over the guide, which begins at the first key and reaches the key at or after `stop - 1`, or
             the end of the clip. With tracking, fields are followed from the keys outwards.
-        cut: similarity below which neighbouring frames of the guide belong to two shots; 0 never.
+        cut: share of the picture that neighbouring frames of the guide must show both to be of one shot; 0:
+            all are.
 
     Yields:
         `(C, H, W)` float32 in [0, 1], one a frame.

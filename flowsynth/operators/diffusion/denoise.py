@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.operator import Operator
+from flowsynth.functional.cut.threshold import CUT
 from flowsynth.models import Model
 from flowsynth.models.protocol import Denoises
 from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, Hooks
@@ -237,7 +238,7 @@ class Denoise(Operator):
             radius=self.deflicker_radius,
             detail=self.deflicker_detail,
             # Frames drawn out of independent noise look like shots of their own; only a guide tells cuts.
-            cut=0 if guide is None else 0.5,
+            cut=0 if guide is None else CUT,
         )
         size = frame_size(latents, factor)
         if guide is not None:

@@ -12,6 +12,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, Scan, StreamInfo, StreamKind, Window
+from flowsynth.functional.cut.threshold import CUT, CUT_TEXT
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import MOTION
 from flowsynth.operators.motion._motion import Estimator, load_estimator, motion_weights
@@ -48,7 +49,7 @@ class TemporalSmooth(Operator):
     The methods:
 
     - ``gaussian``: average under a Gaussian of `sigma` frames, cut at `radius`; weights are renormalised
-      where the clip ends. Calms noise, and blurs what moves.
+      where the clip ends. Calms noise in what stands still, and leaves ghosts of what moves.
     - ``median``: median of each pixel within `radius`; removes flashes of up to `radius` frames. Where the
       clip's end leaves an even number of frames the two middle values are averaged.
     - ``exponential``: y[t] = y[t-1] + alpha (x[t] - y[t-1]), y[0] = x[0]; needs no frames ahead.
@@ -90,7 +91,7 @@ class TemporalSmooth(Operator):
     uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 
     method: Literal["gaussian", "median", "exponential", "histogram", "fastblend", "flow"] = Field(
-        "gaussian", description="how neighbours are combined"
+        "flow", description="how neighbours are combined"
     )
     radius: int = Field(2, ge=0, le=120, description="neighbours on either side, frames; not for exponential")
     sigma: float | None = Field(
@@ -116,13 +117,7 @@ class TemporalSmooth(Operator):
         description="fastblend, flow: keep the frame's own detail up to this size, pixels; 0 smooths all",
     )
     estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
-    cut: float = Field(
-        0.4,
-        ge=0,
-        le=1,
-        description="similarity after motion below which neighbours belong to two shots, which stay apart; "
-        "0: never; not for median, exponential",
-    )
+    cut: float = Field(CUT, ge=0, le=1, description=f"{CUT_TEXT}; not for median, exponential")
 
     def stream(self) -> StreamKind:
         """A window of neighbours, or for ``exponential`` a state handed on."""
@@ -165,6 +160,8 @@ class TemporalSmooth(Operator):
         from flowsynth.values.frames import as_float
 
         ctx.check_cancelled()
+        if self.radius == 0 and self.method != "exponential":
+            return _asked(ctx, frames)
         data = frames.tensor.to(ctx.device)
         start = ctx.span.lead if ctx.span else 0
         stop = start + ctx.span.count if ctx.span else frames.num_frames
@@ -268,6 +265,14 @@ def _numbers(ctx: RunContext) -> tuple[int, ...]:
     """Return what `TemporalSmooth.reads` said: first and last frame, and the phases; else nothing."""
     geometry = ctx.span.geometry if ctx.span else None
     return tuple(int(str(number)) for number in geometry) if isinstance(geometry, list) else ()
+
+
+def _asked(ctx: RunContext, frames: Frames) -> Frames:
+    """Return the frames asked for as they are."""
+    if ctx.span is None:
+        return frames
+    first, last = _numbers(ctx)[:2] or (ctx.span.lead, ctx.span.lead + ctx.span.count)
+    return frames.slice(first, last)
 
 
 def _checked_guide(data: Tensor, guide: Frames) -> Tensor:

@@ -26,7 +26,7 @@ class RifeSettings:
     Attributes:
         weights: name or file of the checkpoint.
         refine: use the correcting network.
-        cut: similarity after motion below which two frames belong to two shots; 0 never.
+        cut: share of the picture that two frames must show both to be of one shot; 0: all are.
         precision: of the network's numbers.
         batch: frames made together.
         tile: most pixels along a side that a part of the network gets at once; 0: all; None: what 1 GiB
@@ -87,11 +87,14 @@ def _between(
     """
     import torch
 
-    from flowsynth.functional.cut.shots import similarity
+    from flowsynth.functional.cut.shots import same_shot
     from flowsynth.models.networks import load_network
     from flowsynth.nets.interpolation.ifnet import warp_both
     from flowsynth.nets.roles import INTERPOLATION
 
+    apart = [not same_shot(*pair, settings.cut) for pair in zip(first.split(1), second.split(1), strict=True)]
+    if all(apart):
+        return as_float(first), apart  # not shown
     network = load_network(ctx, INTERPOLATION, settings.weights, settings.precision, refine=settings.refine)
     height, width = first.shape[-2:]
     each = in_tiles(settings.tile)
@@ -100,12 +103,8 @@ def _between(
         moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)
         motion = network.motion(as_rgb(a), as_rgb(b), moment, each)
         ahead, behind = warp_both(a, b, motion)
-        apart = [False] * len(weights)
-        if settings.cut:
-            alike = similarity(*(as_rgb(x)[..., :height, :width] for x in (ahead, behind)))
-            apart = (alike < settings.cut).tolist()
         made = torch.lerp(behind, ahead, motion.mask)
-        if settings.refine and not all(apart):
+        if settings.refine:
             change = network.residual(as_rgb(a), as_rgb(b), motion, each)
             colours = min(3, a.shape[1])
             made[:, :colours] += change if colours == 3 else change.mean(1, keepdim=True)

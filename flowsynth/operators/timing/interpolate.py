@@ -12,6 +12,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.functional.cut.threshold import CUT, CUT_TEXT
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import INTERPOLATION, Role
 from flowsynth.operators.motion._patchmatch import (
@@ -89,12 +90,7 @@ class Interpolate(WeightedOperator):
         None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
     )
 
-    cut: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="similarity after motion below which neighbours belong to two shots; 0: never",
-    )
+    cut: float = Field(CUT, ge=0, le=1, description=CUT_TEXT)
     refine: bool = Field(False, description="correct the mix by a second network, at twice the time (rife)")
     weights: str | None = Field(
         None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"

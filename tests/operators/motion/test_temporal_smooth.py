@@ -27,7 +27,7 @@ def test_the_kind_follows_the_method() -> None:
 
 def test_sigma_defaults_to_half_the_radius() -> None:
     clip = moving_clip(6, dtype="float32")
-    out = TemporalSmooth(radius=4).run(RunContext(), frames=clip)
+    out = TemporalSmooth(method="gaussian", radius=4).run(RunContext(), frames=clip)
     torch.testing.assert_close(out.tensor, gaussian(clip.tensor, 0, 6, radius=4, sigma=2.0))
 
 
@@ -139,7 +139,7 @@ def test_a_guide_of_another_size_is_refused() -> None:
 
 
 def test_a_guide_beside_another_method_is_a_fault() -> None:
-    faults = TemporalSmooth().check({"frames": None, "guide": None})
+    faults = TemporalSmooth(method="gaussian").check({"frames": None, "guide": None})
     assert [fault.path for fault in faults] == ["inputs.guide"]
     assert not TemporalSmooth(method="fastblend").check({"frames": None, "guide": None})
 
@@ -165,3 +165,11 @@ def test_clips_of_different_lengths_are_refused_in_a_graph(tmp_path: Path) -> No
     graph.add("smooth", TemporalSmooth(method="fastblend", radius=2), frames=clip, guide=longer)
     with pytest.raises(FlowsynthError, match="equally long"):
         graph.run(cache_dir=tmp_path, outputs=["smooth"])
+
+
+@pytest.mark.parametrize("method", ["gaussian", "median", "histogram", "fastblend", "flow"])
+def test_a_radius_of_zero_gives_the_very_frames(method: str) -> None:
+    clip = moving_clip(5)
+    operator = TemporalSmooth.model_validate({"method": method, "radius": 0})
+    assert torch.equal(operator.run(RunContext(), frames=clip).tensor, clip.tensor)
+    assert torch.equal(run_by_chunks(operator, clip, 2).tensor, clip.tensor)
