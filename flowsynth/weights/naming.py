@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from flowsynth.weights.errors import WeightsError
 from flowsynth.weights.ncnn import Layer, WeightedLayer
 
 _UNITS, _DENSE_BLOCKS = 5, 3
@@ -24,10 +25,10 @@ def named(layers: list[WeightedLayer], network: str) -> dict[str, npt.NDArray[An
         network: ``srvgg`` or ``rrdbnet``.
 
     Raises:
-        ValueError: The layers are not those of the network.
+        WeightsError: The layers are not those of the network.
     """
     if network not in _NAMERS:
-        raise ValueError(f"no names for the layers of a {network!r} in an ncnn model")
+        raise WeightsError(f"no names for the layers of a {network!r} in an ncnn model")
     names = _NAMERS[network]([layer for layer, _ in layers])
     pairs = zip(names, layers, strict=True)
     return {f"{name}.{kind}": array for name, found in pairs for kind, array in found.tensors.items()}
@@ -36,7 +37,7 @@ def named(layers: list[WeightedLayer], network: str) -> dict[str, npt.NDArray[An
 def _srvgg(layers: list[Layer]) -> list[str]:
     kinds = [layer.kind for layer in layers]
     if len(kinds) % 2 == 0 or any(k != ("Convolution", "PReLU")[i % 2] for i, k in enumerate(kinds)):
-        raise ValueError("not a compact network: expected convolutions with a PReLU between each two")
+        raise WeightsError("not a compact network: expected convolutions with a PReLU between each two")
     return [f"body.{index}" for index in range(len(layers))]
 
 
@@ -44,7 +45,7 @@ def _rrdbnet(layers: list[Layer]) -> list[str]:
     inner = len(layers) - 1 - len(_TAIL)
     blocks, rest = divmod(inner, _UNITS * _DENSE_BLOCKS)
     if blocks < 1 or rest or any(layer.kind != "Convolution" for layer in layers):
-        raise ValueError(f"not an x4 RRDBNet: {len(layers)} layers with weights; expected 15 a block and 6")
+        raise WeightsError(f"not an x4 RRDBNet: {len(layers)} layers with weights; expected 15 a block and 6")
     return list(chain(["conv_first"], _units(blocks), _TAIL))
 
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.weights.errors import WeightsError
+
 _MAGIC = "7767517"
 _ARRAY = -23300  # keys below it hold arrays: -23300 - k for parameter k
 #: What precedes a convolution's weights in the .bin.
@@ -40,7 +42,11 @@ class Layer:
     def integer(self, key: int, default: int = 0) -> int:
         """A parameter that is one number."""
         value = self.params.get(key, default)
-        return default if isinstance(value, tuple) else int(value)
+        if isinstance(value, tuple):
+            return default
+        if not float(value).is_integer():
+            raise WeightsError(f"layer {self.name}: parameter {key} is {value}; expected a whole number")
+        return int(value)
 
 
 class WeightedLayer(NamedTuple):
@@ -54,18 +60,18 @@ def parse_param(text: str) -> list[Layer]:
     """Returns the layers of a .param in order.
 
     Raises:
-        ValueError: Not such a file, or damaged.
+        WeightsError: Not such a file, or damaged.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines or lines[0].strip() != _MAGIC:
-        raise ValueError(f"not an ncnn .param: expected {_MAGIC} in its first line")
+        raise WeightsError(f"not an ncnn .param: expected {_MAGIC} in its first line")
     try:
         count = int(lines[1].split()[0])
         layers = [_parse_layer(line.split()) for line in lines[2:]]
     except (IndexError, ValueError) as error:
-        raise ValueError(f"a damaged ncnn .param ({error})") from error
+        raise WeightsError(f"a damaged ncnn .param ({error})") from error
     if len(layers) != count:
-        raise ValueError(f"a damaged ncnn .param: it promises {count} layers and has {len(layers)}")
+        raise WeightsError(f"a damaged ncnn .param: it promises {count} layers and has {len(layers)}")
     return layers
 
 
@@ -77,16 +83,16 @@ def read_weights(layers: list[Layer], data: bytes) -> list[WeightedLayer]:
         data: All of the .bin.
 
     Raises:
-        ValueError: A layer of another kind, quantised weights, or a .bin that doesn't belong to it.
+        WeightsError: A layer of another kind, quantised weights, or a .bin that doesn't belong to it.
     """
     reader, found = _Reader(data), []
     for layer in layers:
         if layer.kind in _READERS:
             found.append(WeightedLayer(layer, _READERS[layer.kind](layer, reader)))
         elif layer.kind not in _PLAIN:
-            raise ValueError(f"layer {layer.name} is a {layer.kind}; expected {', '.join(_READERS)}")
+            raise WeightsError(f"layer {layer.name} is a {layer.kind}; expected {', '.join(_READERS)}")
     if reader.place != len(data):
-        raise ValueError(f"the .bin has {len(data):,} bytes, its .param describes {reader.place:,}")
+        raise WeightsError(f"the .bin has {len(data):,} bytes, its .param describes {reader.place:,}")
     return found
 
 
@@ -99,8 +105,10 @@ class _Reader:
     def take(self, dtype: str, count: int) -> Array:
         """Read numbers; the next read begins at a multiple of four bytes."""
         size = np.dtype(dtype).itemsize * count
+        if count < 0:
+            raise WeightsError(f"the .param describes {count} numbers")
         if self.place + size > len(self.data):
-            raise ValueError(f"the .bin ends after {len(self.data):,} bytes, its .param describes more")
+            raise WeightsError(f"the .bin ends after {len(self.data):,} bytes, its .param describes more")
         found = np.frombuffer(self.data, dtype, count, self.place)
         self.place += -(-size // 4) * 4
         return found
@@ -110,10 +118,12 @@ def _read_convolution(layer: Layer, reader: _Reader) -> dict[str, Array]:
     outputs, size = layer.integer(0), layer.integer(6)
     rows, columns = layer.integer(11, layer.integer(1)), layer.integer(1)
     if outputs < 1 or rows < 1 or columns < 1 or size < 1 or size % (outputs * rows * columns):
-        raise ValueError(f"layer {layer.name}: {size} weights do not fit {outputs} {rows}x{columns} kernels")
+        raise WeightsError(
+            f"layer {layer.name}: {size} weights do not fit {outputs} {rows}x{columns} kernels"
+        )
     tag = int(reader.take("<u4", 1)[0])
     if tag not in (_RAW, _HALF):
-        raise ValueError(f"layer {layer.name}: quantised weights; expected half or single floats")
+        raise WeightsError(f"layer {layer.name}: quantised weights; expected half or single floats")
     weight = reader.take("<f2" if tag == _HALF else "<f4", size).reshape(outputs, -1, rows, columns)
     return {"weight": weight, "bias": reader.take("<f4", outputs)} if layer.integer(5) else {"weight": weight}
 
@@ -142,6 +152,6 @@ def _parse_parameter(word: str) -> tuple[int, float | tuple[float, ...]]:
     if number <= _ARRAY:
         count, *values = value.split(",")
         if len(values) != int(count):
-            raise ValueError(f"{word}: expected {count} values")
+            raise WeightsError(f"{word}: expected {count} values")
         return _ARRAY - number, tuple(float(v) for v in values)
     return number, float(value)

@@ -8,11 +8,14 @@ and any other instruction or name refuses the file.
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from flowsynth.weights.errors import WeightsError
 
 _RECONSTRUCT, _NDARRAY, _DTYPE = (
     ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"),
@@ -25,6 +28,7 @@ _PUSHED = frozenset(
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _MARK = object()
+_NUMBERS = re.compile(r"[fiu][1248]")
 
 
 class _Made:
@@ -38,26 +42,40 @@ class _Made:
         """The array, from (version, shape, type, Fortran order, bytes)."""
         _, shape, kind, fortran, data = self.state
         code, order = kind.arguments[0], kind.state[1]
-        if code[0] not in "fiu" or order not in "<>|=":
-            raise ValueError(f"an array of type {code!r}")
+        if not _NUMBERS.fullmatch(code) or order not in ("<", ">", "|", "="):
+            raise WeightsError(f"an array of type {code!r}")
         dtype = np.dtype(f"{order}{code}")
         flat: npt.NDArray[Any] = np.frombuffer(data, dtype)
         return np.array(flat.reshape(tuple(shape), order="F" if fortran else "C"))
 
 
-def read_numpy_pickle(data: bytes) -> dict[str, npt.NDArray[Any]]:
+def read_numpy_pickle(data: bytes, most: int) -> dict[str, npt.NDArray[Any]]:
     """Returns the arrays of nested dictionaries under their paths, such as ``layer/kernel``.
 
+    Args:
+        data: The file.
+        most: Bytes of all arrays together: one that is named again and again is made as often.
+
     Raises:
-        ValueError: The file holds anything else, or is damaged.
+        WeightsError: The file holds anything else, or is damaged.
     """
     try:
-        value = _run(data)
-        return {path: made.array() for path, made in _leaves(value, "")}
-    except ValueError:
+        return _arrays(_leaves(_run(data), ""), most)
+    except WeightsError:
         raise
-    except (LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a pickle of dictionaries of arrays ({error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise WeightsError(f"not a pickle of dictionaries of arrays ({error})") from error
+
+
+def _arrays(leaves: Iterable[tuple[str, _Made]], most: int) -> dict[str, npt.NDArray[Any]]:
+    found: dict[str, npt.NDArray[Any]] = {}
+    total = 0
+    for path, made in leaves:
+        found[path] = made.array()
+        total += found[path].nbytes
+        if total > most:
+            raise WeightsError(f"it describes more than {most:,} bytes of arrays")
+    return found
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, _Made]]:
@@ -67,7 +85,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, _Made]]:
     elif isinstance(value, _Made) and value.name in _RECONSTRUCT:
         yield path, value
     else:
-        raise ValueError(f"{path or 'the file'} is a {type(value).__name__}; expected an array")
+        raise WeightsError(f"{path or 'the file'} is a {type(value).__name__}; expected an array")
 
 
 def _run(data: bytes) -> Any:
@@ -90,13 +108,13 @@ def _run(data: bytes) -> Any:
         elif name in _ACTIONS:
             _ACTIONS[name](stack)
         elif name not in ("PROTO", "FRAME"):
-            raise ValueError(f"a pickle with the instruction {name}; expected arrays only")
-    raise ValueError("a pickle without an end")
+            raise WeightsError(f"a pickle with the instruction {name}; expected arrays only")
+    raise WeightsError("a pickle without an end")
 
 
 def _allowed(name: str) -> str:
     if name not in _NAMES:
-        raise ValueError(f"a pickle that calls {name.replace(' ', '.')!r}; expected arrays only")
+        raise WeightsError(f"a pickle that calls {name.replace(' ', '.')!r}; expected arrays only")
     return name
 
 
@@ -108,7 +126,7 @@ def _reduce(stack: list[Any]) -> None:
 def _build(stack: list[Any]) -> None:
     state = stack.pop()
     if not isinstance(stack[-1], _Made):
-        raise ValueError(f"a pickle that builds a {type(stack[-1]).__name__}; expected arrays only")
+        raise WeightsError(f"a pickle that builds a {type(stack[-1]).__name__}; expected arrays only")
     stack[-1].state = state
 
 

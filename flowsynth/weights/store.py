@@ -11,6 +11,7 @@ from flowsynth.fetch.archive import Progress
 from flowsynth.fetch.errors import ChecksumError, FetchError
 from flowsynth.fetch.store import fetch_once
 from flowsynth.weights.catalogue import Weights, find_weights, weights_path
+from flowsynth.weights.errors import WeightsError
 from flowsynth.weights.formats import read_files
 from flowsynth.weights.tensors import load_tensors, save_tensors, tensors_sha256
 
@@ -60,8 +61,8 @@ def _digest(path: Path, stamp: str) -> str:
 
 def _convert(entry: Weights, files: Mapping[str, bytes], path: Path) -> None:
     try:
-        tensors = read_files(files, entry.format, entry.network)
-    except ValueError as error:
+        tensors = read_files(files, entry.format, entry.network, entry.size)
+    except WeightsError as error:
         raise FetchError(entry.who, f"files of format {entry.format}", str(error)) from error
     if (found := tensors_sha256(tensors)) != entry.tensors_sha256:
         raise ChecksumError(entry.who, f"tensors of sha256 {entry.tensors_sha256}", found)

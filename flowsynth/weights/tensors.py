@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.weights.errors import WeightsError
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -38,12 +40,11 @@ def load_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read a safetensors file.
 
     Raises:
-        ValueError: It is none, or is damaged.
+        WeightsError: It is none, or is damaged.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError, KeyError) as error:
-        raise ValueError(f"not a readable safetensors file ({error})") from error
+    except Exception as error:
+        raise WeightsError(f"not a readable safetensors file ({error})") from error

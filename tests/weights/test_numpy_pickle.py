@@ -10,6 +10,8 @@ import pytest
 from flowsynth.weights.formats import read_files
 from flowsynth.weights.numpy_pickle import read_numpy_pickle
 
+#: Bytes of arrays that are allowed.
+MOST = 10_000
 LAYER = {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "bias": np.ones(3, np.float16)}
 ARRAYS = {
     "layer": LAYER,
@@ -19,7 +21,7 @@ ARRAYS = {
 
 
 def test_arrays_come_back_under_their_paths() -> None:
-    found = read_numpy_pickle(pickle.dumps(ARRAYS, protocol=3))
+    found = read_numpy_pickle(pickle.dumps(ARRAYS, protocol=3), MOST)
     assert sorted(found) == ["counts", "fortran", "layer/bias", "layer/kernel"]
     np.testing.assert_array_equal(found["layer/kernel"], LAYER["kernel"])
     np.testing.assert_array_equal(found["counts"], ARRAYS["counts"])
@@ -28,7 +30,7 @@ def test_arrays_come_back_under_their_paths() -> None:
 
 
 def test_the_format_is_known_by_name() -> None:
-    found = read_files({"a": pickle.dumps({"x": np.ones(2)}, protocol=3)}, "numpy-pickle", "lpips")
+    found = read_files({"a": pickle.dumps({"x": np.ones(2)}, protocol=3)}, "numpy-pickle", "lpips", 16)
     np.testing.assert_array_equal(found["x"], np.ones(2))
 
 
@@ -47,7 +49,7 @@ def test_nothing_in_a_pickle_runs(tmp_path: Path, protocol: int) -> None:
     target = tmp_path / "made"
     data = pickle.dumps({"x": np.ones(2), "y": Harm(target)}, protocol=protocol)
     with pytest.raises(ValueError, match=r"a pickle (that calls|with the instruction)"):
-        read_numpy_pickle(data)
+        read_numpy_pickle(data, MOST)
     assert not target.exists()
 
 
@@ -56,10 +58,10 @@ def test_nothing_in_a_pickle_runs(tmp_path: Path, protocol: int) -> None:
 )
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"pickle|expected an array|an array of type"):
-        read_numpy_pickle(pickle.dumps(value, protocol=3))
+        read_numpy_pickle(pickle.dumps(value, protocol=3), MOST)
 
 
 @pytest.mark.parametrize("end", [1, 10, 40, -60, -1])
 def test_a_cut_file_is_refused(end: int) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whatever the reader trips over first
-        read_numpy_pickle(pickle.dumps({"x": np.ones(9)}, protocol=3)[:end])
+        read_numpy_pickle(pickle.dumps({"x": np.ones(9)}, protocol=3)[:end], MOST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from flowsynth.core.errors import RequestError
 from flowsynth.operators.shared.frames import as_rgb
 
 if TYPE_CHECKING:
@@ -65,7 +66,20 @@ def _run(frame: Tensor, network: StagedNetwork, tile: int | None) -> Tensor:
     whole = network.needs.filled(frame).to(
         next(network.parameters()).dtype, memory_format=torch.channels_last
     )
-    return network.run(whole, in_tiles(tile))[..., : height * scale, : width * scale].float()
+    return network.run(whole, _applied(network, tile))[..., : height * scale, : width * scale].float()
+
+
+def _applied(network: StagedNetwork, tile: int | None) -> Apply:
+    """Return what applies the network's stages: in tiles, or whole where it has to see a frame whole."""
+    from flowsynth.nets.staged import whole
+
+    if network.needs.tiled:
+        return in_tiles(tile)
+    if tile:
+        raise RequestError(
+            f"params.tile: expected null or 0, since the network sees frames whole; given {tile}"
+        )
+    return whole
 
 
 def in_tiles(tile: int | None) -> Apply:

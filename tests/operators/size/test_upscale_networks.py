@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, RequestError
 from flowsynth.fetch.errors import OfflineError
 from flowsynth.functional.picture.resize import bicubic, lanczos
-from flowsynth.nets.staged import Stage
+from flowsynth.nets.architecture import SizeNeeds
+from flowsynth.nets.staged import Apply, Stage, StagedNetwork
 from flowsynth.operators.size import _super
 from flowsynth.operators.size.upscale import Upscale
 from tests.nets.tiny import tiny_rrdbnet, tiny_srvgg
@@ -183,3 +184,28 @@ def test_at_twice_the_size_the_compact_network_looks_closer_than_bicubic() -> No
     )
     assert ours.values["lpips"] < 0.75 * bicubics.values["lpips"]
     assert ours.values["psnr"] > bicubics.values["psnr"]
+
+
+class Blurred(StagedNetwork):
+    """Sees a frame whole: every pixel depends on all others."""
+
+    needs = SizeNeeds(multiple=4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.ones(()), requires_grad=False)
+
+    def run(self, x: torch.Tensor, each: Apply) -> torch.Tensor:
+        return each(
+            Stage(lambda part: self.gain * part.mean((-1, -2), keepdim=True).expand_as(part), 0, 1, 9), x
+        )
+
+
+def test_a_network_that_cannot_be_tiled_is_given_frames_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = moving_clip(1, 100, 4, dtype="float32").tensor
+    monkeypatch.setattr(_super, "_STAGE_BYTES", 1000)
+    made = _super.enlarge(frame, Blurred(), None, (100, 4))
+    assert made.shape == frame.shape
+    assert (made - made[..., :1, :1]).abs().max() < 1e-6
+    with pytest.raises(RequestError, match=r"params\.tile: expected null or 0"):
+        _super.enlarge(frame, Blurred(), 64, (100, 4))
