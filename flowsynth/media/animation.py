@@ -27,10 +27,8 @@ def write_animation(segments: Sequence[str | os.PathLike[str]], path: Path, sett
     doesn't shimmer from frame to frame; its times are rounded to 1/100 s without drift.
 
     Raises:
-        EncodeSettingsError: No segment, or more than 50 frames a second in a GIF, which players slow down.
+        EncodeSettingsError: No segment.
     """
-    if settings.codec == "gif" and settings.fps > 50:
-        raise EncodeSettingsError(path, "at most 50 frames per second in a GIF", f"{float(settings.fps):g}")
     frames = _frames(segments, settings.fps)
     if settings.codec == "gif":
         frames = _with_palette(frames, _palette(_frames(segments, settings.fps)))
@@ -121,6 +119,6 @@ def _encode(frames: Iterator[VideoFrame], path: Path, settings: EncodeSettings) 
             output.mux(stream.encode(frame))
             count += 1
         if stream is None:
-            raise EncodeSettingsError(path, "at least one frame to encode", "none")
+            raise EncodeSettingsError(settings.codec, "at least one frame to encode", "none")
         output.mux(stream.encode(None))
     return count

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.media.errors import DecodeError, NotMediaError, NoVideoStreamError
+from flowsynth.media.errors import DecodeError, MediaRangeError, NotMediaError, NoVideoStreamError
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
@@ -40,6 +41,27 @@ def choose_video(
         default = [stream for stream in streams if stream.disposition & Disposition.default]
         chosen = max(default or streams, key=_area)
     # Typed as always there; None for a codec this build of FFmpeg has no decoder for.
+    if chosen.codec_context is None:
+        raise DecodeError(path, "a codec that FFmpeg decodes", "an unknown one")
+    return chosen  # type: ignore[no-any-return]
+
+
+def choose_audio(
+    container: InputContainer, path: str | os.PathLike[str], wanted: Wanted = None
+) -> AudioStream:
+    """Returns the sound stream that is meant: the wanted one, else the default one, else the first.
+
+    Raises:
+        MediaRangeError: There is none, or not the wanted one.
+        DecodeError: There is one whose codec is unknown here.
+    """
+    from av.stream import Disposition
+
+    streams: list[Any] = list(container.streams.audio)
+    if not streams:
+        raise MediaRangeError(path, "a file with sound", "no audio stream")
+    default = [stream for stream in streams if stream.disposition & Disposition.default]
+    chosen = (default or streams)[0] if wanted is None else _wanted(streams, wanted, path, "audio")
     if chosen.codec_context is None:
         raise DecodeError(path, "a codec that FFmpeg decodes", "an unknown one")
     return chosen  # type: ignore[no-any-return]

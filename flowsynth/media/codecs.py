@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.rational import FASTEST, SLOWEST
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -99,6 +100,13 @@ def _x264(crf: int, preset: str) -> dict[str, str]:
 
 
 _MP4, _MKV = (".mp4", ".mov", ".mkv"), (".mkv", ".avi")
+#: Slowest and fastest rates that containers keep: milliseconds in Matroska and WebP, hundredths of a second
+#: (and 16 bits of them) in GIF. Browsers slow WebP of more than 90 down, and GIF of more than 50.
+_RATES = {
+    **dict.fromkeys((".mkv", ".webm", ".avi"), (SLOWEST, Fraction(1000))),
+    ".gif": (Fraction(1, 655), Fraction(50)),
+    ".webp": (SLOWEST, Fraction(90)),
+}
 #: Containers that keep no tags of colour.
 UNTAGGED = (".avi",)
 #: Matroska rounds times to milliseconds and may name no rate: this tag of its own says it exactly.
@@ -167,8 +175,11 @@ class EncodeSettings:
             raise EncodeSettingsError("suffix", f"{' or '.join(spec.suffixes)} for {self.codec}", self.suffix)
         if self.preset not in PRESETS:
             raise EncodeSettingsError("preset", ", ".join(PRESETS), repr(self.preset))
-        if self.fps <= 0:
-            raise EncodeSettingsError("fps", "a rate above 0", str(self.fps))
+        slowest, fastest = _RATES.get(self.suffix, (SLOWEST, Fraction(FASTEST)))
+        fastest = min(fastest, Fraction(240)) if self.codec == "av1" else fastest
+        if not slowest <= self.fps <= fastest:
+            expected = f"a rate from {slowest} to {fastest} in {self.codec} in {self.suffix}"
+            raise EncodeSettingsError("fps", expected, str(self.fps))
         if self.crf is not None:
             if spec.crf is None:
                 raise EncodeSettingsError("crf", f"none: {self.codec} has no quality number", str(self.crf))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.media.animation import write_animation
 from flowsynth.media.atomic import atomic_path
-from flowsynth.media.choose import choose_video
+from flowsynth.media.choose import Wanted, choose_audio, choose_video
 from flowsynth.media.codecs import RATE_TAG, EncodeSettings, container_options, copy_stream
-from flowsynth.media.errors import EncodeSettingsError, MediaRangeError, MediaWriteError
+from flowsynth.media.errors import EncodeSettingsError, MediaWriteError
 from flowsynth.media.provenance import embed
+from flowsynth.media.sound import Sound, add_sound, begin_of
 from flowsynth.media.source import open_input, read_packets
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class AudioFrom:
     """Sound to carry over, as it is stored.
 
     Attributes:
-        path: The file whose first audio stream is taken.
+        path: The file whose sound is taken.
         start: Seconds after that file's first video frame at which the new video starts.
+        stream: Which of several sound streams, see :func:`flowsynth.media.choose.choose_audio`.
     """
 
     path: str
     start: Fraction = Fraction(0)
+    stream: Wanted = None
 
 
 def mux(
@@ -43,7 +46,7 @@ def mux(
     out: str | os.PathLike[str],
     settings: EncodeSettings,
     *,
-    audio: AudioFrom | None = None,
+    audio: AudioFrom | Sound | None = None,
     metadata: str = "",
 ) -> int:
     """Writes segments one after another into a file that plays as one video.
@@ -52,7 +55,7 @@ def mux(
         segments: Files by :func:`flowsynth.media.segments.encode_segment`, in order, of equal settings.
         out: The file; its suffix is the container. Written atomically.
         settings: The segments' own settings.
-        audio: Sound to carry over, cut to the video's length.
+        audio: Sound to carry over or to encode, cut to the video's length.
         metadata: Text kept inside the file (the ``comment`` tag).
 
     Returns:
@@ -80,13 +83,13 @@ def _write(
     segments: Sequence[str | os.PathLike[str]],
     path: str,
     settings: EncodeSettings,
-    audio: AudioFrom | None,
+    audio: AudioFrom | Sound | None,
     metadata: str,
 ) -> int:
     import av
 
     if not segments:
-        raise EncodeSettingsError(path, "at least one segment", "none")
+        raise EncodeSettingsError(settings.codec, "at least one segment", "none")
     plans = [_read_order(segment) for segment in segments]
     total = sum(len(ranks) for ranks in plans)
     with (
@@ -104,19 +107,22 @@ def _write(
         if settings.suffix in (".mkv", ".webm"):
             video.metadata[RATE_TAG] = str(settings.fps)
         streams: list[Iterable[_Timed]] = [_video_packets(segments, plans, settings, video)]
-        source = open_input(audio.path) if audio else None
+        source = open_input(audio.path) if isinstance(audio, AudioFrom) else None
         try:
-            if source and audio:
+            if isinstance(audio, Sound):
+                encoded = add_sound(output, settings.suffix, audio, total / settings.fps)
+                streams.append((when, 1, packet) for when, packet in encoded)
+            elif source and audio:
                 streams.append(_sound(source, output, audio, total / settings.fps))
             for _, _, packet in heapq.merge(*streams, key=lambda timed: timed[:2]):
                 output.mux(packet)
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError):
                 raise
-            sound = f" with the sound of {audio.path}" if audio else ""
-            raise EncodeSettingsError(
-                path, f"streams that {settings.suffix} takes", f"{error}{sound}"
-            ) from error
+            sound = f" with the sound of {audio.path}" if isinstance(audio, AudioFrom) else ""
+            why = getattr(error, "strerror", None) or error
+            expected = f"streams that {settings.suffix} takes"
+            raise EncodeSettingsError(settings.codec, expected, f"{why}{sound}") from error
         finally:
             if source:
                 source.close()
@@ -165,24 +171,18 @@ def _sound(
     source: InputContainer, output: OutputContainer, audio: AudioFrom, length: Fraction
 ) -> Iterator[_Timed]:
     """Adds the sound's stream at once (before the header is written), then gives its packets."""
-    if not source.streams.audio:
-        raise MediaRangeError(audio.path, "a file with sound", "no audio stream")
-    stream = source.streams.audio[0]
+    stream = choose_audio(source, audio.path, audio.stream)
     try:
         added = copy_stream(output, stream)
     except ValueError as error:
         raise EncodeSettingsError(audio.path, "sound that the container takes", str(error)) from error
-    begin = audio.start
-    if source.streams.video:
-        picture = source.streams.video[0]
-        begin += (picture.start_time or 0) * Fraction(picture.time_base or 0)
-    return _sound_packets(source, added, begin, length, audio.path)
+    begin = audio.start + begin_of(source, stream)
+    return _sound_packets(source, stream, added, begin, length, audio.path)
 
 
 def _sound_packets(
-    source: InputContainer, added: Any, begin: Fraction, length: Fraction, path: str
+    source: InputContainer, stream: Any, added: Any, begin: Fraction, length: Fraction, path: str
 ) -> Iterator[_Timed]:
-    stream = source.streams.audio[0]
     base = Fraction(stream.time_base or 1)
     shift = round(begin / base)
     for packet in read_packets(source, stream, path):

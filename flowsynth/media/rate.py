@@ -69,10 +69,10 @@ def measure_rate(ticks: Sequence[int], last: int, time_base: Fraction, declared:
     if len(ticks) == 1 or span <= 0:
         # Where a container names no rate, FFmpeg guesses one frame a tick.
         fit = [rate for rate in declared if not last or abs(1 / (rate * time_base) - last) < 1]
-        own = (1 / (last * time_base)).limit_denominator(1001) if last else Fraction(25)
+        own = _simple(1 / (last * time_base)) if last else Fraction(25)
         return Rate(fit[0] if fit else own, variable=False, grid=True)
     step = Fraction(span, len(ticks) - 1)
-    even = [(1 / (step * time_base)).limit_denominator(1001)] if step >= _COARSE else []
+    even = [_simple(1 / (step * time_base))] if step >= _COARSE else []
     for rate in [*declared, *even]:
         if _even(ticks, 1 / (rate * time_base)):
             return Rate(rate, variable=False, grid=True)
@@ -80,6 +80,11 @@ def measure_rate(ticks: Sequence[int], last: int, time_base: Fraction, declared:
     if grid is not None:
         return Rate(grid, variable=True, grid=True)
     return Rate((1 / (step * time_base)).limit_denominator(100_000), variable=True, grid=False)
+
+
+def _simple(rate: Fraction) -> Fraction:
+    """The nearest rate of small numbers: of frames in 1001 seconds at most, or seconds for 1001 frames."""
+    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
 
 
 def _grid(ticks: Sequence[int], time_base: Fraction, declared: Sequence[Fraction]) -> Fraction | None:

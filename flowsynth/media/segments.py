@@ -74,14 +74,14 @@ def _encode(
                 maker = FrameMaker(settings.pixel_format, settings.colour_tags(size).get("colorspace", BT709))
             elif (padded.shape[1], padded.shape[0]) != size:
                 found = f"{image.shape[1]}x{image.shape[0]} at frame {count}"
-                raise EncodeSettingsError(path, f"frames of one size, {size[0]}x{size[1]}", found)
+                raise EncodeSettingsError(settings.codec, f"frames of one size, {size[0]}x{size[1]}", found)
             assert maker is not None
             frame = maker.make(padded)
             frame.pts, frame.time_base = count, 1 / settings.fps
             container.mux(stream.encode(frame))
             count += 1
         if stream is None:
-            raise EncodeSettingsError(path, "at least one frame to encode", "none")
+            raise EncodeSettingsError(settings.codec, "at least one frame to encode", "none")
         container.mux(stream.encode(None))
     return size[0], size[1], count
 
@@ -111,7 +111,8 @@ def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tupl
         context.open()
     except (av.FFmpegError, ValueError) as error:
         expected = f"settings that {spec.encoder} takes"
-        found = f"{size[0]}x{size[1]} {settings.pixel_format} at {settings.fps} fps: {error}"
+        why = getattr(error, "strerror", None) or error
+        found = f"{size[0]}x{size[1]} {settings.pixel_format} at {settings.fps} fps ({why})"
         raise EncodeSettingsError(settings.codec, expected, found) from error
     return stream  # type: ignore[no-any-return]
 

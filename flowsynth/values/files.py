@@ -89,13 +89,23 @@ class FileSet:
 @register_value
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Sound: samples (channels, samples) float32 in [-1, 1] at a sample rate in Hz."""
+    """Sound: samples (channels, samples) float32 in [-1, 1] at a sample rate in Hz; 1 to 8 channels."""
 
     codec_name: ClassVar[str] = "audio"
     codec_version: ClassVar[int] = 1
 
     samples: torch.Tensor
     sample_rate: int
+
+    def __post_init__(self) -> None:
+        """Check rank, dtype, channels and rate."""
+        shape = tuple(self.samples.shape)
+        if len(shape) != 2 or not 1 <= shape[0] <= 8:
+            raise ValueError(f"Audio is channels (1 to 8), samples; given shape {shape}")
+        if str(self.samples.dtype) != "torch.float32":
+            raise TypeError(f"Audio holds float32; given {self.samples.dtype}")
+        if self.sample_rate < 1:
+            raise ValueError(f"Audio has a rate above 0; given {self.sample_rate}")
 
     def encode(self) -> Encoded:
         """The sound as JSON and bytes."""

@@ -25,6 +25,7 @@ NAMES = sorted(shipped_modules())
 #: Params of operators that have no defaults for all of them.
 EXAMPLES: dict[str, dict[str, object]] = {
     "read_image": {"path": "picture.png"},
+    "read_audio": {"path": "sound.wav"},
     "text_encode": {"prompt": "a cat"},
 }
 

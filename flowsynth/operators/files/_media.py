@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,6 +35,9 @@ FrameRate = Annotated[float | str | None, AfterValidator(_checked_rate)]
 #: Pixels across or down; more is a slip of the keyboard.
 Side = Annotated[int | None, Field(ge=1, le=32_768)]
 
+#: Which of several streams: its place among those of its kind, or its language.
+StreamChoice = Annotated[int, Field(ge=0)] | str | None
+
 _CLIP = "clip:"
 #: Frames converted at a time: a frame of 1080p is 25 MB as float32.
 _STEP = 4
@@ -60,6 +64,20 @@ def find_file(ctx: RunContext, path: str) -> Path:
     file, description = default_clip(folder, offline=ctx.offline)
     ctx.note(f"{path} is {description}")
     return file
+
+
+def declared_rate(source: Any) -> Fraction:
+    """The rate that a reader upstream was told to give; 24, which everything takes, where it wasn't."""
+    rate = getattr(source, "fps", None) if getattr(source, "op", "") in ("read_video", "read_image") else None
+    return Fraction(24) if rate is None else parse_fps(rate)
+
+
+def declared_size(source: Any) -> tuple[int, int] | None:
+    """The (width, height), padded to even, that the operator upstream was told to give; None if it wasn't."""
+    sized = getattr(source, "op", "") in ("read_video", "read_image", "resize")
+    sides = [getattr(source, side, None) if sized else None for side in ("width", "height")]
+    width, height = (side + side % 2 if isinstance(side, int) else None for side in sides)
+    return None if width is None or height is None else (width, height)
 
 
 def to_tensor(pictures: Array, dtype: FrameType) -> torch.Tensor:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,12 +14,31 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.operator import Operator
+from flowsynth.core.paths import user_path
 from flowsynth.core.streams import Fold, StreamKind, chunk_spans
-from flowsynth.media.codecs import SEGMENT, SEGMENT_SUFFIX, Codec, EncodeSettings, require_pixel_format
-from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.codecs import (
+    SEGMENT,
+    SEGMENT_SUFFIX,
+    Codec,
+    EncodeSettings,
+    require_pixel_format,
+    require_size,
+)
+from flowsynth.media.errors import EncodeSettingsError, MediaError, MediaWriteError
 from flowsynth.media.rational import parse_fps, parse_instant
-from flowsynth.operators.files._media import FrameRate, find_file, to_arrays
-from flowsynth.values import Frames, Video
+from flowsynth.operators.files._media import (
+    FrameRate,
+    StreamChoice,
+    declared_rate,
+    declared_size,
+    find_file,
+    to_arrays,
+)
+from flowsynth.values import Audio, Frames, Video
+
+if TYPE_CHECKING:
+    from flowsynth.media.mux import AudioFrom
+    from flowsynth.media.sound import Sound
 
 Container = Literal["auto", "mp4", "mov", "mkv", "webm", "avi", "gif", "webp"]
 Preset = Literal[
@@ -51,6 +70,8 @@ class EncodeVideo(Operator):
 
     Inputs:
         frames: T, C, H, W of at least one frame; C is 1, 3 or 4 (alpha is dropped).
+        audio: sound from the first frame on, cut to the clip's length; encoded as AAC, in Matroska as FLAC,
+            in WebM as Opus, in AVI as PCM.
 
     Output:
         The file, with its size, rate, number of frames and codec.
@@ -81,6 +102,9 @@ class EncodeVideo(Operator):
     audio_start: float | str = Field(
         0.0, description="moment of that file at which the video starts, seconds"
     )
+    audio_stream: StreamChoice = Field(
+        None, description="which of its sound streams: its place among them, from 0, or a language (eng)"
+    )
 
     @field_validator("audio_start")
     @classmethod
@@ -98,18 +122,37 @@ class EncodeVideo(Operator):
         return {} if self.audio is None else {"audio": find_file(ctx, self.audio)}
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Codec, container, quality, pixel format and sound must go together."""
-        del inputs
+        """Codec, container, quality, pixel format, rate, size and sound must go together."""
+        source = inputs.get("frames")
         try:
-            settings = self._settings(Fraction(24))
+            settings = self._settings(declared_rate(source) if self.fps is None else parse_fps(self.fps))
             if self.pixel_format:
                 require_pixel_format(settings)
+            size = declared_size(source)
+            if size is not None:
+                require_size(settings, size)
         except EncodeSettingsError as error:
             field = {"suffix": "container"}.get(error.path, error.path)
             return [Fault(f"params.{field}", "does not fit", error.expected, error.found)]
-        if self.audio is not None and not settings.spec.segmented:
-            return [Fault("params.audio", "has no place", "a codec with sound", self.codec)]
-        return []
+        return self._sound_faults(settings, "audio" in inputs)
+
+    def _sound_faults(self, settings: EncodeSettings, wired: bool) -> list[Fault]:
+        """What a graph and a file's header already show of the sound."""
+        where = "inputs.audio" if wired else "params.audio"
+        if (wired or self.audio is not None) and not settings.spec.segmented:
+            return [Fault(where, "has no place", "a codec with sound", self.codec)]
+        if wired and self.audio is not None:
+            return [Fault(where, "is given twice", "an edge, or a file under params", self.audio)]
+        file = None if self.audio is None or self.audio.startswith("clip:") else user_path(self.audio)
+        if file is None or not file.is_file():
+            return []  # a file that isn't there is a fault of its own
+        from flowsynth.media.sound import sound_fault
+
+        try:
+            fault = sound_fault(file, settings.suffix, self.audio_stream)
+        except MediaError as error:
+            fault = error.expected, error.found
+        return [] if fault is None else [Fault(where, "does not fit", *fault)]
 
     def segment(self, ctx: RunContext, /, *, frames: Frames) -> Video:
         """Encode the frames of a segment."""
@@ -134,33 +177,52 @@ class EncodeVideo(Operator):
         colour: dict[str, Json] = {"colour": frames.colour} if frames.colour else {}
         return Video(data, SEGMENT_SUFFIX, {**info, "codec": self.codec, **colour})
 
-    def combine(self, ctx: RunContext, parts: Sequence[Video], /, **inputs: Any) -> Video:
+    def combine(
+        self, ctx: RunContext, parts: Sequence[Video], /, *, audio: Audio | None = None, **inputs: Any
+    ) -> Video:
         """Join the segments, with the sound."""
-        from flowsynth.media.mux import AudioFrom, mux
+        from flowsynth.media.mux import mux
 
         del inputs
         settings = self._settings(Fraction(str(parts[0].info["fps"])), str(parts[0].info.get("colour", "")))
-        audio = None
-        if self.audio is not None:
-            audio = AudioFrom(str(find_file(ctx, self.audio)), Fraction(parse_instant(self.audio_start)))
         with tempfile.TemporaryDirectory(dir=ctx.work_dir, prefix="mux-") as folder:
             segments = []
             for k, part in enumerate(parts):
                 segments.append(Path(folder) / f"{k:06d}{SEGMENT_SUFFIX}")
                 segments[-1].write_bytes(part.data)
             out = Path(folder) / f"video{settings.suffix}"
-            count = mux(segments, out, settings, audio=audio)
+            try:
+                count = mux(segments, out, settings, audio=self._sound(ctx, audio))
+            except MediaWriteError as error:
+                # The file lies where no user put it.
+                raise MediaWriteError("the run's work folder", error.expected, error.found) from error
             data = out.read_bytes()
         return Video(data, settings.suffix, {**parts[0].info, "num_frames": count})
 
-    def run(self, ctx: RunContext, /, *, frames: Frames) -> Video:
+    def _sound(self, ctx: RunContext, audio: Audio | None) -> AudioFrom | Sound | None:
+        from flowsynth.media.mux import AudioFrom
+        from flowsynth.media.sound import Sound
+
+        if audio is not None:
+            samples = audio.samples.cpu().numpy()
+            if samples.size and abs(samples).max() > 1:
+                ctx.note(
+                    "the sound is louder than full scale and is cut off there: normalize_loudness avoids it"
+                )
+            return Sound(samples.clip(-1, 1), audio.sample_rate)
+        if self.audio is None:
+            return None
+        start = Fraction(parse_instant(self.audio_start))
+        return AudioFrom(str(find_file(ctx, self.audio)), start, self.audio_stream)
+
+    def run(self, ctx: RunContext, /, *, frames: Frames, audio: Audio | None = None) -> Video:
         """Encode a whole clip."""
         if frames.num_frames == 0:
             raise RunError("encode_video: frames: expected at least one frame, given none")
         # As a run cuts it, so that the bytes agree.
         bounds = chunk_spans(frames.num_frames, SEGMENT)
         parts = [self.segment(ctx, frames=frames.slice(start, stop)) for start, stop in bounds]
-        return self.combine(ctx, parts)
+        return self.combine(ctx, parts, audio=audio)
 
     def _fps(self, frames: Frames) -> Fraction:
         if self.fps is not None:

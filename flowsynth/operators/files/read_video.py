@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +16,7 @@ from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, ToneMap, parse_instant
 from flowsynth.media.walk import Damage
-from flowsynth.operators.files._media import FrameRate, FrameType, Side, find_file, to_tensor
+from flowsynth.operators.files._media import FrameRate, FrameType, Side, StreamChoice, find_file, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class ReadVideo(Operator):
     dtype: FrameType = Field(
         "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
     )
-    video_stream: Annotated[int, Field(ge=0)] | str | None = Field(
+    video_stream: StreamChoice = Field(
         None, description="which of several video streams: its place among them, from 0, or a language (eng)"
     )
     tone_map: ToneMap = Field(

@@ -1,0 +1,1 @@
+"""Sound: reading, cutting, joining, mixing, loudness."""
