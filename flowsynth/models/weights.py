@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, listing
 
 if TYPE_CHECKING:
     import torch
 
+_FLOATS = ("F64", "F32", "F16", "BF16")
+#: Bytes of a number, by safetensors' name of its dtype.
+_ITEM_BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8, "BOOL": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1,
+}  # fmt: skip
 _HEADER_LIMIT = 100_000_000
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 #: Names of weights without their ending, in diffusers' and transformers' folders.
@@ -44,12 +51,32 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     raise InputError(f"{folder}: no weights; expected {wanted} (or its like), found {found}")
 
 
-def check_safetensors(path: Path) -> None:
-    """Raise unless a safetensors file is whole: its header parses and its data is all there.
+def check_safetensors(path: Path, *, floats: bool = False) -> None:
+    """Raise unless a safetensors file is whole: every tensor has its own bytes, and every byte its tensor.
+
+    Args:
+        path: the file.
+        floats: whether it may hold nothing but floats, beside tables of positions: a network's weights.
 
     Raises:
-        InputError: says what is wrong with which file.
+        InputError: says what is wrong with which file, and with which of its tensors.
     """
+    header, begin = _header(path)
+    at = 0
+    for start, stop, name, dtype in sorted(_extents(path, header)):
+        if start != at:
+            raise InputError(f"{path}: not a safetensors file (the bytes of {name} overlap or leave a hole)")
+        if floats and dtype not in _FLOATS and not name.endswith("position_ids"):
+            raise InputError(f"{path}: {name} is {dtype}; quantised weights can't be loaded, expected floats")
+        at = stop
+    expected, size = begin + at, path.stat().st_size
+    if size != expected:
+        word = "truncated" if size < expected else "too long"
+        raise InputError(f"{path}: {word} safetensors file; expected {expected} bytes, given {size}")
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its data begins."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = file.read(8)
@@ -57,14 +84,45 @@ def check_safetensors(path: Path) -> None:
         if not 2 <= count <= min(_HEADER_LIMIT, max(size - 8, 0)):
             raise InputError(f"{path}: not a whole safetensors file ({size} bytes, its header does not fit)")
         try:
-            header = json.loads(file.read(count))
-            ends = [int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-            raise InputError(f"{path}: not a safetensors file (its header is not JSON)") from None
-    expected = 8 + count + max(ends, default=0)
-    if size != expected:
-        word = "truncated" if size < expected else "too long"
-        raise InputError(f"{path}: {word} safetensors file; expected {expected} bytes, given {size}")
+            header = json.loads(file.read(count), object_pairs_hook=lambda pairs: _unique(path, pairs))
+        except (ValueError, RecursionError):
+            header = None
+    if not isinstance(header, dict):
+        raise InputError(f"{path}: not a safetensors file (its header is not JSON)")
+    return header, 8 + count
+
+
+def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: not a safetensors file (it names {twice} twice)")
+    return found
+
+
+def _extents(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int, str, str]]:
+    """First byte, one past the last, name and dtype of every tensor."""
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            dtype, shape, (start, stop) = str(entry["dtype"]), entry["shape"], entry["data_offsets"]
+            sizes = [*shape, start, stop]
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: not a safetensors file (its entry of {name} is none)") from None
+        if not all(type(n) is int and n >= 0 for n in sizes):
+            raise InputError(f"{path}: not a safetensors file (shape and place of {name} are no sizes)")
+        if dtype not in _ITEM_BYTES:
+            raise InputError(
+                f"{path}: {name} is of the unknown dtype {dtype}; expected {listing(_ITEM_BYTES)}"
+            )
+        expected = math.prod(shape) * _ITEM_BYTES[dtype]
+        if stop - start != expected:
+            raise InputError(
+                f"{path}: {name} has {stop - start} bytes; expected {expected} for {dtype} of {tuple(shape)}"
+            )
+        yield start, stop, name, dtype
 
 
 def tensor_bytes(path: Path, itemsize: int) -> int:
@@ -76,14 +134,9 @@ def tensor_bytes(path: Path, itemsize: int) -> int:
     """
     if path.suffix != ".safetensors":
         return _stored_bytes(path)
-    with path.open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
     total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            start, stop = entry["data_offsets"]
-            is_float = "F" in entry["dtype"]
-            total += math.prod(entry["shape"]) * itemsize if is_float else stop - start
+    for start, stop, _, dtype in _extents(path, _header(path)[0]):
+        total += (stop - start) // _ITEM_BYTES[dtype] * itemsize if dtype in _FLOATS else stop - start
     return total
 
 
@@ -105,9 +158,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     if path.suffix != ".safetensors":
         return {}
-    check_safetensors(path)
-    with path.open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    header, _ = _header(path)
     found = header.get("__metadata__") or {}
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 

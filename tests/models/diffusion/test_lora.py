@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from flowsynth.core.errors import InputError
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
-from flowsynth.models.diffusion.lora.names import aliases
+from flowsynth.models.diffusion.names import aliases
 from tests.models.diffusion.lora_layouts import (
     ATTENTION,
     ATTENTION_TEXT,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.errors import InputError
 from flowsynth.models.diffusion.lora.config import lora_config
 from flowsynth.models.diffusion.lora.file import Component, LoraFile, LoraLayer, Role, some_of
-from flowsynth.models.diffusion.lora.names import aliases
+from flowsynth.models.diffusion.names import aliases
 from flowsynth.models.diffusion.sharing import sharing_copy
 
 if TYPE_CHECKING:

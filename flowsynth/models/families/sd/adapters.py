@@ -13,7 +13,8 @@ from flowsynth.models.diffusion.lora.apply import Adapter
 from flowsynth.models.diffusion.lora.file import parse_lora
 from flowsynth.models.diffusion.motion import MotionNorm, normalise_frames
 from flowsynth.models.diffusion.sharing import sharing_copy
-from flowsynth.models.families.sd.spec import Lora, TextualInversion, adapter_file
+from flowsynth.models.families.sd.components import adapter_file
+from flowsynth.models.families.sd.spec import Lora, TextualInversion
 from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import read_metadata, read_weights, tensors_only
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from flowsynth.core.errors import FlowsynthError, InputError, RequestError
 from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.spec import SdSpec
+from flowsynth.models.families.sd.spec import Lora, SdSpec, TextualInversion
 from flowsynth.models.locate import locate
+
+#: Folders of a pipeline that are read; a safety checker or feature extractor is not.
+COMPONENTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
 def component_source(spec: SdSpec, name: str) -> Source:
@@ -26,14 +29,22 @@ def config_folder(spec: SdSpec, name: str, *, offline: bool = False) -> Path:
         RequestError: a single file without a config folder.
     """
     source = component_source(spec, name)
-    if source.file:
-        if source.config is None:
-            raise RequestError(
-                f"{source.file}: a single file needs config: a local diffusers folder that describes it"
-            )
-        inner = Source(path=source.config)
-        return locate(inner) / name if (locate(inner) / name).is_dir() else locate(inner)
-    return locate(source, offline=offline)
+    if not source.file:
+        return locate(source, offline=offline)
+    folder = config_dir(source, name)
+    if folder is None:
+        raise RequestError(
+            f"{source.file}: a single file needs config: a local diffusers folder that describes it"
+        )
+    return folder
+
+
+def config_dir(source: Source, name: str) -> Path | None:
+    """The folder that describes a component of a single file; None where the source names none."""
+    if source.config is None:
+        return None
+    root = locate(Source(path=source.config))
+    return root / name if (root / name).is_dir() else root
 
 
 def known_config(spec: SdSpec, name: str) -> dict[str, Any]:
@@ -66,3 +77,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping, given a {type(data).__name__}")
     return data
+
+
+def adapter_file(adapter: Lora | TextualInversion, *, offline: bool = False) -> Path:
+    """The file of an adapter: the source itself, ``weight_name`` inside it, or its only weight file.
+
+    Raises:
+        InputError: no file, or several to choose from.
+    """
+    path = locate(adapter.source, offline=offline)
+    if path.is_file():
+        return path
+    if adapter.weight_name:
+        if not (path / adapter.weight_name).is_file():
+            found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
+            raise InputError(f"{path}: no file {adapter.weight_name!r}; found {found}")
+        return path / adapter.weight_name
+    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin", ".pt"))
+    if len(files) != 1:
+        names = ", ".join(p.name for p in files) or "none"
+        raise InputError(f"{path}: expected one weight file, found {names}; set weight_name")
+    return files[0]

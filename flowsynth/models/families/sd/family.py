@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.canonical import digest_json
 from flowsynth.core.errors import Fault
+from flowsynth.models.families.sd.identity import model_identity
 from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.latent_format import LatentFormat
@@ -32,7 +33,7 @@ class StableDiffusion(Family[SdSpec]):
 
     def fingerprint(self, spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
         """Identity of everything the spec loads, or of what some parts depend on."""
-        return digest_json(spec.identity(memo, parts))
+        return digest_json(model_identity(spec, memo, parts))
 
     def open(self, spec: SdSpec, store: PartStore) -> SdModel:
         """A loaded model; its networks are loaded when first used."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.fetch.source import Source
 from flowsynth.models.families.sd.components import component_source, config_folder, read_config
+from flowsynth.models.families.sd.identity import lora_identity, part_identity, part_key, word_identity
 from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions
-from flowsynth.models.families.sd.spec import SdSpec, folder_identity, part_key
+from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.options import options_of
 from flowsynth.models.requests import (
     DecodeSettings,
@@ -60,19 +62,21 @@ class SdModel:
         """Keys of the parts that this model has used."""
         return frozenset(self._keys)
 
-    def _part(self, kind: str, identity: Any, load: Callable[[], Any]) -> Any:
+    def _part(self, kind: str, identity: Json, load: Callable[[], Any]) -> Any:
         key = part_key(kind, identity, str(self.dtype))
         self._keys.add(key)
         return self._store.part(key, load)
 
-    def _identity(self, source: Source) -> Any:
-        memo = None if self._store.cache_dir is None else self._store.cache_dir / "file_hashes"
-        return folder_identity(source, memo)
+    @property
+    def _memo(self) -> Path | None:
+        return None if self._store.cache_dir is None else self._store.cache_dir / "file_hashes"
+
+    def _identity(self, kind: str, source: Source) -> Json:
+        return part_identity(source, kind, self._memo)
 
     def _network(self, kind: str, source: Source) -> Any:
         """A base network, without adapters."""
-        identity = [self._identity(source), source.config]
-        return self._part(kind, identity, lambda: self._load(kind, source))
+        return self._part(kind, self._identity(kind, source), lambda: self._load(kind, source))
 
     def _load(self, kind: str, source: Source) -> Any:
         from flowsynth.models.families.sd.parts import load_network
@@ -100,8 +104,8 @@ class SdModel:
         source = component_source(self.spec, "unet")
         if self.spec.motion is None and not self.spec.loras:
             return self._network("unet", source)
-        motion = None if self.spec.motion is None else self._identity(self.spec.motion)
-        identity = [self._identity(source), motion, self.spec.motion_norm, *self._lora_identity()]
+        motion = None if self.spec.motion is None else self._identity("motion", self.spec.motion)
+        identity = [self._identity("unet", source), motion, self.spec.motion_norm, self._lora_identity()]
         return self._part("unet_variant", identity, self._load_unet)
 
     def _load_unet(self) -> Any:
@@ -117,10 +121,8 @@ class SdModel:
             unet = with_motion(self._load("unet", source), adapter, self.spec.motion_norm)
         return with_loras(unet, "unet", lora_adapters(self.spec.loras, offline=self._store.offline))
 
-    def _lora_identity(self) -> list[Any]:
-        from flowsynth.models.families.sd.spec import adapter_identity
-
-        return [[adapter_identity(lora, None), lora.scale] for lora in self.spec.loras]
+    def _lora_identity(self) -> list[Json]:
+        return [[lora_identity(lora, self._memo), lora.scale] for lora in self.spec.loras]
 
     @property
     def text_encoder(self) -> TextEncoder:
@@ -133,8 +135,8 @@ class SdModel:
         source = component_source(self.spec, "text_encoder")
         if not self.spec.loras and not self.spec.textual_inversion:
             return self._network("text_encoder", source)
-        words = [t.model_dump(mode="json") for t in self.spec.textual_inversion]
-        identity = [self._identity(source), *self._lora_identity(), words]
+        words: list[Json] = [word_identity(word, self._memo) for word in self.spec.textual_inversion]
+        identity = [self._identity("text_encoder", source), self._lora_identity(), words]
         return self._part("text_encoder_variant", identity, self._load_text_variant)
 
     def _load_text_variant(self) -> Any:
@@ -165,7 +167,8 @@ class SdModel:
 
         folder = config_folder(self.spec, "tokenizer", offline=self._store.offline)
         source = Source(path=str(folder))
-        return self._part("tokenizer", str(folder), lambda: load_tokenizer(source))
+        identity = self._identity("tokenizer", component_source(self.spec, "tokenizer"))
+        return self._part("tokenizer", identity, lambda: load_tokenizer(source))
 
     def controlnet(self, name: str) -> Any:
         """A ControlNet by its name in the spec.

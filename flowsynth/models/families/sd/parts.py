@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.components import read_config
+from flowsynth.models.diffusion.checkpoint import fill, part_of
+from flowsynth.models.families.sd.components import config_dir, read_config
+from flowsynth.models.families.sd.motion import motion_config
 from flowsynth.models.locate import locate
 from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import check_safetensors, read_weights, tensors_only, weight_files
@@ -23,6 +25,8 @@ _CLASSES = {
     "motion": ("diffusers", "MotionAdapter"),
     "text_encoder": ("transformers", "CLIPTextModel"),
 }
+#: Left over in older files of text encoders: positions that count from 0.
+_IDLE = ("position_ids",)
 
 
 def load_network(kind: str, source: Source, dtype: torch.dtype, device: str, *, offline: bool = False) -> Any:
@@ -36,7 +40,8 @@ def load_network(kind: str, source: Source, dtype: torch.dtype, device: str, *, 
         offline: never touch the network.
 
     Raises:
-        InputError: files are missing, damaged, refused, or of another architecture.
+        InputError: files are missing, damaged, refused, of another architecture, or do not hold exactly the
+            network's tensors.
     """
     path = locate(source, offline=offline)
     with quiet():
@@ -65,79 +70,55 @@ def _from_folder(kind: str, folder: Path, variant: str | None, dtype: torch.dtyp
     files = weight_files(folder, variant)
     if files[0].suffix == ".safetensors":
         for file in files:
-            check_safetensors(file)
-        return _pretrained(cls, folder, variant, dtype)
-    net = cls.from_config(config) if kind != "text_encoder" else _empty_text_encoder(cls, folder)
+            check_safetensors(file, floats=True)
+        return _pretrained(cls, folder, variant, dtype, files)
     weights = {k: v for file in files for k, v in tensors_only(read_weights(file)).items()}
-    return _filled(net, weights, files[0]).to(dtype)
+    return fill(_skeleton(cls, config, folder), weights, files[0], dtype)
 
 
-def _pretrained(cls: Any, folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+def _pretrained(cls: Any, folder: Path, variant: str | None, dtype: torch.dtype, files: list[Path]) -> Any:
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "variant": variant}
     name = "torch_dtype" if cls.__module__.startswith("diffusers") else "dtype"
+    where = files[0] if len(files) == 1 else folder
     try:
-        return cls.from_pretrained(folder, **options, **{name: dtype})
+        net, found = cls.from_pretrained(folder, output_loading_info=True, **options, **{name: dtype})
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise InputError(f"{folder}: cannot be loaded as a {cls.__name__} ({first})") from None
-
-
-def _empty_text_encoder(cls: Any, folder: Path) -> Any:
-    return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
-
-
-def _filled(net: Any, weights: dict[str, Any], file: Path) -> Any:
-    """Put weights into a network; every one of its tensors must be there.
-
-    Names with the prefix ``text_model.`` are taken too: older releases of transformers wrote them.
-    """
-    own = net.state_dict()
-    renamed = {name if name in own else name.removeprefix("text_model."): w for name, w in weights.items()}
-    missing = sorted(set(own) - set(renamed) - {"embeddings.position_ids"})
-    if missing:
-        name = type(net).__name__
-        raise InputError(f"{file}: lacks {len(missing)} tensors of a {name}, such as {missing[0]}")
-    wrong = [n for n in own if n in renamed and own[n].shape != renamed[n].shape]
-    if wrong:
-        given, expected = tuple(renamed[wrong[0]].shape), tuple(own[wrong[0]].shape)
-        raise InputError(f"{file}: {wrong[0]} has shape {given}; expected {expected}")
-    net.load_state_dict({name: renamed[name] for name in own if name in renamed}, strict=False)
+        raise InputError(f"{where}: cannot be loaded as a {cls.__name__} ({first})") from None
+    extra = [n for n in found["unexpected_keys"] if not n.endswith(_IDLE)]
+    for what, names in (("lacks", found["missing_keys"]), ("holds more than", extra)):
+        if names:
+            listed = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
+            raise InputError(f"{where}: {what} the tensors of this {cls.__name__}: {listed}")
     return net
 
 
-def _from_single_file(kind: str, file: Path, source: Source, dtype: torch.dtype) -> Any:
-    weights = read_weights(file)
-    cls = network_class(kind)
-    if kind == "motion" or source.config is None:
-        if kind in ("unet", "vae", "text_encoder"):
-            raise InputError(
-                f"{file}: a single file needs config: a local diffusers folder that describes it"
-                " (without one the hub would be asked)"
-            )
-        if kind == "motion":
-            return _single(cls, tensors_only(weights), {}, file, dtype)
-    root = locate(Source(path=source.config)) if source.config else file.parent
-    folder = root / kind if (root / kind).is_dir() else root
-    if kind == "text_encoder":
-        found = {k.partition("transformer.")[2]: v for k, v in weights.items() if _is_clip(k)}
-        return _filled(_empty_text_encoder(cls, folder), tensors_only(found), file).to(dtype)
-    return _single(cls, tensors_only(weights), {"config": str(folder), "local_files_only": True}, file, dtype)
+def _skeleton(cls: Any, config: dict[str, Any], folder: Path | None) -> Any:
+    """A network without weights; nothing random is drawn for it."""
+    from accelerate import init_empty_weights
 
-
-def _is_clip(name: str) -> bool:
-    return name.startswith("cond_stage_model.transformer.")
-
-
-def _single(
-    cls: Any, weights: dict[str, Any], options: dict[str, Any], file: Path, dtype: torch.dtype
-) -> Any:
     try:
-        return cls.from_single_file(weights, torch_dtype=dtype, **options)
+        with init_empty_weights():
+            if cls.__module__.startswith("diffusers"):
+                return cls.from_config(config)
+            return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"{file}: cannot be loaded as a {cls.__name__} ({type(error).__name__}: {first})"
-        ) from None
+        raise InputError(f"{folder}: cannot describe a {cls.__name__} ({first})") from None
+
+
+def _from_single_file(kind: str, file: Path, source: Source, dtype: torch.dtype) -> Any:
+    folder = config_dir(source, kind)
+    weights = tensors_only(read_weights(file))
+    cls = network_class(kind)
+    if kind == "motion":
+        own = None if folder is None else read_config(folder)
+        return fill(
+            _skeleton(cls, motion_config(weights, own, file), folder), part_of(weights, kind), file, dtype
+        )
+    if folder is None:
+        raise InputError(f"{file}: a single file needs config: a local diffusers folder that describes it")
+    return fill(_skeleton(cls, read_config(folder), folder), part_of(weights, kind), file, dtype)
 
 
 def load_tokenizer(source: Source, *, offline: bool = False) -> Any:

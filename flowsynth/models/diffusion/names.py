@@ -1,4 +1,4 @@
-"""Names that layers of a network go by in adapters, beside their own."""
+"""Names that layers go by in checkpoints and adapters, beside diffusers' and transformers' own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,28 @@ _OUTER = {
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)")
 
 
+#: Rules for the VAE, in order; up blocks count from the output there.
+_VAE = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"mid_block\.resnets\.0", "mid.block_1"),
+        (r"mid_block\.resnets\.1", "mid.block_2"),
+        (r"mid_block\.attentions\.0\.group_norm", "mid.attn_1.norm"),
+        (r"mid_block\.attentions\.0\.to_(q|k|v)", r"mid.attn_1.\1"),
+        (r"mid_block\.attentions\.0\.to_out\.0", "mid.attn_1.proj_out"),
+        (r"down_blocks\.(\d+)\.resnets\.(\d+)", r"down.\1.block.\2"),
+        (r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample"),
+        (r"conv_shortcut", "nin_shortcut"),
+        (r"conv_norm_out", "norm_out"),
+    )
+]
+_VAE_UP = re.compile(r"up_blocks\.(\d+)\.(resnets\.|upsamplers\.0)")
+#: What diffusers itself called the VAE's attention before.
+_VAE_OLDER = {".to_q": ".query", ".to_k": ".key", ".to_v": ".value", ".to_out.0": ".proj_attn"}
+
+
 def aliases(modules: Iterable[str]) -> dict[str, str]:
-    """Every name that an adapter may call a layer -> the layer's own.
+    """Every name that a checkpoint or an adapter may call a layer -> the layer's own.
 
     Args:
         modules: names of the network's layers that have weights.
@@ -27,14 +47,52 @@ def aliases(modules: Iterable[str]) -> dict[str, str]:
     modules = list(modules)
     found: dict[str, str] = {}
     for module in modules:
-        names = [module, f"text_model.{module}", module.removeprefix("text_model.")]
-        original = original_name(module, modules)
-        names += [original] if original else []
-        for name in names:
+        for name in (module, *_others(module, modules)):
             # kohya's scripts write underscores for dots, so that parts can't be told apart again.
             found.setdefault(name, module)
             found.setdefault(name.replace(".", "_"), module)
     return found
+
+
+def _others(module: str, modules: list[str]) -> list[str]:
+    if module.startswith(("encoder.layers.", "embeddings.", "final_layer_norm", "text_model.")):
+        return [f"text_model.{module}", module.removeprefix("text_model.")]
+    if module.startswith(("encoder.", "decoder.")):
+        blocks = _count(modules, "decoder.up_blocks")
+        older = [
+            module.replace(f".{new}", f".{old}") for new, old in _VAE_OLDER.items() if f".{new}" in module
+        ]
+        return [_vae_name(module, blocks), *older]
+    original = _control_name(module, modules) or original_name(module, modules)
+    return [original] if original else []
+
+
+def _vae_name(module: str, blocks: int) -> str:
+    """What a layer of the VAE is called in the original Stable Diffusion."""
+
+    def up(match: re.Match[str]) -> str:
+        inside = "block." if match[2] == "resnets." else "upsample"
+        return f"up.{blocks - 1 - int(match[1])}.{inside}"
+
+    name = _VAE_UP.sub(up, module)
+    for pattern, replacement in _VAE:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def _control_name(module: str, modules: Iterable[str]) -> str | None:
+    """What a layer that only ControlNets have is called in the original."""
+    head, _, rest = module.partition(".")
+    if head == "controlnet_down_blocks":
+        return f"zero_convs.{rest}.0"
+    if head == "controlnet_mid_block":
+        return "middle_block_out.0"
+    if head != "controlnet_cond_embedding":
+        return None
+    blocks = _count(modules, "controlnet_cond_embedding.blocks")
+    index = {"conv_in": 0, "conv_out": blocks + 1}.get(rest)
+    index = int(rest.rpartition(".")[2]) + 1 if index is None else index
+    return f"input_hint_block.{2 * index}"
 
 
 def original_name(module: str, modules: Iterable[str]) -> str | None:
