@@ -97,6 +97,22 @@ def _check_options(cls: Any, options: Mapping[str, Any]) -> None:
             )
 
 
+def takes_schedulers(class_name: str) -> bool:
+    """Whether a model whose own scheduler is of this class can take another one by name."""
+    return any(class_name == known for known, _ in SCHEDULERS.values()) or class_name == "PNDMScheduler"
+
+
+def with_options(scheduler: Any, options: Mapping[str, Any]) -> Any:
+    """A scheduler of the same class and configuration, save for some options.
+
+    Raises:
+        UnknownSchedulerError: an option that the class does not have.
+    """
+    cls = type(scheduler)
+    _check_options(cls, options)
+    return cls.from_config(dict(scheduler.config), **options)
+
+
 def make_scheduler(
     name: str | None, base: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
 ) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 
-from flowsynth.core.errors import Fault, FlowsynthError, listing
+from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedulers
 from flowsynth.models.families.diffusers.facts import Facts, facts
+from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import ALIASES, ports_of
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.requests import Asked, DecodeSettings, DenoiseSettings, TextRequest
@@ -24,7 +26,7 @@ def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list
     if isinstance(asked, TextRequest):
         return _text_faults(known, asked)
     if isinstance(asked, DenoiseSettings):
-        return [*_port_faults(known, inputs), *_setting_faults(known, asked)]
+        return [*_port_faults(known, inputs), *_setting_faults(spec, known, asked)]
     if isinstance(asked, DecodeSettings) and asked.tile_size:
         return [
             Fault(
@@ -99,7 +101,7 @@ def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
     return found
 
 
-def _setting_faults(known: Facts, asked: DenoiseSettings) -> list[Fault]:
+def _setting_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings) -> list[Fault]:
     found = [
         Fault(f"params.{name}", "no use for it", f"null: {known.name} has no such argument", str(value))
         for name, value in (
@@ -110,8 +112,7 @@ def _setting_faults(known: Facts, asked: DenoiseSettings) -> list[Fault]:
         if value is not None and name not in known.arguments
     ]
     unknown = {
-        "window": asked.window, "stride": asked.stride, "scheduler": asked.scheduler,
-        "scheduler_options": asked.scheduler_options or None, "controlnets": asked.controlnets,
+        "window": asked.window, "stride": asked.stride, "controlnets": asked.controlnets,
         "deflicker": asked.deflicker or None,
     }  # fmt: skip
     found += [
@@ -124,6 +125,24 @@ def _setting_faults(known: Facts, asked: DenoiseSettings) -> list[Fault]:
         for name, value in unknown.items()
         if value is not None
     ]
+    found += _scheduler_faults(spec, known, asked)
     if not isinstance(asked.seed, int):
         found.append(Fault("params.seed", "one a frame", "one seed", f"{len(asked.seed)} seeds"))
     return found
+
+
+def _scheduler_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings) -> list[Fault]:
+    """A scheduler that is none, or one by name where the model's own follows a noise of another kind."""
+    if asked.scheduler is None:
+        return []
+    names = scheduler_names()
+    if asked.scheduler not in names:
+        near = nearest(asked.scheduler, names)
+        return [
+            Fault("params.scheduler", "unknown scheduler", listing(names, 60), repr(asked.scheduler), near)
+        ]
+    _, own = part_classes(spec.index(offline=True)).get("scheduler", ("", "none"))
+    if takes_schedulers(own):
+        return []
+    expected = f"null: {known.name} runs by its own {own}, whose options scheduler_options takes"
+    return [Fault("params.scheduler", "not for this model", expected, repr(asked.scheduler))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -59,6 +59,17 @@ class Diffusers(Family[DiffusersSpec]):
     def fingerprint(self, spec: DiffusersSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
         """Identity of the parts that are loaded, and of the libraries whose code the pipeline is."""
         return digest_json(spec.identity(memo, parts))
+
+    def scheduler_names(self, spec: DiffusersSpec) -> Sequence[str]:
+        """Names that a scheduler parameter may have; none where the model runs by its own alone."""
+        from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedulers
+        from flowsynth.models.families.diffusers.index import part_classes
+
+        try:
+            _, own = part_classes(spec.index(offline=True)).get("scheduler", ("", ""))
+        except FlowsynthError:
+            return ()
+        return scheduler_names() if takes_schedulers(own) else ()
 
     def latent_format(self, spec: DiffusersSpec, *, offline: bool = False) -> LatentFormat:
         """The latents, from the decoder's configuration.

@@ -20,7 +20,7 @@ from flowsynth.models.families.diffusers.seams import Cut, TextCalls, stop_after
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.families.diffusers.tree import flatten, rebuild, strided
 from flowsynth.models.quiet import ignore_library_warnings, quiet
-from flowsynth.models.requests import DecodeSettings, DenoiseRequest, Hooks, TextRequest
+from flowsynth.models.requests import DecodeSettings, DenoiseRequest, DenoiseSettings, Hooks, TextRequest
 
 if TYPE_CHECKING:
     import torch
@@ -124,6 +124,7 @@ class DiffusersModel:
         if known.text_method and request.conditioning is not None:
             texts = TextCalls(_replayed(request.conditioning, self._store.device))
             texts.replay(pipe, known.text_method)
+        self._reschedule(pipe, request.settings)
         watch(pipe, request.hooks)
         if not known.space_is_pixels:
             stop_at_decoder(getattr(pipe, known.decoder))
@@ -188,6 +189,16 @@ class DiffusersModel:
             **(words if isinstance(words, dict) else {}),
             **pictures,
         }
+
+    def _reschedule(self, pipe: Any, settings: DenoiseSettings) -> None:
+        """Put another scheduler in the place of the pipeline's, or its own with other options."""
+        from flowsynth.models.diffusion.schedulers import make_scheduler, with_options
+
+        if settings.scheduler is not None:
+            base = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
+            pipe.scheduler = make_scheduler(settings.scheduler, base, settings.scheduler_options)
+        elif settings.scheduler_options:
+            pipe.scheduler = with_options(pipe.scheduler, settings.scheduler_options)
 
     def _control_arguments(self, request: DenoiseRequest) -> dict[str, Any]:
         known, settings = self.facts, request.settings

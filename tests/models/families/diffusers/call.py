@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,19 @@ def clip_of(case: Case, port: str) -> dict[str, int]:
     }
 
 
-def by_hand(cls: type[Any], case: Case, folder: Path, text: Mapping[str, Any] | None = None) -> torch.Tensor:
+def by_hand(
+    cls: type[Any],
+    case: Case,
+    folder: Path,
+    text: Mapping[str, Any] | None = None,
+    change: Callable[[Any], None] | None = None,
+) -> torch.Tensor:
     """The pipeline's own call: T x 3 x H x W in [0, 1]."""
     known = facts(cls.__name__)
     pipe = cls.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
+    if change is not None:
+        change(pipe)
     size = size_of(case)
     count = size.get("num_frames", case.frames.get("video", 1))
     sizes = {**size, "video_length": count, "decode_chunk_size": AT_ONCE}
@@ -92,7 +100,12 @@ def by_hand(cls: type[Any], case: Case, folder: Path, text: Mapping[str, Any] | 
 
 
 def graph_of(
-    case: Case, folder: Path, text: Mapping[str, Any] | None = None, seed: int = SEED, **spec: Any
+    case: Case,
+    folder: Path,
+    text: Mapping[str, Any] | None = None,
+    seed: int = SEED,
+    settings: Mapping[str, Any] | None = None,
+    **spec: Any,
 ) -> fs.Graph:
     """The same as a graph."""
     graph = fs.Graph("zoo")
@@ -109,7 +122,7 @@ def graph_of(
         inputs[port] = [clip] if port == "control" else clip
     size = size_of(case)
     latents = graph.add("size", EmptyLatents(**size), model=model)
-    denoise = Denoise(seed=seed, options=dict(case.options), **case.settings)
+    denoise = Denoise(seed=seed, options=dict(case.options), **{**case.settings, **(settings or {})})
     made = graph.add("denoise", denoise, model=model, latents=latents, **inputs)
     graph.add("frames", VaeDecode(dtype="float32", batch_size=AT_ONCE), model=model, latents=made)
     return graph

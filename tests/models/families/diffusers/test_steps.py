@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from flowsynth.core.errors import FlowsynthError
 from flowsynth.models.families.diffusers.model import DiffusersModel
-from tests.models.families.diffusers.call import build, graph_of
+from tests.models.families.diffusers.call import build, by_hand, graph_of
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES
 
@@ -72,7 +73,7 @@ def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
     assert not torch.equal(first["frames"].tensor, other_seed["frames"].tensor)
     words = {**(case.text or {}), "prompt": "a blue house"}
     other = graph_of(case, tmp_path / "model", text=words).run(**options)
-    assert other.record.nodes["size"].status == "hit"
+    assert other.record.nodes["size"].key == first.record.nodes["size"].key
     assert not torch.equal(first["frames"].tensor, other["frames"].tensor)
 
 
@@ -117,3 +118,31 @@ def test_a_part_from_elsewhere(tmp_path: Path) -> None:
     other = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])
     assert other.record.nodes["text"].status == "hit"
     assert not torch.equal(plain, other["frames"].tensor)
+
+
+def test_another_scheduler_gives_the_bits_of_the_pipeline_with_it(tmp_path: Path) -> None:
+    from diffusers import DDIMScheduler
+
+    case = CASES["StableDiffusionXLPipeline"]
+    cls = build(case, tmp_path / "model")
+    graph = graph_of(case, tmp_path / "model", settings={"scheduler": "ddim"})
+    given = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])["frames"].tensor
+
+    def ddim(pipe: Any) -> None:
+        pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+
+    assert torch.equal(given, by_hand(cls, case, tmp_path / "model", change=ddim).float())
+
+
+def test_options_of_a_flow_matching_scheduler_act_and_another_scheduler_is_refused(tmp_path: Path) -> None:
+    case = CASES["FluxPipeline"]
+    build(case, tmp_path / "model")
+    runs = [
+        graph_of(case, tmp_path / "model", settings=settings).run(
+            cache_dir=tmp_path / "cache", outputs=["frames"]
+        )
+        for settings in ({}, {"scheduler_options": {"shift": 3.0, "use_dynamic_shifting": False}})
+    ]
+    assert not torch.equal(*(run["frames"].tensor for run in runs))
+    with pytest.raises(FlowsynthError, match=r"params.scheduler: not for this model"):
+        graph_of(case, tmp_path / "model", settings={"scheduler": "ddim"})
