@@ -61,7 +61,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
-    parser.add_argument("--family", default="pocket", help="folder; the embedded one unless given")
+    parser.add_argument("--family", default="shipped:pocket", help="folder; the embedded one unless given")
     parser.add_argument("--out", type=Path, default=Path("outputs/pocket"))
     parser.add_argument("--cache", type=Path, help="cache folder; the user's own unless given")
     parser.add_argument("--quick", action="store_true", help="few pictures, to see that everything runs")

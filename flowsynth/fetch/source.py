@@ -15,13 +15,13 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 class Source(BaseModel):
     """One source of files. Exactly one of ``path``, ``file`` and ``hub`` is set.
 
-    In YAML a plain string stands for ``path``; ``pocket`` and ``pocket/SUBFOLDER`` are the models that the
-    package ships.
+    In YAML a plain string stands for ``path``; ``shipped:NAME`` and ``shipped:NAME/SUBFOLDER`` are models
+    that the package ships.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str | None = Field(None, description="local folder in diffusers' layout")
+    path: str | None = Field(None, description="local folder in diffusers' layout, or shipped:NAME")
     file: str | None = Field(None, description="single-file checkpoint (.safetensors)")
     config: str | None = Field(None, description="local diffusers folder that describes the single file")
     hub: str | None = Field(None, description="organisation/name on the Hugging Face hub")

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowsynth.core.errors import InputError
+from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.hub import hub_folder
 from flowsynth.fetch.source import Source
 
-#: The name of the models that the package itself ships.
-POCKET = "pocket"
+#: What stands before the name of a model that the package itself ships: no folder takes its place.
+SHIPPED = "shipped:"
 
 #: Folders of a pipeline that hold no weights.
 _NO_WEIGHTS = ("tokenizer", "scheduler")
 
 
-def assets_folder() -> Path:
-    """The folder of the models that the package ships."""
-    return asset_folder(POCKET)
+def shipped_models() -> list[str]:
+    """Names of the models that the package ships."""
+    return sorted(index.parent.name for index in asset_folder("").glob("*/model_index.json"))
 
 
 def local_root(path: str) -> Path:
-    """The folder that a local path stands for (``pocket`` and ``pocket/...`` lie in the package)."""
-    head, _, rest = path.partition("/")
-    if head == POCKET and not Path(path).exists():
-        return assets_folder() / rest if rest else assets_folder()
-    return user_path(path)
+    """The folder that a local path stands for (``shipped:NAME`` and ``shipped:NAME/...`` lie in the package).
+
+    Raises:
+        InputError: no such shipped model.
+    """
+    if not path.startswith(SHIPPED):
+        return user_path(path)
+    name, _, rest = path.removeprefix(SHIPPED).partition("/")
+    if name not in shipped_models() or ".." in rest.split("/"):
+        known = [SHIPPED + model for model in shipped_models()]
+        raise InputError(f"{path}: no such model; expected {listing(known)}{did_you_mean(path, known)}")
+    return asset_folder(name) / rest
 
 
 def locate(source: Source, *, offline: bool = False) -> Path:
@@ -55,6 +62,8 @@ def _existing(path: Path, what: str) -> Path:
         return path
     text = str(path)
     hint = f" ({path.absolute()})" if not path.is_absolute() else f" ({text})"
+    if text.partition("/")[0] in shipped_models():
+        hint += f"; the model of that name that the package ships is {SHIPPED}{text}"
     raise InputError(
         f"{what}: no such file or folder{hint}; a hub model is written as {{hub: org/name, revision: COMMIT}}"
     )

@@ -34,6 +34,6 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     family: str = Field(description="name of the model family")
-    source: Source = Field(description="folder, single file, hub model or pocket")
+    source: Source = Field(description="folder, single file, hub model or shipped:pocket")
     dtype: DtypeName = Field("auto", description="auto is float16 on CUDA, else float32")
     redraw: Redraw = Field(default_factory=Redraw, description="how graphs that redraw use it")

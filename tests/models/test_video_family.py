@@ -107,7 +107,7 @@ def test_the_decoder_gets_the_whole_whatever_the_chunk(tmp_path: Path, chunk: in
 def test_how_a_verb_treats_time_depends_on_its_model_alone() -> None:
     for operator in (VaeDecode(), VaeEncode()):
         assert operator.stream_with({"model": MODEL}) == Whole()
-        assert operator.stream_with({"model": {"family": "sd", "source": "pocket"}}) == Map()
+        assert operator.stream_with({"model": {"family": "sd", "source": "shipped:pocket"}}) == Map()
         assert operator.stream_with({"model": {"family": "nowhere"}}) == operator.stream() == Map()
 
 

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, GraphError, InputError
+from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.source import Source
 from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
-from flowsynth.models.locate import assets_folder, locate
+from flowsynth.models.locate import locate
 from flowsynth.models.requests import EncodeSettings
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
 from tests.models.single_file import single_file
@@ -252,11 +253,27 @@ def test_a_missing_folder_is_named() -> None:
         load("nowhere/at/all").text_states(["a cat"])
 
 
-def test_the_embedded_model_is_a_name_not_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_takes_the_place_of_a_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flowsynth.models.locate.assets_folder", lambda: tiny_sd())
-    assert assets_folder().name == "pocket"
-    assert locate(Source(path="pocket/controlnet_lines")) == tiny_sd() / "controlnet_lines"
+    shipped = locate(Source(path="shipped:pocket"))
+    for name in ("pocket/controlnet_lines", "shipped:pocket/controlnet_lines"):
+        (tmp_path / name).mkdir(parents=True)
+    assert locate(Source(path="shipped:pocket")) == shipped == asset_folder("pocket")
+    assert locate(Source(path="shipped:pocket/controlnet_lines")) == shipped / "controlnet_lines"
+    assert locate(Source(path="pocket")).absolute() == tmp_path / "pocket"
+
+
+def test_a_shipped_model_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("shipped:pockets", "shipped:pictures", "shipped:", "shipped:pocket/../pictures"):
+        with pytest.raises(InputError, match=rf"^{name}: no such model; expected shipped:pocket"):
+            locate(Source(path=name))
+    with pytest.raises(InputError, match=r"shipped:pocket/none: no such file or folder"):
+        locate(Source(path="shipped:pocket/none"))
+    with pytest.raises(InputError, match=r"pocket: no such.*the package ships is shipped:pocket;"):
+        locate(Source(path="pocket"))
 
 
 def test_an_edited_weight_file_changes_the_fingerprint(folder: Path) -> None:

@@ -35,8 +35,10 @@ class Pocket:
         self.ctx = RunContext(models=ModelManager("cpu", 10**9))
 
     def model(self, **extra: Any) -> Model:
-        nets = {name: f"pocket/controlnet_{name}" for name in CONTROLS}
-        return Model(parse_model("base", {"family": "sd", "source": "pocket", "controlnets": nets, **extra}))
+        nets = {name: f"shipped:pocket/controlnet_{name}" for name in CONTROLS}
+        return Model(
+            parse_model("base", {"family": "sd", "source": "shipped:pocket", "controlnets": nets, **extra})
+        )
 
     def make(
         self,
@@ -54,7 +56,7 @@ class Pocket:
         """Picture or clip of a prompt: from noise, or from `start`; controlled by what is given."""
         extra: dict[str, Any] = {"loras": loras}
         if motion:
-            extra |= {"motion": "pocket/motion_adapter", "motion_noise": "shared"}
+            extra |= {"motion": "shipped:pocket/motion_adapter", "motion_noise": "shared"}
         model = self.model(**extra)
         text = TextEncode(prompt=prompt, negative_prompt=negative).run(self.ctx, model=model)
         if start is None:

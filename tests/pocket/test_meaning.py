@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flowsynth.models.locate import assets_folder
+from flowsynth.core.shipped import asset_folder
 from flowsynth.training.judge import judge, overlap
 from flowsynth.training.judge_clips import direction, judge_clip
 from flowsynth.training.shapes import Drawing, Shape
@@ -125,7 +125,7 @@ def test_auto_noise_of_a_clip_is_what_its_motion_modules_ask_for(pocket: Pocket)
 
 
 def loras() -> list[Path]:
-    return sorted(assets_folder().glob("lora*/**/*.safetensors"))
+    return sorted(asset_folder("pocket").glob("lora*/**/*.safetensors"))
 
 
 @pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")

@@ -28,7 +28,7 @@ PICTURE = files("flowsynth") / "assets" / "pictures" / "astronaut.jpg"
 
 
 def pocket() -> Model:
-    return Model(parse_model("pocket", {"family": "sd", "source": "pocket"}))
+    return Model(parse_model("pocket", {"family": "sd", "source": "shipped:pocket"}))
 
 
 def tiny(**extra: Any) -> Model:
@@ -122,7 +122,7 @@ def test_motion_modules_windows_and_noise_schedules(ctx: RunContext, motion: boo
 
 def test_mistakes_are_named(ctx: RunContext) -> None:
     assert [f.path for f in Denoise().check({"guide": None})] == ["inputs.guide"]
-    model = {"family": "sd", "source": "pocket"}
+    model = {"family": "sd", "source": "shipped:pocket"}
     faults = Denoise(num_inference_steps=20, deflicker=(4, 20)).check({"model": model, "conditioning": None})
     (fault,) = [fault for fault in faults if fault.path == "params.deflicker"]
     assert str(fault) == (
