@@ -1,8 +1,9 @@
 r"""Weights inside prompts, in the grammar that AUTOMATIC1111's web UI made common.
 
 ``(word)`` multiplies a weight by 1.1, ``[word]`` divides it by 1.1, ``(word:1.3)`` multiplies it by 1.3;
-brackets nest; ``\(``, ``\)``, ``\[``, ``\]`` and ``\\`` are the characters themselves; ``BREAK`` starts
-a new chunk of tokens. A bracket that is never closed acts to the end of the prompt.
+brackets nest, round and square ones apart from each other; ``\(``, ``\)``, ``\[``, ``\]`` and ``\\`` are the
+characters themselves, a backslash before anything else is nothing; ``BREAK`` starts a new chunk of tokens.
+A bracket that is never closed acts to the end of the prompt.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 #: What one pair of plain brackets does.
 STEP = 1.1
 _TOKEN = re.compile(r"\\[\\()\[\]]|\\|\(|\[|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|\)|\]|[^\\()\[\]:]+|:", re.X)
+_COMMAND = re.compile(
+    r"<(?:lora|lyco|hypernet):[^<>]*>|(?<!\\)\[[^\[\]]*:\s*\d*\.?\d+\s*\]|(?<!\\)\[[^\[\]]*\|[^\[\]]*\]|\bAND\b"
+)
 _BREAK = re.compile(r"\s*\bBREAK\b\s*", re.S)
 
 
@@ -34,27 +38,34 @@ def parse_prompt(prompt: str) -> list[Piece]:
         Pieces in order; neighbours of equal weight are joined.
     """
     parts: list[tuple[str | None, float]] = []
-    opened: list[tuple[str, int]] = []
+    round_: list[int] = []  # where each kind was opened: closing one looks past the other
+    square: list[int] = []
     for match in _TOKEN.finditer(prompt):
         text, weight = match.group(0), match.group(1)
         if text in ("(", "["):
-            opened.append((text, len(parts)))
-        elif weight is not None and _top(opened, "("):
-            _multiply(parts, opened.pop()[1], float(weight))
-        elif text == ")" and _top(opened, "("):
-            _multiply(parts, opened.pop()[1], STEP)
-        elif text == "]" and _top(opened, "["):
-            _multiply(parts, opened.pop()[1], 1 / STEP)
+            (round_ if text == "(" else square).append(len(parts))
+        elif (weight is not None or text == ")") and round_:
+            _multiply(parts, round_.pop(), STEP if weight is None else float(weight))
+        elif text == "]" and square:
+            _multiply(parts, square.pop(), 1 / STEP)
+        elif text.startswith("\\"):
+            parts.append((text[1:], 1.0))
         else:
-            literal = text[1:] if len(text) == 2 and text[0] == "\\" else text
-            parts.extend((piece, 1.0) for piece in _split_breaks(literal))
-    for bracket, start in opened:
-        _multiply(parts, start, STEP if bracket == "(" else 1 / STEP)
+            parts.extend((piece, 1.0) for piece in _split_breaks(text))
+    for start in round_:
+        _multiply(parts, start, STEP)
+    for start in square:
+        _multiply(parts, start, 1 / STEP)
     return _joined(parts)
 
 
-def _top(opened: list[tuple[str, int]], bracket: str) -> bool:
-    return bool(opened) and opened[-1][0] == bracket
+def taken_as_words(prompt: str) -> list[str]:
+    """What of a prompt is a command to the web UI, and mere words here.
+
+    Returns:
+        Such as ``<lora:style:0.8>``, ``[cat:dog:0.5]``, ``[cat|dog]`` and ``AND``, in order.
+    """
+    return [match.group(0) for match in _COMMAND.finditer(prompt)]
 
 
 def _multiply(parts: list[tuple[str | None, float]], start: int, factor: float) -> None:

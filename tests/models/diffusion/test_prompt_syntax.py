@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt
+from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt, taken_as_words
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,34 @@ from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt
         ("BREAKFAST", [("BREAKFAST", 1.0)]),
         ("(red:1..3)", [("red:1..3", 1.1)]),
         (":", [(":", 1.0)]),
+        ("([cat)]", [("cat", 1.0)]),
+        ("a (b [c) d]", [("a ", 1.0), ("b ", 1.1), ("c", 1.0), (" d", 1 / 1.1)]),
+        ("[a (b] c:2)", [("a ", 1 / 1.1), ("b", 2 / 1.1), (" c", 2.0)]),
+        ("(a [b", [("a ", 1.1), ("b", 1.0)]),
+        ("a \\b c\\", [("a b c", 1.0)]),
+        (r"(a\:1.5)", [("a", 1.5)]),
+        ("[(a:1.1)]", [("a", 1.0)]),
     ],
 )
 def test_prompts_are_read_as_the_web_ui_reads_them(prompt, expected) -> None:
     pieces = parse_prompt(prompt)
     assert [piece.text for piece in pieces] == [text for text, _ in expected]
     assert [piece.weight for piece in pieces] == pytest.approx([weight for _, weight in expected])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a <lora:style:0.8> cat", ["<lora:style:0.8>"]),
+        ("[cat:dog:0.5] and [:hat:.3] and [hat::7]", ["[cat:dog:0.5]", "[:hat:.3]", "[hat::7]"]),
+        ("[cat|dog] AND a house AND", ["[cat|dog]", "AND", "AND"]),
+        ("[blurry], (red:1.2), a|b, AND-gate", ["AND"]),
+        (r"\[cat:dog:0.5] SAND", []),
+        ("[time 12:30]", ["[time 12:30]"]),
+    ],
+)
+def test_commands_of_the_web_ui_are_found(prompt: str, expected: list[str]) -> None:
+    assert taken_as_words(prompt) == expected
 
 
 def test_neighbours_of_equal_weight_are_one_piece() -> None:

@@ -307,6 +307,20 @@ def test_options_of_the_family_are_checked_before_a_run_and_in_a_plain_call(ctx:
     ]
 
 
+def test_notes_on_prompts_reach_the_user(ctx: RunContext) -> None:
+    TextEncode(prompt="a cat AND a dog", negative_prompt={0: "bad", 4: "[a|b]"}).run(ctx, model=model())
+    assert ctx.notes == ["read as plain words, not as commands: AND, [a|b]"]
+
+
+@pytest.mark.parametrize("name", ["ipndm"])
+def test_a_scheduler_that_starts_from_noise_alone_says_so(ctx: RunContext, name: str) -> None:
+    base = model()
+    latents = VaeEncode().run(ctx, frames=clip(1), model=base)
+    given = {"model": base, "latents": latents, "conditioning": prompts(ctx, base)}
+    with pytest.raises(RequestError, match="scheduler IPNDMScheduler starts from noise alone; expected"):
+        Denoise(num_inference_steps=2, scheduler=name).run(ctx, **given)
+
+
 def test_a_family_s_options_act(ctx: RunContext) -> None:
     base = model()
     plain, skipped, words = (

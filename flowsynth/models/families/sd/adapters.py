@@ -61,10 +61,18 @@ def read_embedding(item: TextualInversion, *, offline: bool = False) -> tuple[st
 
 
 def word_ids(words: Sequence[tuple[str, torch.Tensor]], first: int) -> dict[str, tuple[int, ...]]:
-    """Token ids of learned words: they follow the vocabulary, which ends before ``first``."""
+    """Token ids of learned words, in small letters: they follow the vocabulary, which ends before ``first``.
+
+    Raises:
+        InputError: two words that CLIP, which knows no capitals, would not tell apart.
+    """
     ids: dict[str, tuple[int, ...]] = {}
     for word, vectors in words:
-        ids[word] = tuple(range(first, first + len(vectors)))
+        if word.lower() in ids:
+            raise InputError(
+                f"textual inversion {word!r} is declared twice (capitals don't count); set token"
+            )
+        ids[word.lower()] = tuple(range(first, first + len(vectors)))
         first += len(vectors)
     return ids
 

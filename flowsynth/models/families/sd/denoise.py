@@ -179,6 +179,11 @@ class _Run:
         # AnimateDiff's video-to-video draws its noise frame after frame, its text-to-video in C x T order.
         noise = draw_noise(self.inputs.shape, self.generators, self.device, self.dtype)
         start = self.timesteps[:1].repeat(self.frames)
+        if not hasattr(self.scheduler, "add_noise"):
+            raise RequestError(
+                f"denoise: scheduler {type(self.scheduler).__name__} starts from noise alone;"
+                " expected one for given latents, such as ddim, euler or dpmpp_2m"
+            )
         noisy: torch.Tensor = self.scheduler.add_noise(init, noise, start)
         return noisy[None].transpose(1, 2) if self.motion else noisy
 

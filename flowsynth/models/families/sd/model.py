@@ -199,11 +199,14 @@ class SdModel:
 
     def encode_text(self, request: TextRequest, hooks: Hooks) -> Conditioning:
         """States of both prompts in one go, so that they get one length; see :mod:`.text`."""
+        from flowsynth.models.families.sd.text import prompt_notes
         from flowsynth.values import Conditioning
 
         options = options_of(request, SdTextOptions)
         prompt, negative = request.prompt, request.negative_prompt
         texts = [*prompt.values(), *negative.values()]
+        for note in prompt_notes([word for word, _ in self._words()[0]], texts, options.syntax):
+            hooks.note(note)
         states = self.text_states(texts, clip_skip=options.clip_skip, syntax=options.syntax)
         tensors = {"prompt": states[: len(prompt)], "negative": states[len(prompt) :]}
         frames: dict[str, Json] = {"prompt_frames": list(prompt), "negative_frames": list(negative)}

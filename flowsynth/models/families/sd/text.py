@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
-from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt
+from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt, taken_as_words
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,8 @@ class TextEncoder:
     Attributes:
         net: ``CLIPTextModel``, with or without an inner ``text_model``.
         tokenizer: ``CLIPTokenizer``.
-        words: learned word -> its token ids in the net's enlarged embedding table.
+        words: learned word in small letters, as CLIP reads all words -> its token ids in the net's enlarged
+            embedding table.
     """
 
     net: Any
@@ -120,19 +121,37 @@ def token_groups(encoder: TextEncoder, text: str) -> list[list[int]]:
     """Token ids of a text; the vectors of a learned word stay in one group, all others stand alone."""
     groups: list[list[int]] = []
     for run in _split_words(text, encoder.words):
-        if run in encoder.words:
-            groups.append(list(encoder.words[run]))
+        if run.lower() in encoder.words:
+            groups.append(list(encoder.words[run.lower()]))
         elif run.strip():
             found = encoder.tokenizer(run, add_special_tokens=False, truncation=False, verbose=False)
             groups += [[token] for token in found.input_ids]
     return groups
 
 
+def prompt_notes(words: Sequence[str], prompts: Sequence[str], syntax: str) -> list[str]:
+    """What a user should know of prompts: what is not understood in them, and learned words that none uses.
+
+    Args:
+        words: the learned words, as they are written in prompts.
+        prompts: all of a node, negative ones too.
+        syntax: ``weights`` or ``plain``.
+    """
+    notes = []
+    commands = [c for prompt in prompts for c in taken_as_words(prompt)] if syntax == "weights" else []
+    if commands:
+        notes.append(f"read as plain words, not as commands: {', '.join(dict.fromkeys(commands))}")
+    table = {word.lower(): () for word in words}
+    used = {run.lower() for prompt in prompts for run in _split_words(prompt, table)}
+    notes += [f"no prompt uses the learned word {word!r}" for word in words if word.lower() not in used]
+    return notes
+
+
 def _split_words(text: str, words: Mapping[str, Any]) -> list[str]:
     if not words:
         return [text]
     names = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.split(rf"(?<!\w)({names})(?!\w)", text)
+    return re.split(rf"(?<!\w)({names})(?!\w)", text, flags=re.IGNORECASE)
 
 
 def _chunk(encoder: TextEncoder, ids: Sequence[int], weights: Sequence[float]) -> Chunk:

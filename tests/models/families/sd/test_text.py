@@ -13,11 +13,11 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from flowsynth.core.errors import RequestError
+from flowsynth.core.errors import InputError, RequestError
 from flowsynth.models.diffusion.travel import travel
 from flowsynth.models.families.sd.adapters import read_embedding, with_words, word_ids
 from flowsynth.models.families.sd.spec import TextualInversion
-from flowsynth.models.families.sd.text import TextEncoder, encode_prompts, split_chunks
+from flowsynth.models.families.sd.text import TextEncoder, encode_prompts, prompt_notes, split_chunks
 from tests.tiny import tiny_sd
 
 
@@ -151,6 +151,32 @@ def test_the_vectors_of_a_word_are_never_parted(tmp_path: Any) -> None:
     text = TextEncoder(encoder().net, encoder().tokenizer, word_ids(words, 130))
     chunks = split_chunks(text, "a " * 73 + "<style>")
     assert [len(set(c.ids) & {130, 131, 132, 133}) for c in chunks] == [0, 4]
+
+
+def test_a_learned_word_matches_whatever_its_case(tmp_path: Any) -> None:
+    words = [
+        read_embedding(
+            TextualInversion(source={"path": str(learned(2, tmp_path / "s.safetensors", "StYle"))})
+        )
+    ]
+    net = with_words(encoder().net, words)
+    text = TextEncoder(net, encoder().tokenizer, word_ids(words, len(encoder().tokenizer)))
+    one, two, three = (encode_prompts(text, [f"a {word} cat"]) for word in ("style", "STYLE", "StYle"))
+    assert same(one, two)
+    assert same(one, three)
+    assert not same(one, encode_prompts(encoder(), ["a style cat"]))
+    with pytest.raises(InputError, match=r"'style' is declared twice \(capitals don't count\)"):
+        word_ids([*words, ("style", words[0][1])], 130)
+
+
+def test_what_a_prompt_does_not_do_is_told() -> None:
+    prompts = ["a (red:1.2) [cat|dog] <lora:x:1>", "bad AND [a:b:3], [cat|dog]"]
+    told = "read as plain words, not as commands: [cat|dog], <lora:x:1>, AND, [a:b:3]"
+    assert prompt_notes([], prompts, "weights") == [told]
+    assert prompt_notes([], prompts, "plain") == []
+    assert prompt_notes(["Style", "<w>", "do"], ["a STYLE dog", "no <w>"], "weights") == [
+        "no prompt uses the learned word 'do'"
+    ]
 
 
 def test_a_travelling_prompt_is_interpolated_linearly() -> None:
