@@ -123,7 +123,7 @@ class Task:
             return False  # what combines the segments comes last
         if other.role is not Role.CHUNK:
             return True
-        return self.role is Role.CHUNK and (other.run is self.run or other.run.name in self.run.streams)
+        return self.role is Role.CHUNK and (other.run is self.run or other.run.name in self.run.step.streams)
 
     @property
     def idle(self) -> bool:
@@ -160,7 +160,6 @@ class StepRun:
         waited: the user heard that it waits for another process.
         settled: its end has been dealt with.
         made: keys of tasks that this run computed in an earlier pass.
-        streams: names of the steps that it reads chunk by chunk.
     """
 
     step: Step
@@ -184,14 +183,6 @@ class StepRun:
     computed: int = 0
     notes: list[str] = field(default_factory=list)
     made: frozenset[str] = frozenset()
-    streams: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Find the steps whose streams it reads."""
-        step = self.step
-        if step.streamed:
-            found = (edge.node for port, _, edges in step.inputs if port in step.streamed for edge in edges)
-            self.streams = frozenset(found)
 
     def __repr__(self) -> str:
         """Name and counts only: runs hold each other."""

@@ -7,7 +7,6 @@ somebody needs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from flowsynth.core.keys import StaticKey
@@ -59,7 +58,7 @@ def looked_up_again(steps: Mapping[str, Step], index: Index) -> dict[str, Step]:
     """The steps as the cache knows them now."""
     look = LookUp(index, {})
     return {
-        name: replace(step, **look.step(name, step.static, step.kept, step.ports, step.inputs)._asdict())
+        name: step._replace(**look.step(name, step.static, step.kept, step.ports, step.inputs)._asdict())
         for name, step in steps.items()
     }
 
@@ -77,4 +76,4 @@ def demand(steps: dict[str, Step], has_object: Callable[[str], bool]) -> None:
             continue
         needed = step.wanted or any(steps[reader].status != "hit" for reader in step.readers)
         if needed and not all(has_object(o) for ref in step.outputs.values() for o in objects_of(ref)):
-            steps[name] = replace(step, status="rerun")
+            steps[name] = step._replace(status="rerun")

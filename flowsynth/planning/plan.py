@@ -27,7 +27,7 @@ from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
 from flowsynth.planning.host import Index, PlanHost
 from flowsynth.planning.lookup import LookUp, demand, looked_up_again
-from flowsynth.planning.step import Input, Step, streamed_ports
+from flowsynth.planning.step import Input, Step, streamed_nodes, streamed_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,7 @@ class _Planner:
         ports = ports_of(type(operator))
         inputs, models = _inputs(read, ports), _models(read, ports)
         kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
+        streamed = streamed_ports(kind, operator, ports)
         files, code = FileWatch(), list[Source]()
         prints = self._model_prints(type(operator), models, files)
         static = self._static(node, device, prints, files, code)
@@ -163,7 +164,8 @@ class _Planner:
             kept,
             static,
             inputs,
-            streamed_ports(kind, operator, ports),
+            streamed,
+            streamed_nodes(inputs, streamed),
             models,
             tuple(self._readers.get(name, ())),
             frozenset(self._wanted.get(name, ())),

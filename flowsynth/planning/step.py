@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from flowsynth.core.filehash import FileWatch
@@ -30,8 +29,7 @@ class Input(NamedTuple):
     edges: tuple[Edge, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Step:
+class Step(NamedTuple):
     """A node in a plan.
 
     Attributes:
@@ -43,6 +41,7 @@ class Step:
         static: what is known of its key before its inputs are.
         inputs: what feeds its ports, in their order; ports without an edge are left out.
         streamed: the input ports that it reads chunk by chunk.
+        streams: names of the steps that it reads so.
         models: model port -> names of models (several for a fan-in port).
         readers: names of the steps that read it.
         wanted: output ports that the run must deliver.
@@ -62,6 +61,7 @@ class Step:
     static: StaticKey
     inputs: tuple[Input, ...]
     streamed: frozenset[str]
+    streams: frozenset[str]
     models: Mapping[str, tuple[str, ...]]
     readers: tuple[str, ...]
     wanted: frozenset[str]
@@ -105,6 +105,13 @@ def streamed_ports(kind: StreamKind, operator: Operator, ports: Ports) -> frozen
         return _NONE
     whole = operator.whole_ports
     return frozenset(name for name, port in ports.inputs.items() if port.temporal and name not in whole)
+
+
+def streamed_nodes(inputs: Iterable[Input], streamed: frozenset[str]) -> frozenset[str]:
+    """Names of the steps that are read chunk by chunk."""
+    if not streamed:
+        return _NONE
+    return frozenset(edge.node for given in inputs if given.port in streamed for edge in given.edges)
 
 
 def input_hashes(
