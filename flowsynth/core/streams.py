@@ -117,10 +117,10 @@ class Fold:
     """Takes a stream in order and gives one value: `segment` on runs of frames, then `combine`.
 
     Attributes:
-        segment: frames a segment holds at least (rounded up to whole chunks).
+        segment: frames of a segment, whatever the length of chunks: the result may depend on it.
     """
 
-    segment: int = 120
+    segment: int = 128
 
 
 StreamKind = Whole | Source | Map | Window | Resample | Scan | Fold

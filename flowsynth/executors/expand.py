@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from flowsynth.core.errors import RunError
+from flowsynth.core.errors import RunError, did_you_mean, listing
 from flowsynth.core.streams import (
     Fold,
     Map,
@@ -110,13 +110,13 @@ class Expander:
     def _output_info(self, run: StepRun) -> StreamInfo:
         kind, operator = run.step.kind, run.step.operator
         if isinstance(kind, Source):
-            return self.probe(run.step)
+            return _info(run, "probe", self.probe(run.step))
         infos = self._infos(run)
         lengths = {port: info.length for port, info in infos.items()}
         if isinstance(kind, (Map, Window, Scan)) and len(set(lengths.values())) > 1:
             text = ", ".join(f"{port} has {length}" for port, length in lengths.items())
             raise RunError(f"nodes.{run.name}: inputs must have the same number of frames; {text}")
-        return operator.output_info(infos)
+        return _info(run, "output_info", operator.output_info(infos))
 
     def _empty(self, run: StepRun) -> Span:
         return Span(0, 0, 0, {edge.name: (0, 0) for edge in self.stream_edges(run)})
@@ -129,7 +129,8 @@ class Expander:
             if isinstance(kind, Window):
                 yield window_span(kind, start, stop, info.length, ports)
             elif isinstance(kind, Resample):
-                reads: Reads = run.step.operator.reads(start, stop, infos)
+                reads = run.step.operator.reads(start, stop, infos)
+                _check_reads(run, reads, infos)
                 yield Span(start, stop, info.length, reads.ports, geometry=reads.geometry)
             else:
                 yield Span(start, stop, info.length, dict.fromkeys(ports, (start, stop)))
@@ -137,8 +138,7 @@ class Expander:
     def _fold(self, run: StepRun, kind: Fold) -> None:
         infos = self._infos(run)
         length = max((info.length for info in infos.values()), default=0)
-        size = -(-kind.segment // self.chunk) * self.chunk
-        bounds = chunk_spans(length, size) or [(0, 0)]
+        bounds = chunk_spans(length, kind.segment) or [(0, 0)]
         segments = []
         for i, (start, stop) in enumerate(bounds):
             span = Span(start, stop, length, dict.fromkeys(infos, (start, stop)))
@@ -169,3 +169,22 @@ class Expander:
                     task.depend(other)
         if task.role is Role.CHUNK:
             self._read_all(task, skip=task.run.step.streamed)
+
+
+def _info(run: StepRun, where: str, info: object) -> StreamInfo:
+    if not isinstance(info, StreamInfo) or type(info.length) is not int or info.length < 0:
+        raise RunError(f"{run.name}: {where}() gave {info!r:.80}; expected a StreamInfo of 0 frames or more")
+    return info
+
+
+def _check_reads(run: StepRun, reads: object, infos: Mapping[str, StreamInfo]) -> None:
+    """What an index map says that it reads must be there: else a task would wait for it in vain."""
+    if not isinstance(reads, Reads):
+        raise RunError(f"{run.name}: reads() gave {reads!r:.80}; expected a Reads")
+    for name, (first, last) in reads.ports.items():
+        if name not in infos:
+            known = listing(infos)
+            raise RunError(f"{run.name}: reads() names {name!r}; expected {known}{did_you_mean(name, infos)}")
+        if not 0 <= first <= last <= infos[name].length:
+            text = f"frames {first} to {last} of {name}; it has {infos[name].length}"
+            raise RunError(f"{run.name}: reads() asks for {text}")

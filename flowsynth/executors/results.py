@@ -18,8 +18,9 @@ from flowsynth.core.codec import (
 from flowsynth.core.errors import RunError
 from flowsynth.core.ports import Port, ports_of
 from flowsynth.core.refs import ChunkRef, JsonRef, ObjectRef, Ref, StreamRef, objects_of, ref_bytes
+from flowsynth.core.streams import Span
 from flowsynth.executors.order import Order
-from flowsynth.executors.tasks import SEGMENT, STATE
+from flowsynth.executors.tasks import SEGMENT, STATE, Role
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -41,6 +42,8 @@ def references(order: Order, values: Mapping[str, Any]) -> tuple[dict[str, Ref],
     for port, value in values.items():
         if port not in (STATE, SEGMENT):
             _check(order, ports[port], value)
+            if order.role is Role.CHUNK and order.span is not None:
+                _check_count(order, port, order.span, value)
         if not hasattr(value, "codec_name"):
             refs[port] = _json_ref(order, port, value)
             continue
@@ -62,6 +65,13 @@ def _check(order: Order, expected: Port, value: Any) -> None:
         raise RunError(f"{at}: the operator gave nothing; expected {expected.type_name}")
     if value is not None and not expected.accepts(type(value)) and expected.type is not type(value):
         raise RunError(f"{at}: expected {expected.type_name}, the operator gave {type(value).__name__}")
+
+
+def _check_count(order: Order, port: str, span: Span, value: Any) -> None:
+    """A chunk holds the frames that it should: a missing one would shift all that follow, unseen."""
+    if value is not None and value.num_frames != span.count:
+        expected = f"{span.count} frames ({span.start} to {span.stop} of {span.total})"
+        raise RunError(f"{order.node}.{port}: expected {expected}, the operator gave {value.num_frames}")
 
 
 def _reference(value: Any, encoded: Encoded) -> Ref:

@@ -216,7 +216,8 @@ class StepRun:
         if not self.tasks or self.tasks[0].span is None:
             return self.tasks
         size = max(1, self.tasks[0].span.count)
-        return self.tasks[start // size : max(-(-stop // size), start // size + 1)]
+        found = self.tasks[start // size : max(-(-stop // size), start // size + 1)]
+        return found or self.tasks[-1:]  # of no frames at the very end
 
     def stream_info(self, port: str) -> StreamInfo | None:
         """Length and rate of what a port gives, as far as is known."""

@@ -25,6 +25,7 @@ from flowsynth.core.graph import Edge, Graph, Inputs, ModelEdge, Node
 from flowsynth.core.keys import StaticKey
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
+from flowsynth.core.streams import Fold, StreamKind, Whole
 from flowsynth.planning.host import Index, PlanHost
 from flowsynth.planning.lookup import LookUp, demand, looked_up_again
 from flowsynth.planning.step import Input, Step, streamed_nodes, streamed_ports
@@ -150,6 +151,7 @@ class _Planner:
         ports = ports_of(type(operator))
         inputs, models = _inputs(read, ports), _models(read, ports)
         kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
+        _require_frames(node, kind, ports)
         streamed = streamed_ports(kind, operator, ports)
         files, code = FileWatch(), list[Source]()
         prints = self._model_prints(type(operator), models, files)
@@ -238,6 +240,17 @@ class _Planner:
             except InputError as error:
                 raise RequestError(f"models.{name}: {error}") from error
         return self._models[name, parts]
+
+
+def _require_frames(node: Node, kind: StreamKind, ports: Ports) -> None:
+    """What is made in chunks must be made of frames: of anything else, one chunk's would be all there is."""
+    if isinstance(kind, (Whole, Fold)):
+        return
+    for port in ports.outputs.values():
+        if not port.temporal:
+            given = f"{port.type_name}, from an operator whose stream() is {type(kind).__name__}"
+            text = "an output without frames"
+            raise GraphError([Fault(f"nodes.{node.name}.{port.name}", text, "Frames or the like", given)])
 
 
 def _inputs(given: Inputs, ports: Ports) -> tuple[Input, ...]:
