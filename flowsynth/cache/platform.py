@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import mmap
@@ -10,6 +11,7 @@ import re
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -151,12 +153,60 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def map_private(fd: int, size: int) -> memoryview:
-    """The bytes of an open file, mapped copy-on-write: a stray write reaches neither file nor reader."""
+    """The bytes of an open file, mapped copy-on-write: a stray write reaches neither file nor reader.
+
+    The map outlives the file's descriptor and takes none of its own, so that any number may be held. Where
+    the system has no room for another map, the bytes are read.
+    """
     if size == 0:
         return memoryview(b"")
     system: str = sys.platform
-    if system == "linux":
-        # No reservation of swap for copies that nobody makes; else a large map may be refused.
-        flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)
-        return memoryview(mmap.mmap(fd, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE))
-    return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))
+    if system == "win32":
+        return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))
+    try:
+        return _mapped(fd, size)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        return _read(fd, size)
+
+
+def _mapped(fd: int, size: int) -> memoryview:
+    """`mmap.mmap` keeps a copy of the descriptor before Python 3.13, so the system is asked directly."""
+    flags = mmap.MAP_PRIVATE
+    # No reservation of swap for copies that nobody makes; else a large map may be refused.
+    flags |= getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+    libc = _libc()
+    address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, 0)
+    if address in (None, _MAP_FAILED):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    block = (ctypes.c_ubyte * size).from_address(address)
+    weakref.finalize(block, libc.munmap, address, size).atexit = False  # views may outlive the interpreter
+    return memoryview(block).cast("B")
+
+
+def _read(fd: int, size: int) -> memoryview:
+    data = bytearray(size)
+    view, done = memoryview(data), 0
+    while done < size:
+        count = os.preadv(fd, [view[done:]], done)
+        if not count:
+            break
+        done += count
+    return view[:done]
+
+
+_MAP_FAILED = ctypes.c_void_p(-1).value
+
+
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    size, number = ctypes.c_size_t, ctypes.c_int
+    offset = ctypes.c_long  # off_t, which is 64 bits wide where addresses are
+    libc.mmap.argtypes = [ctypes.c_void_p, size, number, number, number, offset]
+    libc.mmap.restype = ctypes.c_void_p
+    libc.munmap.argtypes = [ctypes.c_void_p, size]
+    libc.munmap.restype = number
+    return libc
