@@ -45,26 +45,45 @@ class FlatNode:
 
 @dataclass(slots=True)
 class _Scope:
-    """What names mean inside one mapping of nodes: name -> flat edge text, or a stage's own scope."""
+    """What names mean inside one mapping of nodes: name -> flat edge text, or a stage's own scope.
+
+    Attributes:
+        outer: the scope around a stage.
+        prefix: what the names of its nodes begin with.
+        path: where the stage stands in the YAML.
+        given: inputs of the stage -> what was given for them.
+        nodes: its nodes -> their flat names.
+        stages: the stages in it.
+        output: the node that the stage stands for.
+        read: the names that edges inside began with.
+    """
 
     outer: _Scope | None
     prefix: str
+    path: str = ""
     given: dict[str, list[str]] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     stages: dict[str, _Scope] = field(default_factory=dict)
     output: str = ""
+    read: set[str] = field(default_factory=set)
 
     def resolve(self, text: str) -> list[str]:
-        """The flat edges that a text means here; the text itself where it means nothing."""
+        """The flat edges that a text means here; the text itself where it means nothing.
+
+        Raises:
+            ValueError: it asks for an output of an input of the stage that is one output already.
+        """
         head, _, tail = text.partition(".")
         scope: _Scope | None = self
         while scope is not None:
+            scope.read.add(head)
             if head in scope.nodes:
                 return [scope.nodes[head] + (f".{tail}" if tail else "")]
             if head in scope.stages:
                 return scope.stages[head].inside(tail) or [text]
-            if not tail and head in scope.given and scope.outer is not None:
-                return [flat for given in scope.given[head] for flat in scope.outer.resolve(given)]
+            if head in scope.given and scope.outer is not None:
+                flats = [flat for given in scope.given[head] for flat in scope.outer.resolve(given)]
+                return [_output(flat, tail, head) for flat in flats] if tail else flats
             scope = scope.outer
         return [text]
 
@@ -76,17 +95,45 @@ class _Scope:
         return self.stages[head].inside(tail) if head in self.stages else []
 
 
+def _output(flat: str, port: str, given: str) -> str:
+    if "." in flat:
+        raise ValueError(f"{given} is {flat} here, which has no outputs of its own")
+    return f"{flat}.{port}"
+
+
 def flatten(nodes: Mapping[str, Any]) -> tuple[list[FlatNode], list[Fault]]:
     """All nodes of nested stages as one list, edges resolved, and what is wrong with their shape."""
     root, found = _Scope(None, ""), _Found()
     _walk(nodes, root, "nodes", found)
     for node, scope, inputs in found.pending:
-        node.inputs = {
-            str(port): [flat_text for text in texts for flat_text in scope.resolve(text)]
-            for port, texts in _edge_texts(inputs, node.path, found.faults).items()
-        }
+        for port, texts in _edge_texts(inputs, node.path, found.faults).items():
+            node.inputs[str(port)] = _resolved(texts, scope, f"{node.path}.inputs.{port}", found)
+    _unread(root, found)
     _offer(root, found.flat)
     return found.flat, found.faults
+
+
+def _resolved(texts: list[str], scope: _Scope, path: str, found: _Found) -> list[str]:
+    try:
+        return [flat for text in texts for flat in scope.resolve(text)]
+    except ValueError as error:
+        found.fault(path, str(error), EDGE_FORM, listing(map(repr, texts)))
+        return []
+
+
+def _unread(root: _Scope, found: _Found) -> None:
+    """What a stage is given and nothing in it reads: a name that is misspelt here or there."""
+    scopes = [root]
+    for scope in scopes:
+        scopes += scope.stages.values()
+        for name in scope.given:
+            if name not in scope.read or name in scope.nodes or name in scope.stages:
+                open_ = sorted(scope.read - {*scope.nodes, *scope.stages, *scope.given})
+                at = f"{scope.path}.inputs.{name}"
+                said = Fault(
+                    at, "no node of the stage reads it", listing(open_), repr(name), nearest(name, open_)
+                )
+                found.faults.append(said)
 
 
 @dataclass(slots=True)
@@ -138,7 +185,7 @@ def _node(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _
 
 
 def _stage(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _Found) -> None:
-    inner = _Scope(scope, f"{scope.prefix}{name}/", output=str(node.get("output") or ""))
+    inner = _Scope(scope, f"{scope.prefix}{name}/", path, output=str(node.get("output") or ""))
     scope.stages[name] = inner
     if not isinstance(node["nodes"], Mapping) or not node["nodes"]:
         found.fault(f"{path}.nodes", "not a mapping of named nodes", "name: {op: ...}", repr(node["nodes"]))

@@ -66,6 +66,7 @@ class Expander:
         """
         kind = run.step.kind
         run.expanded = True
+        self._place_in_time(run)
         if isinstance(kind, Whole):
             run.tasks = [self._task(run, 0, Role.WHOLE, None)]
             self._read_all(run.tasks[0])
@@ -81,6 +82,17 @@ class Expander:
                     task.depend(run.tasks[task.index - 1])
         run.open = len(run.tasks)
         return run.tasks
+
+    def _place_in_time(self, run: StepRun) -> None:
+        step = run.step
+        waits = {
+            given.port
+            for given in step.inputs
+            for edge in given.edges
+            if self.runs[edge.node].ends_stream and not self.runs[edge.node].over
+        }
+        run.ends_stream = bool(waits) or run.chunked or isinstance(step.kind, Fold)
+        run.late = run.chunked and not waits <= step.streamed
 
     def _task(self, run: StepRun, index: int, role: Role, span: Span | None) -> Task:
         lane = IO_LANE if run.step.operator.io else run.step.device

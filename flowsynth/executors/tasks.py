@@ -123,7 +123,11 @@ class Task:
             return False  # what combines the segments comes last
         if other.role is not Role.CHUNK:
             return True
-        return self.role is Role.CHUNK and (other.run is self.run or other.run.name in self.run.step.streams)
+        if self.role is not Role.CHUNK:
+            return False
+        return other.run is self.run or (
+            other.run.name in self.run.step.streams and not self.run.comes_late_for(other.run)
+        )
 
     @property
     def idle(self) -> bool:
@@ -159,6 +163,8 @@ class StepRun:
         cut: an input of it failed (directly or further up).
         waited: the user heard that it waits for another process.
         settled: its end has been dealt with.
+        ends_stream: it waits for the end of a stream, or is one: what needs all of it comes late.
+        late: something that all of its chunks need comes late, so they come long after what else they read.
         made: keys of tasks that this run computed in an earlier pass.
     """
 
@@ -182,6 +188,8 @@ class StepRun:
     hits: int = 0
     computed: int = 0
     notes: list[str] = field(default_factory=list)
+    ends_stream: bool = False
+    late: bool = False
     made: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -210,6 +218,10 @@ class StepRun:
     def sources(self) -> Iterator[StepRun]:
         """The steps that it reads, one for every edge."""
         return (self.peers[edge.node] for given in self.step.inputs for edge in given.edges)
+
+    def comes_late_for(self, run: StepRun) -> bool:
+        """Whether the frames of another step, which others read too, wait long for this one."""
+        return self.late and len(run.step.readers) > 1
 
     def overlapping(self, start: int, stop: int) -> Sequence[Task]:
         """Its tasks that make some of frames ``start`` to ``stop``."""

@@ -19,7 +19,7 @@ def needed_whole(task: Task) -> bool:
     run = task.run
     if task.role is not Role.CHUNK:
         return False
-    return run.unread > 0 or any(reads_all(reader, run) for reader in run.readers())
+    return run.unread > 0 or any(reads_all(r, run) or r.comes_late_for(run) for r in run.readers())
 
 
 def reads_all(reader: StepRun, run: StepRun) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -71,6 +71,59 @@ def test_a_stage_mounts_twice_and_looks_outward() -> None:
     assert graph.nodes["again/one"].inputs["x"] == (Edge("up/two"),)
     assert graph.nodes["end"].inputs["x"] == (Edge("again/two"),)
     assert graph.wanted() == [Edge("up/one"), Edge("again/two")]
+
+
+class Pair(NamedTuple):
+    """Two numbers."""
+
+    low: int
+    high: int
+
+
+class Halves(fs.Operator):
+    """Two outputs."""
+
+    op = "halves"
+    version = 1
+
+    def run(self, ctx: fs.RunContext, /, *, x: int) -> Pair:
+        return Pair(x // 2, x - x // 2)
+
+
+def staged(given: dict[str, str], reads: str) -> dict[str, Any]:
+    """A stage that is given something; outside there are nodes of the names that it might mean."""
+    inner = {"one": {"op": "inc", "inputs": {"x": reads}}}
+    two = {"op": "halves", "inputs": {"x": "a"}}
+    return {"a": {"op": "inc"}, "clip": two, "other": two, "stage": {"inputs": given, "nodes": inner}}
+
+
+def test_an_output_of_what_a_stage_was_given_is_that_ones() -> None:
+    graph = graph_of(staged({"clip": "other"}, "clip.high"), outputs=["stage"])
+    assert graph.nodes["stage/one"].inputs["x"] == (Edge("other", "high"),), "not the outer clip's"
+    graph = graph_of(staged({"clip": "other.low"}, "clip"), outputs=["stage"])
+    assert graph.nodes["stage/one"].inputs["x"] == (Edge("other", "low"),)
+    nested = staged({"clip": "other"}, "clip.high")["stage"]
+    outer = {"inputs": {"clip": "other"}, "nodes": {"in": {**nested, "inputs": {"clip": "clip"}}}}
+    graph = graph_of({**staged({"clip": "other"}, "clip.low"), "outer": outer}, outputs=["outer"])
+    assert graph.nodes["outer/in/one"].inputs["x"] == (Edge("other", "high"),)
+
+
+def test_an_output_has_no_outputs() -> None:
+    found = faults({"name": "t", "nodes": staged({"clip": "other.low"}, "clip.high")})
+    assert "clip is other.low here, which has no outputs" in found["nodes.stage.nodes.one.inputs.x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reads", "near"),
+    [({"clp": "other"}, "clip.high", "'clip'"), ({"clip": "other", "b": "a"}, "clip.low", "")],
+)
+def test_what_a_stage_is_given_and_does_not_read_is_a_fault(
+    given: dict[str, str], reads: str, near: str
+) -> None:
+    found = faults({"name": "t", "nodes": staged(given, reads)})
+    (path,) = [path for path in found if path.startswith("nodes.stage.inputs.")]
+    assert "no node of the stage reads it" in found[path]
+    assert near in found[path]
 
 
 def test_all_faults_come_at_once_with_path_and_nearest() -> None:

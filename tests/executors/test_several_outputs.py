@@ -12,6 +12,7 @@ from flowsynth.api import Graph
 from flowsynth.core.context import RunContext
 from flowsynth.executors.positions import assign_positions
 from flowsynth.values import Frames
+from tests.executors.dags import Against, Plus, Tint
 from tests.streams import Counter, Invert, Mean, Smooth, Sum, Twice, write_source
 
 
@@ -60,6 +61,37 @@ def test_delivered_streams_take_turns_too(tmp_path: Path) -> None:
     g = tails(source, 2, "windows")
     run = g.run(cache_dir=tmp_path / "cache", chunk=4, outputs=["mean0", "mean1", "end0-0"])
     assert run.peak_alive <= 12
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+@pytest.mark.parametrize("policy", ["auto", "never"])
+def test_a_stream_on_a_whole_port_of_a_stream_operator_waits_on_disk(
+    tmp_path: Path, policy: str, executor: str
+) -> None:
+    source = write_source(tmp_path / "s.txt", range(400))
+    g = Graph("whole port")
+    clip = g.add("clip", Counter(path=source))
+    reference = g.add("reference", Invert(), frames=clip, cache=policy)
+    against = g.add("against", Against(), frames=clip, reference=reference)
+    g.add("sum", Sum(), frames=against)
+    run = g.run(cache_dir=tmp_path / "cache", chunk=4, executor=executor)
+    assert run.record.nodes["reference"].tasks.computed == 100
+    assert run.peak_alive <= 12
+    assert run["sum"] == g.run(cache_dir=tmp_path / "other", chunk=400)["sum"]
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_frames_wait_on_disk_for_what_is_found_out_from_all_of_them(tmp_path: Path, executor: str) -> None:
+    """Two passes over a clip: a number out of all of it, and a map that needs the number."""
+    source = write_source(tmp_path / "s.txt", range(400))
+    g = Graph("two passes")
+    clip = g.add("clip", Invert(), frames=g.add("read", Counter(path=source)))
+    number = g.add("plus", Plus(), x=g.add("found", Sum(), frames=clip))
+    g.add("sum", Sum(), frames=g.add("tint", Tint(), frames=clip, amount=number))
+    run = g.run(cache_dir=tmp_path / "cache", chunk=4, executor=executor)
+    assert run.record.nodes["clip"].tasks.computed == 100
+    assert run.peak_alive <= 12
+    assert run["sum"] == g.run(cache_dir=tmp_path / "other", chunk=400)["sum"]
 
 
 def test_every_task_gets_a_position_after_what_it_reads() -> None:
