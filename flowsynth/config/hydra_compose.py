@@ -61,9 +61,10 @@ def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
     """
     with hydra_version():
         try:
-            return _compose(overrides, CachingConfigRepository(Repository(places)))
+            repository = CachingConfigRepository(Repository(places))
+            return _compose(overrides, repository)
         except MissingConfigException as error:
-            raise GraphError([_missing(error)], "configuration") from None
+            raise GraphError([_missing(error, repository)], "configuration") from None
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise RequestError(f"configuration: {_first_lines(error)}") from None
         except RecursionError:
@@ -145,11 +146,11 @@ def _written(
         raise GraphError(faults, "configuration")
 
 
-def _missing(error: MissingConfigException) -> Fault:
+def _missing(error: MissingConfigException, repository: CachingConfigRepository) -> Fault:
     name = error.missing_cfg_file or ""
     group, _, choice = name.rpartition("/")
     where = str(error).split(":", 1)[0] if str(error).startswith("In '") else "defaults"
-    options = list(error.options or [])
+    options = list(error.options or repository.get_group_options(group))
     expected = f"one of {listing(options)}" if options else ""
     return Fault(where, f"unknown {group or 'config'}", expected, repr(choice), nearest(choice, options))
 

@@ -90,9 +90,16 @@ def error_text(error: BaseException) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """The valid name closest to a given one, or an empty string when none is close."""
-    found = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
-    return found[0] if found else ""
+    """The valid name closest to a given one, or an empty string when none is close.
+
+    Case does not count; a name that begins another one (``op``, ``operator``) is close to it.
+    """
+    given, names = str(name).lower(), list(valid)
+    lower = {each.lower(): each for each in reversed(names)}
+    if found := difflib.get_close_matches(given, list(lower), n=1, cutoff=0.5):
+        return lower[found[0]]
+    begun = [each for each in names if len(each) > 1 and given.startswith(each.lower())]
+    return max(begun, key=len, default="")
 
 
 def hint(near: str) -> str:

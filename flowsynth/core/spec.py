@@ -46,7 +46,7 @@ def build(graph: Graph, data: Any) -> None:
     paths = {node.name: node.path for node in flat}
     found = [f for node in graph.nodes.values() for f in node_faults(graph, node, paths[node.name])]
     reported = {*broken, *(fault.path for fault in faults)}
-    faults += [f for f in found if f.path not in reported and _elsewhere(f.path) not in reported]
+    faults += [f for f in found if _is_news(f, reported)]
     faults += list(_cycle_faults(graph))
     if not faults:
         faults += [f for node in flat for f in operator_faults(graph, graph.nodes[node.name], node.path)]
@@ -131,10 +131,13 @@ def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
     return cls.model_construct()
 
 
-def _elsewhere(path: str) -> str:
-    """Where a port that is missing may stand instead, as a fault that was noted already."""
-    head, _, port = path.rpartition(".inputs.")
-    return f"{head}.params.{port}"
+def _is_news(fault: Fault, reported: set[str]) -> bool:
+    """Whether a port's fault is more than the shadow of one that was noted already."""
+    if fault.message.startswith("unknown port"):
+        return True
+    # A port that is missing may stand under params instead.
+    head, _, port = fault.path.rpartition(".inputs.")
+    return fault.path not in reported and f"{head}.params.{port}" not in reported
 
 
 def _better(fault: Fault, path: str, cls: type[Operator]) -> Fault:

@@ -178,7 +178,7 @@ def _node(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: _
         params = {}
     flat_name = scope.prefix + name
     scope.nodes[name] = flat_name
-    device, cache = str(node.get("device") or "auto"), str(node.get("cache") or "auto")
+    device, cache = _text(node, "device"), _text(node, "cache")
     made = FlatNode(flat_name, path, node.get("op", ""), params=dict(params), device=device, cache=cache)
     found.flat.append(made)
     found.pending.append((made, scope, node.get("inputs")))
@@ -198,8 +198,14 @@ def _stage(name: str, node: Mapping[str, Any], scope: _Scope, path: str, found: 
         expected = listing([*inner.nodes, *inner.stages])
         found.fault(f"{path}.output", "no such node in the stage", expected, repr(inner.output))
     for made in found.flat[start:]:
-        made.device = made.device if made.device != "auto" else str(node.get("device") or "auto")
-        made.cache = made.cache if made.cache != "auto" else str(node.get("cache") or "auto")
+        made.device = made.device if made.device != "auto" else _text(node, "device")
+        made.cache = made.cache if made.cache != "auto" else _text(node, "cache")
+
+
+def _text(node: Mapping[str, Any], key: str) -> str:
+    """What a node says of its placement: only null says nothing, ``cache: false`` is a fault."""
+    value = node.get(key)
+    return "auto" if value is None else str(value)
 
 
 def _edge_texts(inputs: Any, path: str, faults: list[Fault]) -> dict[str, list[str]]:

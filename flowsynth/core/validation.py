@@ -53,9 +53,9 @@ def _place(item: Mapping[str, Any], data: Any) -> _Loc:
 def _fault(loc: _Loc, items: list[dict[str, Any]], path: str, fields: Collection[str], what: str) -> Fault:
     where = ".".join([*([path] if path else []), *map(str, loc)]) or "params"
     first, kind = str(loc[-1]) if loc else "", items[0]["type"]
-    valid = list(fields) if len(loc) == 1 else []
     if kind == _EXTRA:
-        expected = listing(valid) if valid else "a key that is known here"
+        valid = list(fields) if len(loc) == 1 else []
+        expected = listing(valid) if len(loc) == 1 else "a key that is known here"
         return Fault(where, f"unknown {what}", expected, repr(first), nearest(first, valid))
     if kind == _MISSING:
         return Fault(where, f"missing {what}")
