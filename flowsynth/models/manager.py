@@ -78,14 +78,14 @@ class ModelManager:
             self._known[text] = self._models[key]
             return self._models[key]
 
-    def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
+    def part(self, key: str, load: Callable[[], T], nbytes: Callable[[], int] | None = None) -> T:
         """The part under a key, loaded if it is not resident.
 
         Args:
             key: identity of the part.
             load: makes it, in eval mode, on the device.
-            nbytes: what it will need, so that room is made before it is loaded; a part without tensors
-                counts for so much afterwards too.
+            nbytes: asked, before it is loaded, what it will need, so that room is made; a part without
+                tensors counts for so much afterwards too.
         """
         with self._lock:
             if key in self._parts:
@@ -94,11 +94,11 @@ class ModelManager:
                 return found
             part = self._alive.get(key)
             if part is None:
-                self._shrink(self.budget_bytes - nbytes)
+                self._said[key] = 0 if nbytes is None else nbytes()
+                self._shrink(self.budget_bytes - self._said[key])
                 with LOADING:
                     part = load()
             self._parts[key] = self._alive[key] = part
-            self._said[key] = nbytes
             self._shrink(self.budget_bytes, keep=key)
             return part
 
@@ -161,7 +161,7 @@ class _CheckedStore:
         self._manager, self.watch = manager, watch
         self.device, self.cache_dir, self.offline = manager.device, manager.cache_dir, manager.offline
 
-    def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
+    def part(self, key: str, load: Callable[[], T], nbytes: Callable[[], int] | None = None) -> T:
         """The part under a key, loaded if it is not resident.
 
         Raises:

@@ -11,7 +11,7 @@ from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.filehash import file_hash, file_stamp, watching
 from flowsynth.core.paths import user_path
 from flowsynth.models.manager import ModelManager, manager_of
-from flowsynth.models.weights import check_safetensors, read_weights, tensor_bytes
+from flowsynth.models.weights import read_weights, tensor_bytes
 from flowsynth.weights.catalogue import catalogue
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ def load_network(
         network = network.to(device=manager.device, dtype=dtype)
         return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
-    if path.suffix == ".safetensors":
-        check_safetensors(path)
     key = digest_json(["network", role.name, content, str(dtype), {**options}])
-    return cast("Network", manager.part(key, load, tensor_bytes(path, dtype.itemsize)))
+    return cast("Network", manager.part(key, load, lambda: tensor_bytes(path, dtype.itemsize)))
 
 
 def weights_file(weights: str) -> Path:

@@ -70,7 +70,9 @@ def load_pretrained(
         watch.check()
         return model.to(manager.device).eval().requires_grad_(False)
 
-    nbytes = sum(tensor_bytes(path, dtype.itemsize) for path in weights)
+    def nbytes() -> int:
+        return sum(tensor_bytes(path, dtype.itemsize) for path in weights)
+
     return manager.part(digest_json([loader, [*content], str(dtype)]), load, nbytes)
 
 

@@ -44,8 +44,8 @@ class PartStore(Protocol):
     cache_dir: Path | None
     offline: bool
 
-    def part(self, key: str, load: Callable[[], T], nbytes: int = 0) -> T:
-        """The network under a key, loaded if it is not resident."""
+    def part(self, key: str, load: Callable[[], T], nbytes: Callable[[], int] | None = None) -> T:
+        """The network under a key, loaded if it is not resident; `nbytes` says what it will need."""
         ...
 
 

@@ -125,29 +125,36 @@ def _extents(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int, str
         yield start, stop, name, dtype
 
 
-def tensor_bytes(path: Path, itemsize: int) -> int:
+def tensor_bytes(path: Path, itemsize: int, prefixes: tuple[str, ...] = ()) -> int:
     """Bytes that the tensors of a weight file take once they are loaded, read off its header.
 
     Args:
-        path: Of the file; where it is no safetensors file, what it holds counts as it is.
-        itemsize: Of the numbers that floats are turned into.
+        path: of the file; where it is no safetensors file, what it holds counts as it is.
+        itemsize: of the numbers that floats are turned into.
+        prefixes: of the names that count, where the file has such.
+
+    Raises:
+        InputError: the file is damaged.
     """
     if path.suffix != ".safetensors":
         return _stored_bytes(path)
-    total = 0
-    for start, stop, _, dtype in _extents(path, _header(path)[0]):
-        total += (stop - start) // _ITEM_BYTES[dtype] * itemsize if dtype in _FLOATS else stop - start
-    return total
+    sizes: dict[str, int] = {}
+    for start, stop, name, dtype in _extents(path, _header(path)[0]):
+        is_float, size = dtype in _FLOATS, stop - start
+        sizes[name.removeprefix("module.")] = size // _ITEM_BYTES[dtype] * itemsize if is_float else size
+    chosen = [size for name, size in sizes.items() if name.startswith(prefixes)]
+    return sum(chosen or sizes.values())
 
 
 def _stored_bytes(path: Path) -> int:
     """Bytes of the tensors in torch's zip files; of the whole file in its older ones."""
     import zipfile
 
-    if not zipfile.is_zipfile(path):
-        return path.stat().st_size
-    with zipfile.ZipFile(path) as opened:
-        return sum(info.file_size for info in opened.infolist() if "/data/" in info.filename)
+    try:
+        with zipfile.ZipFile(path) as opened:
+            return sum(info.file_size for info in opened.infolist() if "/data/" in info.filename)
+    except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError, EOFError):
+        return path.stat().st_size  # none, or a damaged one: that is told when it is read
 
 
 def read_metadata(path: Path) -> dict[str, str]:

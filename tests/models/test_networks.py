@@ -16,7 +16,10 @@ import flowsynth as fs
 from flowsynth.api import Session
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RunError
-from flowsynth.models import ModelManager, networks
+from flowsynth.fetch.source import Source
+from flowsynth.models import ModelManager, networks, parse_model
+from flowsynth.models.families.sd.model import SdModel
+from flowsynth.models.families.sd.parts import network_bytes
 from flowsynth.models.manager import unique_bytes
 from flowsynth.models.networks import load_network
 from flowsynth.models.weights import tensor_bytes
@@ -26,6 +29,7 @@ from flowsynth.operators.size.upscale import Upscale
 from flowsynth.operators.timing.interpolate import Interpolate
 from tests.nets.tiny import tiny_hed, tiny_ifnet, tiny_rrdbnet, tiny_srvgg
 from tests.operators.test_in_a_graph import MovingClip
+from tests.tiny import tiny_sd
 
 TINY: dict[str, tuple[Role[Any], Callable[[], nn.Module]]] = {
     "srvgg": (UPSCALING, tiny_srvgg),
@@ -115,9 +119,9 @@ def test_a_part_without_tensors_counts_for_what_was_said(manager: ModelManager) 
         """Such as a model that another library runs."""
 
     manager = ModelManager("cpu", 100)
-    manager.part("a", Bare, 60)
+    manager.part("a", Bare, lambda: 60)
     assert manager.resident_bytes == 60
-    manager.part("b", Bare, 60)
+    manager.part("b", Bare, lambda: 60)
     assert manager.resident_bytes == 60, "a was dropped for b"
 
 
@@ -139,3 +143,36 @@ def test_the_networks_of_a_run_are_its_sessions(tmp_path: Path) -> None:
         session.prepare_managers(["cpu"])
         (manager,) = session._managers.values()
         assert manager.resident_bytes == expected
+
+
+@pytest.mark.parametrize("motion", [False, True])
+def test_what_the_parts_of_a_model_will_take_is_read_off_their_files(
+    manager: ModelManager, motion: bool
+) -> None:
+    """But for tables of positions, which no file holds."""
+    extra = {"motion": str(tiny_sd() / "motion_adapter")} if motion else {}
+    nets = {"controlnets": {"lines": str(tiny_sd() / "controlnet_lines")}}
+    model = manager.load(
+        parse_model("a", {"family": "sd", "source": str(tiny_sd() / "base"), **nets, **extra})
+    )
+    assert isinstance(model, SdModel)
+    taken = [
+        unique_bytes([net])
+        for net in (model.unet, model.vae, model.text_encoder.net, model.controlnet("lines"))
+    ]
+    said = [size for size in manager._said.values() if size]
+    assert len(said) == len(taken)
+    for size, real in zip(sorted(said), sorted(taken), strict=True):
+        assert real - 2000 <= size <= real + 2000
+
+
+def test_of_a_single_file_only_the_part_counts(tmp_path: Path) -> None:
+    names = {"model.diffusion_model.a": 40, "first_stage_model.b": 30, "cond_stage_model.transformer.c": 20}
+    save_file({name: torch.zeros(count) for name, count in names.items()}, tmp_path / "all.safetensors")
+    source = Source(file=str(tmp_path / "all.safetensors"))
+    assert [network_bytes(kind, source, 2) for kind in ("unet", "vae", "text_encoder", "motion")] == [
+        80,
+        60,
+        40,
+        180,
+    ]

@@ -50,6 +50,11 @@ _MOTION = {
 }  # fmt: skip
 
 
+def part_prefixes(kind: str) -> tuple[str, ...]:
+    """What a network's tensors may begin with in a file that holds several."""
+    return _PREFIXES.get(kind, ())
+
+
 def part_of(weights: Mapping[str, torch.Tensor], kind: str) -> Tensors:
     """The tensors of one network in a file: those behind its prefix, or all where nothing has it.
 
@@ -58,7 +63,7 @@ def part_of(weights: Mapping[str, torch.Tensor], kind: str) -> Tensors:
         kind: ``unet``, ``vae``, ``text_encoder``, ``controlnet`` or ``motion``.
     """
     plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
-    for prefix in _PREFIXES.get(kind, ()):
+    for prefix in part_prefixes(kind):
         found = {n.removeprefix(prefix): t for n, t in plain.items() if n.startswith(prefix)}
         if found:
             return _from_open_clip(found) if prefix == "cond_stage_model.model." else found

@@ -21,6 +21,7 @@ from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.families.diffusers.tree import flatten, rebuild, strided
 from flowsynth.models.quiet import ignore_library_warnings, quiet
 from flowsynth.models.requests import DecodeSettings, DenoiseRequest, DenoiseSettings, Hooks, TextRequest
+from flowsynth.models.weights import tensor_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +77,10 @@ class DiffusersModel:
         kind = list(part_classes(self.spec.index(offline=self._store.offline))[name])
         key = digest_json(["diffusers", name, kind, content, str(self.dtype)])
         self._keys.add(key)
-        return self._store.part(key, load, sum(path.stat().st_size for path in folder.glob("*.safetensors")))
+        files = list(folder.glob("*.safetensors"))
+        return self._store.part(
+            key, load, lambda: sum(tensor_bytes(file, self.dtype.itemsize) for file in files)
+        )
 
     def _pipe(self) -> Any:
         """A pipeline object for one call."""

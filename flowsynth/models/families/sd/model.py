@@ -62,10 +62,12 @@ class SdModel:
         """Keys of the parts that this model has used."""
         return frozenset(self._keys)
 
-    def _part(self, kind: str, identity: Json, load: Callable[[], Any]) -> Any:
+    def _part(
+        self, kind: str, identity: Json, load: Callable[[], Any], nbytes: Callable[[], int] | None = None
+    ) -> Any:
         key = part_key(kind, identity, str(self.dtype))
         self._keys.add(key)
-        return self._store.part(key, load)
+        return self._store.part(key, load, nbytes)
 
     @property
     def _memo(self) -> Path | None:
@@ -76,17 +78,24 @@ class SdModel:
 
     def _network(self, kind: str, source: Source) -> Any:
         """A base network, without adapters."""
-        return self._part(kind, self._identity(kind, source), lambda: self._load(kind, source))
+        identity = self._identity(kind, source)
+        return self._part(kind, identity, lambda: self._load(kind, source), lambda: self._bytes(kind, source))
+
+    def _bytes(self, kind: str, source: Source) -> int:
+        """What a network will take."""
+        from flowsynth.models.families.sd.parts import network_bytes
+
+        return network_bytes(kind, source, self._dtype_of(kind).itemsize, offline=self._store.offline)
+
+    def _dtype_of(self, kind: str) -> torch.dtype:
+        import torch
+
+        return torch.float32 if kind == "vae" and self._upcast_vae() else self.dtype
 
     def _load(self, kind: str, source: Source) -> Any:
         from flowsynth.models.families.sd.parts import load_network
 
-        dtype = self.dtype
-        if kind == "vae" and self._upcast_vae():
-            import torch
-
-            dtype = torch.float32
-        return load_network(kind, source, dtype, self.device, offline=self._store.offline)
+        return load_network(kind, source, self._dtype_of(kind), self.device, offline=self._store.offline)
 
     def _upcast_vae(self) -> bool:
         """Some VAEs overflow in float16; their configuration says so."""
@@ -106,7 +115,14 @@ class SdModel:
             return self._network("unet", source)
         motion = None if self.spec.motion is None else self._identity("motion", self.spec.motion)
         identity = [self._identity("unet", source), motion, self.spec.motion_norm, self._lora_identity()]
-        return self._part("unet_variant", identity, self._load_unet)
+        return self._part("unet_variant", identity, self._load_unet, self._unet_bytes)
+
+    def _unet_bytes(self) -> int:
+        """What the variant takes beside the base, whose tensors it shares but with motion modules."""
+        if self.spec.motion is None:
+            return 0
+        unet = self._bytes("unet", component_source(self.spec, "unet"))
+        return unet + self._bytes("motion", self.spec.motion)
 
     def _load_unet(self) -> Any:
         from flowsynth.models.diffusion.lora.apply import with_loras

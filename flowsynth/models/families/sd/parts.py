@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
-from flowsynth.models.diffusion.checkpoint import fill, part_of
+from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
 from flowsynth.models.families.sd.components import config_dir, read_config
 from flowsynth.models.families.sd.motion import motion_config
 from flowsynth.models.locate import locate
 from flowsynth.models.quiet import quiet
-from flowsynth.models.weights import check_safetensors, read_weights, tensors_only, weight_files
+from flowsynth.models.weights import check_safetensors, read_weights, tensor_bytes, tensors_only, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,19 @@ def load_network(kind: str, source: Source, dtype: torch.dtype, device: str, *, 
             net = _from_folder(kind, path, source.variant, dtype)
         net = net.to(device).eval()
     return net.requires_grad_(False)
+
+
+def network_bytes(kind: str, source: Source, itemsize: int, *, offline: bool = False) -> int:
+    """Bytes that a network will take, read off the headers of its files; see `load_network`.
+
+    Args:
+        kind: as for `load_network`, as are `source` and `offline`.
+        itemsize: of its numbers.
+    """
+    path = locate(source, offline=offline)
+    if path.is_file():
+        return tensor_bytes(path, itemsize, part_prefixes(kind))
+    return sum(tensor_bytes(file, itemsize) for file in weight_files(path, source.variant))
 
 
 def network_class(kind: str) -> Any:
