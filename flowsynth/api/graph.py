@@ -110,6 +110,12 @@ class Graph(core.Graph):
         try:
             graph, drawn = draw_seeds(self)
             plan = own.plan(graph, outputs)
+            if own.cache.read_only and plan.executing():
+                names = listing(step.name for step in plan.executing())
+                raise RequestError(
+                    f"cache: {own.root} can only be read, and {names} would have to run; set cache.dir to a "
+                    "folder that you may write to"
+                )
             if output_dir is not None:
                 require_folder(output_dir)
             run = execute(own, plan, options, observer)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowsynth.cache.platform import remove_file, sweep, temp_name
 from flowsynth.core.errors import RequestError, RunError
 
 #: Characters of a file's name before its suffix; file systems take 255 bytes in all.
@@ -46,15 +46,15 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        sweep(path.parent, f".{path.name}.")  # what a killed run left
+        temporary = path.with_name(f".{path.name}.{temp_name()}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
+            remove_file(temporary)
             raise
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error

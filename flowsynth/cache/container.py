@@ -231,9 +231,9 @@ def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]
         FormatError: it is damaged, or it is another object under this name.
     """
     length = header_length(view[:DIGEST_AT], view.nbytes)
+    header = parse_header(view[8:length], view.nbytes - length)  # first: it says how long the file may be
     if check:
         verify(view)
-    header = parse_header(view[8:length], view.nbytes - length)
     if header.key != key:
         raise FormatError("it is another object under this name")
     data = view[length:]

@@ -12,6 +12,7 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_RAW
 
+from flowsynth.cache import platform
 from flowsynth.cache.errors import CacheError
 
 Timeout = diskcache.Timeout
@@ -47,7 +48,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 def open_index(folder: Path) -> Any:
-    """Open diskcache over a folder: no eviction, no culling, 60 s for a lock, nothing in files of its own.
+    """Open diskcache over a folder: no eviction, no culling, a time for locks, nothing in files of its own.
 
     Raises:
         CacheError: the folder's name would be changed by diskcache.
@@ -55,7 +56,8 @@ def open_index(folder: Path) -> Any:
     text = str(folder)
     if os.path.expandvars(text) != text or text.startswith("~"):
         raise CacheError(f"cache: {text} has a variable in its name; choose another folder")
+    seconds = platform.LOCK_SECONDS
     return diskcache.Cache(
-        text, timeout=60, disk=BytesDisk, eviction_policy="none", cull_limit=0, statistics=0, tag_index=0,
-        disk_min_file_size=_NEVER, sqlite_journal_mode="wal", sqlite_synchronous=1,
+        text, timeout=seconds, disk=BytesDisk, eviction_policy="none", cull_limit=0, statistics=0,
+        tag_index=0, disk_min_file_size=_NEVER, sqlite_journal_mode="wal", sqlite_synchronous=1,
     )  # fmt: skip

@@ -7,9 +7,11 @@ when the object is first opened; it then reads as a miss and is computed again.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+import stat as modes
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ from flowsynth.cache.container import Header, StoredObject
 from flowsynth.cache.errors import CacheError, CacheFolderError, FormatError, write_error
 from flowsynth.cache.newfile import NewFiles
 from flowsynth.cache.platform import map_private, remove_file, sweep, temp_name
-from flowsynth.core.codec import Encoded
+from flowsynth.core.codec import Encoded, content_hash, frame_hashes, layout, temporal_hash
 
 __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
 
@@ -33,6 +35,10 @@ _KEY = re.compile(r"[0-9a-z][0-9a-z_\-]{3,127}")
 #: a smaller one: most are new, and to ask costs as much as to write 30 kB.
 _ASK_FIRST = 1 << 20
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_SURPRISE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_LINK_BSD = getattr(errno, "EMLINK", errno.ELOOP)  # FreeBSD's word for a link that is not followed
+_HASH = re.compile(r"[0-9a-f]{40}")
+_HUGE = 1 << 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +151,14 @@ class ObjectStore:
             return None
         path = self.path(key)
         try:
-            fd = os.open(path, os.O_RDONLY | _BINARY)
+            fd = open_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise CacheError(f"cache: cannot read {path}: {error.strerror}") from error
         try:
             stat = os.fstat(fd)
+            _plausible(stat)
             view = map_private(fd, stat.st_size)
         except OSError as error:
             raise CacheError(f"cache: cannot map {path}: {error.strerror}") from error
@@ -163,6 +170,8 @@ class ObjectStore:
         own = stat.st_mtime_ns <= self._written.pop(key, -1)
         check = deep or not (own or self._verified.get(key) == signature)
         header, encoded = container.open_view(view, key, check)
+        if deep:
+            _require_identity(key, header.codec_name, encoded)
         self._verified[key] = signature
         return StoredObject(header.codec_name, header.codec_version, encoded)
 
@@ -190,15 +199,16 @@ class ObjectStore:
         if not _KEY.fullmatch(key):
             return None
         try:
-            return os.stat(self.path(key)).st_size  # noqa: PTH116
+            stat = os.lstat(self.path(key))
         except OSError:
             return None
+        return stat.st_size if modes.S_ISREG(stat.st_mode) else None
 
     def seconds(self, key: str) -> float:
         """What the object cost to compute; 0 when unknown."""
         try:
-            fd = os.open(self.path(key), os.O_RDONLY | _BINARY)
-        except (OSError, ValueError):
+            fd = open_regular(self.path(key))
+        except (OSError, ValueError, FormatError):
             return 0.0
         try:
             return _read_header(fd).seconds
@@ -211,8 +221,9 @@ class ObjectStore:
         """Note that an object is in use now. Its modification time stays: that is when it was made."""
         path = self.path(key)
         try:
-            stat = os.stat(path)  # noqa: PTH116
-            os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
+            stat = os.lstat(path)
+            if modes.S_ISREG(stat.st_mode):
+                os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
         except OSError:
             return
 
@@ -229,7 +240,7 @@ class ObjectStore:
                 if not _KEY.fullmatch(entry.name):
                     continue
                 try:
-                    stat = entry.stat()
+                    stat = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue  # removed meanwhile
                 yield ObjectInfo(entry.name, stat.st_size, max(stat.st_atime, stat.st_mtime))
@@ -239,7 +250,11 @@ class ObjectStore:
         return (info.key for info in self.scan())
 
     def verify(self) -> list[str]:
-        """Read every byte of every object; damaged ones go to quarantine, and their keys are returned."""
+        """Read every byte of every object, and compare its name with its content.
+
+        Returns:
+            The keys of those that are damaged or another value's, which are in quarantine now.
+        """
         return [key for key in self.keys() if not self._is_sound(key)]
 
     def _is_sound(self, key: str) -> bool:
@@ -249,6 +264,54 @@ class ObjectStore:
             self.set_aside(key, str(error))
             return False
         return True
+
+
+def open_regular(path: str) -> int:
+    """A descriptor of a file to be read, without following a link or waiting at a pipe.
+
+    Raises:
+        FormatError: something else lies there.
+        OSError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | _BINARY | _NO_SURPRISE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR, _LINK_BSD):
+            raise FormatError("it is no regular file") from error
+        raise
+    if not modes.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FormatError("it is no regular file")
+    return fd
+
+
+def _plausible(stat: os.stat_result) -> None:
+    """Refuse a file of holes, whose zeros would be read for hours: we write none.
+
+    Raises:
+        FormatError: far less of it is on the disk than it claims.
+    """
+    if stat.st_size > _HUGE and getattr(stat, "st_blocks", stat.st_size) * 512 < stat.st_size // 16:
+        raise FormatError(f"it claims {stat.st_size:,} bytes and holds few of them")
+
+
+def _require_identity(key: str, codec_name: str, encoded: Encoded) -> None:
+    """Compare an object's name with its content; names that are no hash are anybody's.
+
+    Raises:
+        FormatError: it is another value, whoever wrote a checksum on it.
+    """
+    if not _HASH.fullmatch(key) or key in _identities(codec_name, encoded):
+        return
+    raise FormatError("its content is not what its name says")
+
+
+def _identities(codec_name: str, encoded: Encoded) -> Iterator[str]:
+    """What the content could be called: as a value without frames, and as frames."""
+    yield content_hash(codec_name, encoded)
+    counts = {buffer.shape[:1] for buffer in encoded.tensors.values()}
+    if len(counts) == 1 and () not in counts:
+        yield temporal_hash(codec_name, encoded.meta, layout(encoded), frame_hashes(encoded))
 
 
 def make_folder(path: Path) -> None:

@@ -16,13 +16,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from flowsynth.cache.errors import CacheError
 
 _counter = itertools.count()
-_TEMP = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)\.\d+\.tmp")
+#: The names of our temporary files.
+TEMP = r"(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.\d+\.tmp"
+_TEMP = re.compile(TEMP)
 #: Buffers that one call may gather.
 _IOV_MAX = 1000
 #: Seconds after which a temporary file is swept whoever wrote it.
 OLD_SECONDS = 24 * 3600.0
+#: How long the index may be locked by another process before that is an error.
+LOCK_SECONDS = 60.0
 
 
 @lru_cache(maxsize=1)
@@ -55,21 +62,35 @@ def process_alive(pid: int) -> bool:
     return True
 
 
-def is_orphan(path: Path) -> bool:
-    """Whether a temporary file's writer is dead, or the file so old that no writer can be at it."""
-    named = _TEMP.fullmatch(path.name)
-    if named and named["host"] == host_tag() and not process_alive(int(named["pid"])):
+def is_orphan(path: Path, prefix: str = "") -> bool:
+    """Whether a file is a temporary one of ours, and its writer dead or it too old for any to be at it.
+
+    Args:
+        path: the file.
+        prefix: what its name has before `temp_name`.
+    """
+    named = _TEMP.fullmatch(path.name.removeprefix(prefix))
+    if not named:
+        return False  # somebody else's
+    if named["host"] == host_tag() and not process_alive(int(named["pid"])):
         return True
     try:
-        return time.time() - path.stat().st_mtime > OLD_SECONDS
+        return time.time() - path.lstat().st_mtime > OLD_SECONDS
     except OSError:
         return False
 
 
-def sweep(folder: Path) -> int:
-    """Delete the temporary files that killed processes left in a folder; returns how many."""
+def sweep(folder: Path, prefix: str = "") -> int:
+    """Delete the temporary files that killed processes left in a folder; returns how many.
+
+    Args:
+        folder: a folder; a link to one is left alone.
+        prefix: only those whose names begin so, before `temp_name`.
+    """
     try:
-        orphans = [path for path in folder.iterdir() if is_orphan(path)]
+        if folder.is_symlink():
+            return 0
+        orphans = [path for path in folder.iterdir() if is_orphan(path, prefix)]
     except OSError:
         return 0
     return sum(remove_file(path) for path in orphans)
@@ -141,15 +162,27 @@ def exclusive(path: Path) -> Iterator[None]:
     except ImportError:
         from filelock import FileLock
 
-        with FileLock(path, timeout=60):
+        with FileLock(path, timeout=LOCK_SECONDS):
             yield
         return
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        end = time.monotonic() + LOCK_SECONDS
+        while not _try_lock(fcntl, fd):
+            if time.monotonic() > end:
+                raise CacheError(f"cache: {path} has been locked by another process for {LOCK_SECONDS:g} s")
+            time.sleep(0.02)
         yield
     finally:
         os.close(fd)
+
+
+def _try_lock(fcntl: Any, fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def map_private(fd: int, size: int) -> memoryview:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from flowsynth.cache import platform
+
 #: In the file's ``user_version``; another number means rows we cannot read.
 SCHEMA = 1
 #: What the statements here and diskcache must agree on.
@@ -36,7 +38,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, also where the folder may not be written either."""
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(
-        f"{uri}?mode=ro", uri=True, timeout=60, isolation_level=None, check_same_thread=False
+        f"{uri}?mode=ro",
+        uri=True,
+        timeout=platform.LOCK_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         connection.execute("PRAGMA user_version")
@@ -54,7 +60,11 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes to an index that exists; a commit is not flushed to the platter."""
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(
-        f"{uri}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
+        f"{uri}?mode=rw",
+        uri=True,
+        timeout=platform.LOCK_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection

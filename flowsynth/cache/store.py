@@ -12,9 +12,15 @@ from types import TracebackType
 from flowsynth.cache.container import StoredObject
 from flowsynth.cache.errors import CacheError
 from flowsynth.cache.eviction import Evicted, Eviction
+from flowsynth.cache.folder import (
+    is_unwritable,
+    prepare_folder,
+    remove_waste,
+    require_folder_name,
+    waste_files,
+)
 from flowsynth.cache.leases import Leases
-from flowsynth.cache.objects import ObjectInfo, ObjectStore, make_folder
-from flowsynth.cache.platform import remove_file
+from flowsynth.cache.objects import ObjectInfo, ObjectStore
 from flowsynth.cache.traces import TraceStore
 from flowsynth.core.codec import Encoded, Value
 
@@ -47,18 +53,17 @@ class Cache:
         Args:
             root: the folder.
             max_bytes: budget of the objects; None for no limit.
-            read_only: look only: no lock, no file, no folder is made.
+            read_only: look only: no lock, no file, no folder is made. So it is too where nobody may write.
 
         Raises:
             CacheError: the folder cannot be used.
         """
-        self.root = Path(root).expanduser().absolute()
-        self.read_only = read_only
+        self.root = require_folder_name(root).expanduser().absolute()
+        self.read_only = read_only = read_only or is_unwritable(self.root)
         self.live: set[str] = set()
         self.refused = 0
         if not read_only:
-            make_folder(self.root)
-            _tag_folder(self.root)
+            prepare_folder(self.root)
             self.leases = Leases(self.root / "leases")
         self.objects = ObjectStore(self.root, read_only)
         self.traces = TraceStore(self.root / "index", read_only)
@@ -220,7 +225,7 @@ class Cache:
     def stats(self) -> dict[str, int]:
         """Counts and bytes of everything in the folder."""
         infos = list(self.objects.scan())
-        waste = [path for path in self.root.glob("quarantine/**/*") if path.is_file()]
+        waste = list(waste_files(self.root))
         return {
             "traces": len(self.traces) + len(self._pending),
             "trace_bytes": self.traces.nbytes,
@@ -228,7 +233,7 @@ class Cache:
             "object_bytes": sum(info.nbytes for info in infos),
             "max_bytes": self._eviction.max_bytes or 0,
             "quarantined": len(waste),
-            "quarantined_bytes": sum(path.stat().st_size for path in waste),
+            "quarantined_bytes": sum(path.lstat().st_size for path in waste),
         }
 
     def ls(self) -> Iterator[ObjectInfo]:
@@ -237,7 +242,7 @@ class Cache:
 
     def prune(self, max_bytes: int | None = None) -> Evicted:
         """Bring the objects down to a number of bytes (or the budget), and empty the quarantine."""
-        self._remove_waste()
+        remove_waste(self.root)
         limit = self._eviction.max_bytes if max_bytes is None else max_bytes
         return Evicted(0, 0) if limit is None else self._eviction.prune(limit, self.live)
 
@@ -255,15 +260,8 @@ class Cache:
         self.traces.clear()
         for info in self.objects.scan():
             self.objects.remove(info.key)
-        self._remove_waste()
+        remove_waste(self.root)
         self.live.clear()
-
-    def _remove_waste(self) -> None:
-        for path in sorted(self.root.glob("quarantine/**/*"), reverse=True):
-            if path.is_dir():
-                path.rmdir()
-            else:
-                remove_file(path)
 
     def close(self) -> None:
         """Commit what is queued, give back all leases and close the index.
@@ -293,13 +291,3 @@ class Cache:
     ) -> None:
         """Close it."""
         self.close()
-
-
-def _tag_folder(root: Path) -> None:
-    """Tell backup programs that this is a cache (https://bford.info/cachedir/)."""
-    path = root / "CACHEDIR.TAG"
-    try:
-        if not path.exists():
-            path.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
-    except OSError as error:
-        raise CacheError(f"cache: {root} cannot be written: {error.strerror}") from error

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flowsynth.cache import rows
+from flowsynth.cache import platform, rows
 from flowsynth.cache.errors import CacheError, CacheFull
 from flowsynth.cache.objects import make_folder
 from flowsynth.cache.platform import exclusive, temp_name
@@ -226,7 +226,8 @@ class TraceStore:
         if any("is full" in reason for reason in reasons):
             return CacheFull(self._path, needed, "database or disk is full")
         if any("locked" in reason for reason in reasons):
-            return CacheError(f"cache: {self._path} has been locked by another process for 60 s")
+            seconds = platform.LOCK_SECONDS
+            return CacheError(f"cache: {self._path} has been locked by another process for {seconds:g} s")
         return CacheError(f"cache: the index {self._path} cannot be used: {'; '.join(filter(None, reasons))}")
 
     def _prepare(self) -> None:

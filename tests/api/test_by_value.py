@@ -236,7 +236,7 @@ def test_an_order_of_keys_is_part_of_a_value(tmp_path: Path) -> None:
     def run(order: str, sep: str) -> Any:
         graph = fs.Graph("g")
         graph.add("j", Join(sep=sep), x=graph.add("s", Keys(order=order)))
-        return graph.run(cache_dir=tmp_path)["j"]
+        return graph.run(cache_dir=tmp_path / "cache")["j"]
 
     for order in ("ba", "ab"):
         for sep in ",;":

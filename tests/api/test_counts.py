@@ -42,7 +42,7 @@ def diamond(step: int = 1, left: int = 2, limit: int = 10) -> Graph:
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_changed_param_runs_what_is_downstream(tmp_path: Path, executor: str) -> None:
     def run(**params: int) -> dict[str, int]:
-        return computed(diamond(**params).run(cache_dir=tmp_path, executor=executor))
+        return computed(diamond(**params).run(cache_dir=tmp_path / "cache", executor=executor))
 
     assert run() == dict.fromkeys("abcdemn", 1) | {"other": 1}
     assert run() == {}
@@ -54,15 +54,15 @@ def test_a_changed_param_runs_what_is_downstream(tmp_path: Path, executor: str) 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_equal_bytes_stop_the_ripple(tmp_path: Path, executor: str) -> None:
-    diamond().run(cache_dir=tmp_path, executor=executor)
-    run = diamond(limit=20).run(cache_dir=tmp_path, executor=executor)
+    diamond().run(cache_dir=tmp_path / "cache", executor=executor)
+    run = diamond(limit=20).run(cache_dir=tmp_path / "cache", executor=executor)
     assert computed(run) == {"c": 1}
     assert {name: node.status for name, node in run.record.nodes.items()} == {
         name: "computed" if name == "c" else "hit" for name in diamond().nodes
     }
     # a = 5 and a = 6 differ, but what they are cut to does not: only the other branch goes on.
-    diamond(step=5, limit=3).run(cache_dir=tmp_path, executor=executor)
-    run = diamond(step=6, limit=3).run(cache_dir=tmp_path, executor=executor)
+    diamond(step=5, limit=3).run(cache_dir=tmp_path / "cache", executor=executor)
+    run = diamond(step=6, limit=3).run(cache_dir=tmp_path / "cache", executor=executor)
     assert computed(run) == dict.fromkeys("abcdem", 1)
 
 
@@ -108,12 +108,12 @@ def test_renaming_a_node_computes_nothing(tmp_path: Path) -> None:
         g.add("end", Add(step=3), x=g.add(name, Add(step=2)))
         return g
 
-    graph("start").run(cache_dir=tmp_path)
-    assert computed(graph("begin").run(cache_dir=tmp_path)) == {}
+    graph("start").run(cache_dir=tmp_path / "cache")
+    assert computed(graph("begin").run(cache_dir=tmp_path / "cache")) == {}
 
 
 def test_only_what_the_outputs_need_runs(tmp_path: Path) -> None:
-    run = diamond().run(cache_dir=tmp_path, outputs=["c"])
+    run = diamond().run(cache_dir=tmp_path / "cache", outputs=["c"])
     assert computed(run) == {"a": 1, "c": 1}
     assert set(run.record.nodes) == {"a", "c"}
 
@@ -122,8 +122,8 @@ def test_graphs_and_runs_say_what_they_are(tmp_path: Path) -> None:
     g = Graph("two")
     g.add("b", Add(), x=g.add("a", Add(step=7)))
     assert repr(g) == "Graph('two', nodes=2, outputs=[])"
-    assert repr(g.run(cache_dir=tmp_path)) == "Run('two', done, computed=2)"
-    assert repr(g.run(cache_dir=tmp_path)) == "Run('two', done, hit=2)"
+    assert repr(g.run(cache_dir=tmp_path / "cache")) == "Run('two', done, computed=2)"
+    assert repr(g.run(cache_dir=tmp_path / "cache")) == "Run('two', done, hit=2)"
 
 
 def test_never_is_never_kept(tmp_path: Path) -> None:
@@ -132,6 +132,6 @@ def test_never_is_never_kept(tmp_path: Path) -> None:
         g.add("b", Add(), x=g.add("a", Add(step=7), cache="never"))
         return g
 
-    assert computed(graph().run(cache_dir=tmp_path)) == {"a": 1, "b": 1}
+    assert computed(graph().run(cache_dir=tmp_path / "cache")) == {"a": 1, "b": 1}
     # It runs again, gives the same, and so what reads it is a hit.
-    assert computed(graph().run(cache_dir=tmp_path)) == {"a": 1}
+    assert computed(graph().run(cache_dir=tmp_path / "cache")) == {"a": 1}

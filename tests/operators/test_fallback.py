@@ -40,7 +40,7 @@ CASES = [
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
 def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, tmp_path):
-    run = graph(operator).run(cache_dir=tmp_path, offline=True)
+    run = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
     wanted = graph(other).run(cache_dir=tmp_path / "other")
     assert torch.equal(run["out"].tensor, wanted["out"].tensor)
     (note,) = run.record.nodes["out"].notes
@@ -50,11 +50,11 @@ def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, t
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
 def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(operator, other, tmp_path):
-    graph(other).run(cache_dir=tmp_path)
-    again = graph(operator).run(cache_dir=tmp_path, offline=True)
+    graph(other).run(cache_dir=tmp_path / "cache")
+    again = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
     assert again.record.nodes["out"].status == "hit"
     assert again.record.nodes["out"].notes
-    plan = graph(operator).plan(cache_dir=tmp_path, offline=True)
+    plan = graph(operator).plan(cache_dir=tmp_path / "cache", offline=True)
     assert plan.steps["out"].status == "hit"
 
 
@@ -62,7 +62,7 @@ def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(operat
 def test_without_a_fallback_the_run_ends_with_a_message(operator, _other, tmp_path):
     strict = operator.model_copy(update={"fallback": None})
     with pytest.raises(FlowsynthError, match="weights fetch"):
-        graph(strict).run(cache_dir=tmp_path, offline=True)
+        graph(strict).run(cache_dir=tmp_path / "cache", offline=True)
 
 
 @pytest.mark.parametrize(("operator", "_other"), CASES)

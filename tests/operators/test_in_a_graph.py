@@ -60,11 +60,11 @@ def test_a_streamed_graph_gives_the_bits_of_plain_calls(tmp_path: Path, executor
     lines = graph.add("lines", Annotate(), frames=clip)
     graph.add("sheet", ContactSheet(count=3), frames=[clip, lines])
     outputs = ["smooth", "sheet"]
-    run = graph.run(cache_dir=tmp_path, executor=executor, outputs=outputs)
+    run = graph.run(cache_dir=tmp_path / "cache", executor=executor, outputs=outputs)
     assert torch.equal(run["smooth"].tensor, expected.tensor)
     assert run["smooth"].fps == 40
     drawn = Annotate().run(RunContext(), frames=moving_clip(LENGTH))
     sheet = ContactSheet(count=3).run(RunContext(), frames=[moving_clip(LENGTH), drawn])
     assert bytes(run["sheet"].files["contact_sheet.png"]) == sheet.files["contact_sheet.png"]
-    again = graph.run(cache_dir=tmp_path, executor=executor, outputs=outputs)
+    again = graph.run(cache_dir=tmp_path / "cache", executor=executor, outputs=outputs)
     assert {node.status for node in again.record.nodes.values()} == {"hit"}

@@ -150,11 +150,11 @@ def test_fastblend_in_a_streamed_graph_gives_the_bits_of_a_plain_call(tmp_path: 
     clip = graph.add("clip", MovingClip())
     style = graph.add("style", Stylize(), frames=clip)
     graph.add("smooth", smooth, frames=style, guide=clip)
-    run = graph.run(cache_dir=tmp_path, outputs=["smooth"], chunk=8)
+    run = graph.run(cache_dir=tmp_path / "cache", outputs=["smooth"], chunk=8)
     frames = moving_clip(37)
     expected = smooth.run(RunContext(), frames=Stylize().run(RunContext(), frames=frames), guide=frames)
     assert torch.equal(run["smooth"].tensor, expected.tensor)
-    again = graph.run(cache_dir=tmp_path, outputs=["smooth"], chunk=8)
+    again = graph.run(cache_dir=tmp_path / "cache", outputs=["smooth"], chunk=8)
     assert {node.status for node in again.record.nodes.values()} == {"hit"}
 
 
@@ -164,7 +164,7 @@ def test_clips_of_different_lengths_are_refused_in_a_graph(tmp_path: Path) -> No
     longer = graph.add("longer", Interpolate(factor=2), frames=clip)
     graph.add("smooth", TemporalSmooth(method="fastblend", radius=2), frames=clip, guide=longer)
     with pytest.raises(FlowsynthError, match="equally long"):
-        graph.run(cache_dir=tmp_path, outputs=["smooth"])
+        graph.run(cache_dir=tmp_path / "cache", outputs=["smooth"])
 
 
 @pytest.mark.parametrize("method", ["gaussian", "median", "histogram", "fastblend", "flow"])

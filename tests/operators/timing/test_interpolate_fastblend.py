@@ -168,7 +168,7 @@ def test_keys_of_a_stream_come_back_as_a_stream(tmp_path: Path) -> None:
     some = graph.add("some", Interpolate(factor="1/5"), frames=clip)
     style = graph.add("style", Stylize(), frames=some)
     graph.add("all", fastblend(5), frames=style, guide=clip)
-    run = graph.run(cache_dir=tmp_path, outputs=["all"], chunk=8)
+    run = graph.run(cache_dir=tmp_path / "cache", outputs=["all"], chunk=8)
     guide = moving_clip(37)
     keys = Stylize().run(RunContext(), frames=every(guide, 5))
     assert torch.equal(run["all"].tensor, fastblend(5).run(RunContext(), frames=keys, guide=guide).tensor)
@@ -176,4 +176,4 @@ def test_keys_of_a_stream_come_back_as_a_stream(tmp_path: Path) -> None:
     clip = wrong.add("clip", MovingClip())
     wrong.add("all", fastblend(5), frames=clip, guide=clip)
     with pytest.raises(FlowsynthError, match="needs 8 keyframes, given 37"):
-        wrong.run(cache_dir=tmp_path, outputs=["all"])
+        wrong.run(cache_dir=tmp_path / "cache", outputs=["all"])
