@@ -211,5 +211,6 @@ def vae(folder: Path) -> Case:
 
 
 CASES: dict[str, Callable[[Path], Case]] = {
-    case.__name__: case for case in (video, picture, logo, font, sound, network, unet, config, tokenizer, lora, embedding, vae)
+    case.__name__: case
+    for case in (video, picture, logo, font, sound, network, unet, config, tokenizer, lora, embedding, vae)
 }

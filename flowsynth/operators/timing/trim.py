@@ -36,7 +36,7 @@ class Trim(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    start: float = Field(0, allow_inf_nan=False, description="first moment kept")
+    start: float = Field(0.0, allow_inf_nan=False, description="first moment kept")
     stop: float | None = Field(
         None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
     )
