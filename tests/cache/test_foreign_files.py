@@ -20,6 +20,7 @@ from flowsynth.cache.errors import CacheError, CacheFolderError
 from flowsynth.cache.objects import ObjectStore, _checked
 from flowsynth.cache.platform import temp_name
 from flowsynth.cache.store import Cache
+from flowsynth.core.errors import FlowsynthError
 from tests.cache.helpers import ROOT, key_of, python, sample, start
 
 
@@ -78,8 +79,10 @@ def test_a_folder_of_other_files_is_no_cache(tmp_path: Path) -> None:
         (tmp_path / name / name).mkdir(parents=True)
         Cache(tmp_path / name).close()
     for empty in ("", "  "):
-        with pytest.raises(CacheFolderError, match="expected the path of a folder"):
+        with pytest.raises(FlowsynthError, match="expected the path of a folder"):
             fs.Graph("g").run(cache_dir=empty)
+        with pytest.raises(CacheFolderError, match="expected the path of a folder"):
+            Cache(empty)
 
 
 def folder(path: Path) -> None:
