@@ -14,7 +14,7 @@ def filled(home: Path) -> Path:
     import torch
 
     with Cache(home / "c") as cache:
-        for name, size in (("a" * 40, 32), ("b" * 40, 64)):
+        for name, size in (("a" * 39, 32), ("b" * 39, 64)):
             cache.put_object(
                 name, Frames(torch.arange(size * size * 3).reshape(1, 3, size, size).to(torch.uint8))
             )
@@ -41,7 +41,7 @@ def test_verify_finds_a_flipped_byte(cli: Cli, filled: Path) -> None:
     victim.write_bytes(data)
     code, out, _ = cli("cache", "verify", "cache.dir=c")
     assert code == 1
-    assert "b" * 40 in out
+    assert "b" * 39 in out
 
 
 def test_prune_and_clear(cli: Cli, filled: Path) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import typing
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,8 @@ ALIASES = {("stylize", "style"): ("auto",)}
 VALUES: dict[tuple[str, str], list[object]] = {
     ("annotate", "revision"): ["a" * 40],
     ("crop", "aspect"): ["16:9", "1:1"],
+    ("resample_audio", "rate"): [8000, 48000],
+    ("read_audio", "rate"): [8000, 48000],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
 }
 #: Params that name files: those that are tried are not there.
@@ -55,6 +59,7 @@ FILES = ("path", "file", "font", "audio", "weights")
 #: Operators whose defaults name no file.
 READS: dict[str, dict[str, object]] = {
     "read_image": {"path": str(asset_folder("pictures") / "astronaut.jpg")},
+    "read_audio": {"path": str(asset_folder("pictures") / "astronaut.jpg")},  # a key needs its bytes only
 }
 
 
@@ -222,13 +227,20 @@ def _lora(scale: float = 1.0) -> dict[str, Any]:
     return {"source": str(tiny_sd() / "lora"), "scale": scale}
 
 
+@cache
+def _other_config() -> Path:
+    """A configuration for the same weights of the VAE, with another scale."""
+    folder = Path(tempfile.mkdtemp(prefix="other-vae-"))
+    told = json.loads((tiny_sd() / "base/vae/config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**told, "scaling_factor": 0.5}))
+    return folder
+
+
 def _sd_specs() -> list[dict[str, Any]]:
     root = tiny_sd()
     lines, tile, motion = (str(root / n) for n in ("controlnet_lines", "controlnet_tile", "motion_adapter"))
-    vae = {
-        "file": str(root / "base/vae/diffusion_pytorch_model.safetensors"),
-        "config": str(root / "base/vae"),
-    }
+    weights = root / "base/vae/diffusion_pytorch_model.safetensors"
+    vae = {"file": str(weights), "config": str(_other_config())}
     return [
         _sd(),
         _sd(dtype="float16"),

@@ -38,7 +38,7 @@ def test_hit_run_and_unknown(tmp_path: Path) -> None:
         "a": "run", "b": "unknown", "c": "unknown", "d": "unknown",
         "m": "unknown", "n": "unknown", "e": "unknown", "other": "run",
     }  # fmt: skip
-    diamond().run(cache_dir=tmp_path / "cache")
+    diamond().run(cache_dir=tmp_path)
     assert set(statuses(diamond(), tmp_path).values()) == {"hit"}
     changed = statuses(diamond(left=3), tmp_path)
     assert changed == dict.fromkeys(["a", "c", "n", "other"], "hit") | {
@@ -128,6 +128,6 @@ def test_a_plan_and_a_run_of_hits_import_no_torch(tmp_path: Path) -> None:
 
 def test_what_does_not_exist_is_said(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="did you mean 'other'"):
-        diamond().plan(cache_dir=tmp_path / "cache", outputs=["othr"])
+        diamond().plan(cache_dir=tmp_path, outputs=["othr"])
     with pytest.raises(RequestError, match="did you mean 'other'"):
-        diamond().explain("othr", cache_dir=tmp_path / "cache")
+        diamond().explain("othr", cache_dir=tmp_path)
