@@ -44,7 +44,9 @@ def model_identity(spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ())
         found["vae"] = part("vae")
     if not parts or "denoiser" in parts:
         motion: Json = (
-            [part_identity(spec.motion, "motion", memo), spec.motion_noise] if spec.motion else None
+            [part_identity(spec.motion, "motion", memo), spec.motion_noise, spec.motion_norm]
+            if spec.motion
+            else None
         )
         nets: list[Json] = [
             [name, part_identity(net, "controlnet", memo)] for name, net in spec.controlnets.items()
