@@ -77,7 +77,7 @@ class Graph(core.Graph):
     def run(
         self,
         *,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[core.Name] | None = None,
         output_dir: Path | str | None = None,
         observer: Observer | None = None,
         check: bool = True,
@@ -88,8 +88,8 @@ class Graph(core.Graph):
         """Run what is not in the cache.
 
         Args:
-            outputs: nodes, or ``node.port``, to deliver; only what they need runs. The graph's outputs unless
-                given.
+            outputs: what to deliver, as handles or names (``node``, ``node.port``, ``stage``); only what they
+                need runs. The graph's outputs unless given.
             output_dir: where to write files and `run.json`; nowhere unless given.
             observer: hears what happens.
             check: raise if a node failed.
@@ -109,7 +109,7 @@ class Graph(core.Graph):
         own = session or Session.of(options)
         try:
             graph, drawn = draw_seeds(self)
-            plan = own.plan(graph, outputs)
+            plan = own.plan(graph, None if outputs is None else [str(edge) for edge in self.wanted(outputs)])
             if own.cache.read_only and plan.executing():
                 names = listing(step.name for step in plan.executing())
                 raise RequestError(
@@ -138,7 +138,7 @@ class Graph(core.Graph):
         self,
         *,
         cache_dir: Path | str | None = None,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[core.Name] | None = None,
         device: str = "auto",
         offline: bool = False,
     ) -> Plan:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth._version import __version__
 from flowsynth.api.outputs import deliver, file_stems, write_atomic
-from flowsynth.core.errors import RunError
-from flowsynth.core.graph import Edge
+from flowsynth.core.errors import RunError, did_you_mean
+from flowsynth.core.graph import Edge, Handle, Name
 from flowsynth.core.keys import library_version
+from flowsynth.core.ports import DEFAULT_OUTPUT
 from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
 from flowsynth.core.refs import JsonRef, ref_bytes
 from flowsynth.core.spec import to_spec
@@ -47,7 +48,8 @@ class RunFailedError(RunError):
 class Run:
     """The results of a run.
 
-    ``run["node"]`` or ``run["node.port"]`` gives a value; large ones stay mapped from the cache.
+    ``run["node"]``, ``run["node.port"]``, ``run["stage"]`` or ``run[handle]`` gives a value; large ones stay
+    mapped from the cache.
 
     Attributes:
         output_dir: where files were written, if anywhere.
@@ -97,7 +99,7 @@ class Run:
         record.ended = self._ended.isoformat(timespec="milliseconds")
         return record
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Name) -> Any:
         """The value of a node's output.
 
         Raises:
@@ -113,14 +115,16 @@ class Run:
         ref = run.outputs[edge.port]
         return ref.value if isinstance(ref, JsonRef) else self._load(run, edge)
 
-    def _edge(self, name: str) -> Edge:
-        if name in self._runs:
-            ports = list(self._runs[name].step.ports.outputs)
-            return Edge(name, ports[0])
-        node, _, port = name.rpartition(".")
-        if node not in self._runs:
-            raise KeyError(f"no node {name!r} in this run")
-        return Edge(node, port)
+    def _edge(self, name: Name) -> Edge:
+        found = name._edge if isinstance(name, Handle) else self.graph.named(name)
+        if not isinstance(found, Edge) or found.node not in self._runs:
+            raise KeyError(f"no node {str(name)!r} in this run{did_you_mean(str(name), self._runs)}")
+        ports = self._runs[found.node].step.ports.outputs
+        return (
+            found
+            if found.port != DEFAULT_OUTPUT or found.port in ports
+            else Edge(found.node, next(iter(ports)))
+        )
 
     def _load(self, run: StepRun, edge: Edge) -> Any:
         from flowsynth.executors.fetch import load_output

@@ -15,7 +15,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
-from flowsynth.core.graph import Graph
+from flowsynth.core.graph import Graph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.planning.placement import place
@@ -82,7 +82,7 @@ class Session:
         self._managers.clear()
         self.cache.close()
 
-    def plan(self, graph: Graph, outputs: Sequence[str] | None = None) -> Plan:
+    def plan(self, graph: Graph, outputs: Sequence[Name] | None = None) -> Plan:
         """What of a graph is in the cache, and what would run.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowsynth.core.errors import Fault, GraphError, did_you_mean, listing, nearest
 from flowsynth.core.operator import Operator
@@ -80,6 +80,8 @@ class Handle:
 
 
 Source = Edge | ModelEdge
+#: What stands for a node or one of its outputs: a handle, or a text such as ``node.port``.
+Name: TypeAlias = Handle | str
 Inputs = Mapping[str, tuple[Source, ...]]
 
 
@@ -133,6 +135,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.outputs: list[str] = []
+        self.stages: dict[str, str] = {}  # what a stage, or a node in one, is called outside -> its flat name
         self.request = Request()  # what it was composed of; records of its runs say it
 
     def __repr__(self) -> str:
@@ -152,7 +155,7 @@ class Graph:
         *,
         device: str = "auto",
         cache: str = "auto",
-        **inputs: Handle | Sequence[Handle] | None,
+        **inputs: Name | Sequence[Name] | None,
     ) -> Handle:
         """Add a node and connect it; checked at once.
 
@@ -161,12 +164,14 @@ class Graph:
             operator: the operator with its parameters.
             device: where it should run.
             cache: whether its result is kept.
-            inputs: port -> handle, or a list of handles for a fan-in port.
+            inputs: port -> a handle or a name such as ``node.port``, or a list of them for a fan-in port.
 
         Raises:
             GraphError: everything wrong with the node.
         """
-        edges = {p: _sources(h) for p, h in inputs.items() if h is not None}
+        if not isinstance(operator, Operator):
+            raise GraphError([_no_operator(name, operator)], self.name)
+        edges = {p: self._sources(h) for p, h in inputs.items() if h is not None}
         node = Node(name, operator, edges, device, cache)
         faults = [*name_faults(self, name), *self._foreign(inputs), *node_faults(self, node)]
         faults = faults or operator_faults(self, node)
@@ -179,33 +184,60 @@ class Graph:
         faults = []
         for port, handles in inputs.items():
             for handle in handles if isinstance(handles, (list, tuple)) else (handles,):
-                if handle is not None and (not isinstance(handle, Handle) or handle._graph is not self):
+                if handle is not None and self.named(handle) is None:
                     given = "a handle of another graph" if isinstance(handle, Handle) else repr(handle)
-                    faults.append(
-                        Fault(f"inputs.{port}", "not a node of this graph", "a handle from add()", given)
-                    )
+                    near = nearest(handle, self.nodes) if isinstance(handle, str) else ""
+                    expected = "a handle from add(), or its name"
+                    faults.append(Fault(f"inputs.{port}", "not a node of this graph", expected, given, near))
         return faults
 
-    def wanted(self, outputs: Sequence[str] | None = None) -> list[Edge]:
+    def _sources(self, handles: Any) -> tuple[Source, ...]:
+        items = handles if isinstance(handles, (list, tuple)) else (handles,)
+        return tuple(source for handle in items if (source := self.named(handle)) is not None)
+
+    def named(self, name: Any) -> Source | None:
+        """What a name stands for: ``node``, ``node.port``, ``stage``, ``stage.port``, ``models.name``.
+
+        Args:
+            name: the text, or a handle of this graph.
+
+        Returns:
+            None for what is no name of anything here.
+        """
+        if isinstance(name, Handle):
+            return name._edge if name._graph is self else None
+        if not isinstance(name, str):
+            return None
+        text = name.strip()
+        found = parse_source(text, self.nodes)
+        if found is not None:
+            return found
+        if text in self.stages:
+            return parse_source(self.stages[text], self.nodes)
+        head, _, port = text.rpartition(".")
+        flat = self.stages.get(head, "")
+        return Edge(flat, port) if flat in self.nodes else None
+
+    def wanted(self, outputs: Sequence[Name] | None = None) -> list[Edge]:
         """The edges that a run must deliver: those asked for, else the graph's outputs, else every leaf.
 
         Raises:
             GraphError: an output that does not exist.
         """
-        names = list(self.outputs if outputs is None else outputs)
+        names: list[Name] = list(self.outputs if outputs is None else outputs)
         if not names and outputs is None:
             used = {edge.node for node in self.nodes.values() for _, edge in node.edges()}
             names = [name for name in self.nodes if name not in used]
         edges, faults = [], []
         for i, text in enumerate(names):
-            edge = parse_source(text, self.nodes)
+            edge = self.named(text)
             if isinstance(edge, Edge) and edge.node in self.nodes:
                 ports = ports_of(type(self.nodes[edge.node].operator)).outputs
                 edges += [edge] if edge.port in ports else [Edge(edge.node, port) for port in ports]
                 if edge.port not in ports and edge.port != DEFAULT_OUTPUT:
                     faults.append(_unknown(f"outputs[{i}]", "output", edge.port, ports))
             else:
-                faults.append(_unknown(f"outputs[{i}]", "node", text, self.nodes))
+                faults.append(_unknown(f"outputs[{i}]", "node", str(text), {**self.nodes, **self.stages}))
         if faults:
             raise GraphError(faults, self.name)
         return edges
@@ -234,9 +266,10 @@ def parse_source(text: str, nodes: Mapping[str, object]) -> Source | None:
     return Edge(head, tail) if dot and head in nodes else None
 
 
-def _sources(handles: object) -> tuple[Source, ...]:
-    items = handles if isinstance(handles, (list, tuple)) else (handles,)
-    return tuple(handle._edge for handle in items if isinstance(handle, Handle))
+def _no_operator(name: Any, given: object) -> Fault:
+    shown = f"the class {given.__name__}" if isinstance(given, type) else repr(given)[:80]
+    like = f"{given.__name__}()" if isinstance(given, type) else "VaeDecode()"
+    return Fault(f"nodes.{name}", "not an operator", f"one with its parameters, such as {like}", shown)
 
 
 def _unknown(path: str, what: str, given: str, valid: Mapping[str, object]) -> Fault:
@@ -313,10 +346,11 @@ def _port_faults(graph: Graph, path: str, port: Port, sources: Sequence[Source])
         return [Fault(path, "takes one edge", port.type_name, f"{len(sources)} edges")]
     if port.many and port.required and not sources:
         return [Fault(path, "missing input", port.type_name)]
-    return [fault for source in sources if (fault := _source_fault(graph, path, port, source))]
+    alone = len(sources) == 1
+    return [fault for source in sources if (fault := _source_fault(graph, path, port, source, alone))]
 
 
-def _source_fault(graph: Graph, path: str, port: Port, source: Source) -> Fault | None:
+def _source_fault(graph: Graph, path: str, port: Port, source: Source, alone: bool) -> Fault | None:
     if isinstance(source, ModelEdge):
         if source.model not in graph.models:
             return _unknown(path, "model", source.model, graph.models)
@@ -328,7 +362,7 @@ def _source_fault(graph: Graph, path: str, port: Port, source: Source) -> Fault 
     if source.port not in outputs:
         return _unknown(path, f"output of {source.node}", source.port, outputs)
     given = outputs[source.port]
-    if port.is_model or not port.accepts(given.type):
+    if port.is_model or not port.fits(given.type, alone=alone):
         expected = "a model, such as models.base" if port.is_model else port.type_name
         return Fault(path, "wrong type", expected, f"{given.type_name} from {source}")
     return None

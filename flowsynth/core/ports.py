@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from flowsynth.core.operator import Operator
 DEFAULT_OUTPUT = "out"
 
 _JSON_TYPES = (bool, int, float, str, list, dict)
+_LISTS = (list, tuple, Sequence)
 _WIDENS = {bool: (int, float), int: (float,)}
 
 
@@ -50,6 +52,23 @@ class Port:
         """The type for messages."""
         name = "any JSON" if self.type is object else self.type.__name__
         return f"list of {name}" if self.many else name
+
+    def collects(self, given: Sequence[Any]) -> bool:
+        """Whether `run` gets a list of what these edges bring; else it gets what the only one brings.
+
+        A fan-in port for JSON takes one edge that brings such a list as it is.
+
+        Args:
+            given: the types of the outputs at the other ends.
+        """
+        return self.many and not (len(given) == 1 and self._is_list(given[0]))
+
+    def fits(self, other: Any, *, alone: bool) -> bool:
+        """Whether a value of another port's type may arrive here, by the only edge or among several."""
+        return self.accepts(other) or (self.many and alone and self._is_list(other))
+
+    def _is_list(self, other: Any) -> bool:
+        return other in (list, object) and (self.type is object or self.type in _JSON_TYPES)
 
     def accepts(self, other: Any) -> bool:
         """Whether a value of another port's type may arrive here."""
@@ -114,16 +133,33 @@ def _hints(cls: type[Operator], names: set[str]) -> dict[str, Any]:
 def _outputs(cls: type[Operator], hint: Any) -> tuple[dict[str, Port], bool]:
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
         fields = typing.get_type_hints(hint)
-        return {name: _port(cls, name, fields[name], required=True) for name in fields}, True
-    return {DEFAULT_OUTPUT: _port(cls, DEFAULT_OUTPUT, hint, required=True)}, False
+        return {name: _output(cls, name, fields[name]) for name in fields}, True
+    return {DEFAULT_OUTPUT: _output(cls, DEFAULT_OUTPUT, hint)}, False
 
 
-def _port(cls: type[Operator], name: str, hint: Any, required: bool) -> Port:
+def _output(cls: type[Operator], name: str, hint: Any) -> Port:
+    bare = _without_none(hint)
+    if bare is hint:
+        return _port(cls, name, hint, required=True, fan_in=False)
+    if _is_value(bare):
+        raise TypeError(
+            f"{cls.__qualname__}.run: {name!r} may be None, which no value type is; give a number or a text "
+            "that says so as an output of its own"
+        )
+    return Port(name, object)
+
+
+def _port(cls: type[Operator], name: str, hint: Any, required: bool, fan_in: bool = True) -> Port:
     hint = _without_none(hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    many = origin in (list, tuple) and bool(args) and _is_value(_without_none(args[0]))
+    many = origin in _LISTS and len(set(args) - {...}) == 1 and (fan_in or _is_value(_without_none(args[0])))
     if many:
-        hint, origin = _without_none(args[0]), None
+        hint = _without_none(args[0])
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal and len(set(map(type, args))) == 1:
+        hint, origin = type(args[0]), None
+    if origin is Sequence:
+        origin = list
     if hint is Any or hint is object or isinstance(hint, types.UnionType) or origin is typing.Union:
         return Port(name, object, many, required)
     kind = origin or hint

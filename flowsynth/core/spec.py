@@ -50,16 +50,18 @@ def build(graph: Graph, data: Any) -> None:
     faults += list(_cycle_faults(graph))
     if not faults:
         faults += [f for node in flat for f in operator_faults(graph, graph.nodes[node.name], node.path)]
-    graph.outputs = [flat_output(str(text), flat) for text in data.get("outputs") or []]
+    graph.stages = {name: text for node in flat for name, text in node.stage_outputs.items()}
+    graph.outputs = [_flat_output(graph, str(text)) for text in data.get("outputs") or []]
     broken_nodes = {name for name, operator in operators.items() if operator is None}
     faults += [f for f in _output_faults(graph) if f.given.strip("'").partition(".")[0] not in broken_nodes]
     if faults:
         raise GraphError(faults, graph.name)
 
 
-def flat_output(text: str, flat: list[FlatNode]) -> str:
+def _flat_output(graph: Graph, text: str) -> str:
     """An output's name after stages were flattened: a stage stands for its own output."""
-    return next((node.stage_outputs[text] for node in flat if text in node.stage_outputs), text)
+    found = graph.named(text) if text not in graph.nodes else None
+    return str(found) if found is not None else text
 
 
 def _shape_faults(data: Any) -> Iterator[Fault]:

@@ -92,7 +92,10 @@ class _Scope:
         head, _, tail = (text or self.output).partition(".")
         if head in self.nodes:
             return [self.nodes[head] + (f".{tail}" if tail else "")]
-        return self.stages[head].inside(tail) if head in self.stages else []
+        if head in self.stages:
+            return self.stages[head].inside(tail)
+        own = self.inside("") if text and text != self.output else []
+        return [f"{own[0]}.{text}"] if own and "." not in f"{own[0]}{text}" else []
 
 
 def _output(flat: str, port: str, given: str) -> str:

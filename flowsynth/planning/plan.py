@@ -21,7 +21,7 @@ from flowsynth.core.errors import (
 )
 from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.core.fingerprint import Source
-from flowsynth.core.graph import Edge, Graph, Inputs, ModelEdge, Node
+from flowsynth.core.graph import Edge, Graph, Inputs, ModelEdge, Name, Node
 from flowsynth.core.keys import StaticKey
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
@@ -54,7 +54,7 @@ class Plan:
         return [step for step in self.steps.values() if step.executes]
 
 
-def make_plan(graph: Graph, host: PlanHost, outputs: Sequence[str] | None = None) -> Plan:
+def make_plan(graph: Graph, host: PlanHost, outputs: Sequence[Name] | None = None) -> Plan:
     """Look every node up, without running or importing anything heavy.
 
     Args:
@@ -149,7 +149,7 @@ class _Planner:
             node, notes = self._resolved(node)
         name, operator, device = node.name, node.operator, self._places[node.name]
         ports = ports_of(type(operator))
-        inputs, models = _inputs(read, ports), _models(read, ports)
+        inputs, models = _inputs(read, ports, self._graph), _models(read, ports)
         kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
         _require_frames(node, kind, ports)
         streamed = streamed_ports(kind, operator, ports)
@@ -253,7 +253,7 @@ def _require_frames(node: Node, kind: StreamKind, ports: Ports) -> None:
             raise GraphError([Fault(f"nodes.{node.name}.{port.name}", text, "Frames or the like", given)])
 
 
-def _inputs(given: Inputs, ports: Ports) -> tuple[Input, ...]:
+def _inputs(given: Inputs, ports: Ports, graph: Graph) -> tuple[Input, ...]:
     if not given:
         return ()
     found = []
@@ -261,8 +261,13 @@ def _inputs(given: Inputs, ports: Ports) -> tuple[Input, ...]:
         if port.name in given:
             edges = tuple(s for s in given[port.name] if isinstance(s, Edge))
             if edges:
-                found.append(Input(port.name, port.many, edges))
+                many = port.many and port.collects([_type_of(edge, graph) for edge in edges])
+                found.append(Input(port.name, many, edges))
     return tuple(found)
+
+
+def _type_of(edge: Edge, graph: Graph) -> type:
+    return ports_of(type(graph.nodes[edge.node].operator)).outputs[edge.port].type
 
 
 _NO_MODELS: Mapping[str, tuple[str, ...]] = {}
