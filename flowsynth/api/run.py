@@ -150,7 +150,7 @@ class Run:
                 continue
             name = str(edge)
             value = self[f"{edge.node}.{edge.port}"]
-            provenance = self._provenance(edge).model_dump_json()
+            provenance = self._provenance(edge).to_json()
             outputs[name] = deliver(value, stems[name], self.output_dir, provenance)
         self.record.outputs = outputs
         write_atomic(self.output_dir / "run.json", self.record.to_json().encode())

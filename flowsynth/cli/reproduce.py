@@ -112,7 +112,7 @@ def _same_file(path: Path, folder: Path, provenance: Provenance) -> bool | None:
     again = read_provenance(twins[0])
     if again != provenance:
         # The texts inside differ (versions, folder): give the twin the file's own before comparing.
-        _put(twins[0], provenance.model_dump_json())
+        _put(twins[0], provenance.to_json())
     return twins[0].read_bytes() == path.read_bytes()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+import math
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from flowsynth.core.status import NodeStatus, PlanStatus
 
@@ -14,23 +15,33 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def utf8_text(value: Any) -> Any:
-    """A text that UTF-8 can hold: a byte of a file's name that is none in UTF-8 becomes an escape."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    return [utf8_text(item) for item in value] if isinstance(value, (list, tuple)) else value
+def json_text(model: BaseModel, indent: int | None = None) -> str:
+    """The JSON of a record, always in UTF-8.
+
+    A byte of a file's name that is none in UTF-8 becomes an escape, which reads back as it was; so does an
+    infinite number, as a text that pydantic takes for one. No result is lost for either.
+    """
+    data, separators = model.model_dump(mode="json"), None if indent else (",", ":")
+    try:
+        text = json.dumps(data, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(data), indent=indent, separators=separators, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-#: Texts with names of files in them: a file system's bytes need not be UTF-8, and no result is lost for that.
-Text = Annotated[str, BeforeValidator(utf8_text)]
-Texts = Annotated[list[str], BeforeValidator(utf8_text)]
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Request(_Part):
     """What a run was asked for, as it was typed."""
 
-    command: Texts = Field(default_factory=list, description="the command line, empty where there was none")
-    overrides: Texts = Field(default_factory=list, description="in Hydra's grammar")
+    command: list[str] = Field(default_factory=list, description="the command line, empty from Python")
+    overrides: list[str] = Field(default_factory=list, description="in Hydra's grammar")
     experiments: list[str] = Field(default_factory=list, description="names of the experiments among them")
 
 
@@ -53,8 +64,8 @@ class NodeRecord(_Part):
     objects: dict[str, str] = Field(default_factory=dict, description="output port -> content hash")
     bytes: int = Field(0, ge=0, description="size of its outputs, as stored")
     tasks: TaskCounts = Field(default_factory=TaskCounts)
-    notes: Texts = Field(default_factory=list, description="what the operator wanted said")
-    error: Text = Field("", description="why it failed or was skipped")
+    notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
+    error: str = Field("", description="why it failed or was skipped")
 
 
 class RunRecord(_Part):
@@ -75,12 +86,12 @@ class RunRecord(_Part):
     request: Request = Field(default_factory=Request, description="what was asked for, as typed")
     started: str = Field("", description="when it began, ISO 8601 in UTC")
     ended: str = Field("", description="when all nodes were over, ISO 8601 in UTC")
-    notes: Texts = Field(default_factory=list, description="what the user should know of the run")
-    errors: Texts = Field(default_factory=list, description="one message a failure")
+    notes: list[str] = Field(default_factory=list, description="what the user should know of the run")
+    errors: list[str] = Field(default_factory=list, description="one message a failure")
 
     def to_json(self) -> str:
         """The text of `run.json`."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(self, 2) + "\n"
 
 
 class NodePlan(_Part):
@@ -107,7 +118,7 @@ class PlanRecord(_Part):
 
     def to_json(self) -> str:
         """The text that `plan --json` prints."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(self, 2) + "\n"
 
 
 class Provenance(_Part):
@@ -127,7 +138,11 @@ class Provenance(_Part):
     request: Request = Field(default_factory=Request, description="what was asked for, as typed")
     started: str = Field("", description="when the run began, ISO 8601 in UTC")
     ended: str = Field("", description="when all of its nodes were over, ISO 8601 in UTC")
-    folder: Text = Field("", description="folder that relative paths in the graph start from")
+    folder: str = Field("", description="folder that relative paths in the graph start from")
+
+    def to_json(self) -> str:
+        """The text that is put into a file."""
+        return json_text(self)
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:

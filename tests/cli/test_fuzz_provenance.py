@@ -23,7 +23,7 @@ PROVENANCE = Provenance(
     object="0" * 32,
     graph={"nodes": {"a": {"op": "step"}}},
     folder="/x",
-).model_dump_json()
+).to_json()
 
 
 def made(folder: Path, kind: str) -> Path:

@@ -247,3 +247,33 @@ def test_a_folder_whose_name_is_no_utf8_costs_no_result(
     made = record((odd / out.splitlines()[-1]).parent)
     assert re.search(r"outputs.lucky", out)
     assert made["status"] == "done"
+    file = odd / Path(out.splitlines()[-1].encode().decode("unicode_escape")).parent / "a.png"
+    inside = json.loads(cli("show", str(file), "--json")[1])
+    assert inside["folder"] == str(odd), "an escape in JSON reads back as it was"
+    assert cli("reproduce", str(file), "-q")[0] == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths are bytes on POSIX alone")
+def test_values_that_json_cannot_hold_cost_no_result(home: Path) -> None:
+    class Odd(fs.Operator):
+        """Reads nothing."""
+
+        op = "odd"
+        version = 1
+        path: str = ""
+        limit: float = 0.0
+
+        def run(self, ctx: fs.RunContext, /) -> int:
+            return 1
+
+    try:
+        graph = fs.Graph("g")
+        graph.add("a", Odd(path=os.fsdecode(b"p\xff.png"), limit=float("inf")))
+        graph.run(cache_dir="c", output_dir="o")
+        params = record()["graph"]["nodes"]["a"]["params"]
+        assert os.fsencode(params["path"]) == b"p\xff.png"
+        again = fs.Graph.from_dict(record()["graph"])
+        assert again.nodes["a"].operator == graph.nodes["a"].operator
+        assert again.run(cache_dir="c").record.nodes["a"].status == "hit"
+    finally:
+        DEFINED.pop("odd")
