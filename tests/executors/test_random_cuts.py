@@ -16,8 +16,6 @@ from tests.executors.dags import Blend, Builder
 from tests.executors.lives import identity
 from tests.streams import Counter, Invert, Mean, Smooth, Sum, write_source
 
-SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 40))]
-
 
 class Cutter(Builder):
     """Grows a graph mostly of operators with index maps of their own."""
@@ -44,7 +42,7 @@ class Cutter(Builder):
         self.add(operator, **inputs)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.seeds(6, 40)
 def test_they_give_what_plain_calls_give(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     builder = Cutter(rng)

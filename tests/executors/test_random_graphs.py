@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.executors import dags
 from tests.executors.dags import random_graph
 from tests.executors.lives import identity
 
-SEEDS = [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 200))]
+pytestmark = pytest.mark.seeds(12, 200)
 
 
 class Case:
@@ -55,9 +54,9 @@ class Case:
         return self.rng.sample(paths, k=len(paths) // 2 + 1) if paths else []
 
 
-@pytest.fixture(params=SEEDS)
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return Case(request.param, tmp_path)
+@pytest.fixture
+def case(seed: int, tmp_path: Path) -> Case:
+    return Case(seed, tmp_path)
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])

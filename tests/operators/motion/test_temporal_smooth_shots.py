@@ -22,12 +22,18 @@ every_method = pytest.mark.parametrize(
 )
 
 
-def two_shots(pictures: dict[str, Tensor], first: int, second: int, gain: float = 0.06) -> Frames:
-    """A flickering clip of 40x48 with one cut."""
+def two_shots(
+    pictures: dict[str, Tensor], first: int, second: int, gain: float = 0.06, size: tuple[int, int] = (24, 32)
+) -> Frames:
+    """A flickering clip with one cut."""
+    height, width = size
     parts = []
     for name, length in (("astronaut", first), ("chelsea", second)):
         picture = pictures[name]
-        parts += [picture[:, :, 30:70, 2 * t : 2 * t + 48] * (1 - gain * (t % 2)) for t in range(length)]
+        parts += [
+            picture[:, :, 30 : 30 + height, 2 * t : 2 * t + width] * (1 - gain * (t % 2))
+            for t in range(length)
+        ]
     return Frames(torch.cat(parts))
 
 
@@ -79,7 +85,7 @@ def test_the_guide_says_where_the_cut_is(pictures: dict[str, Tensor]) -> None:
 def test_a_black_frame_stays_black_and_darkens_no_other(
     pictures: dict[str, Tensor], params: dict[str, Any]
 ) -> None:
-    clip = two_shots(pictures, 6, 0, gain=0)
+    clip = two_shots(pictures, 6, 0, gain=0, size=(40, 48))
     clip.tensor[3] = 0
     out = smooth(clip, radius=3, **params)
     assert out.isfinite().all()

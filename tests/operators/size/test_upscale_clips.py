@@ -64,7 +64,7 @@ def test_a_clip_in_one_block_is_the_network_itself(checkpoint: str, network: Bas
 def test_tiles_and_features_in_files_change_nothing(
     checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip, found, size = moving_clip(3, 70, 150, dtype="float32"), blocks(0, 3, 3, 2, 1), (280, 600)
+    clip, found, size = moving_clip(3, 66, 90, dtype="float32"), blocks(0, 3, 3, 2, 1), (264, 360)
     work = RunContext(work_dir=tmp_path / "work")
     (tmp_path / "work").mkdir()
     whole = enlarge_clip(work, clip, checkpoint, "float32", found, size, 0).tensor
