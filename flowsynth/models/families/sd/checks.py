@@ -26,6 +26,7 @@ def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]
             *_picture_faults(inputs),
             *_deflicker_faults(asked),
             *_control_faults(spec, asked, inputs.get("control", 0)),
+            *_stride_faults(asked),
             *_window_faults(spec, asked),
             *_scheduler_faults(asked),
         ]
@@ -89,6 +90,16 @@ def _control_faults(spec: SdSpec, asked: DenoiseSettings, count: int) -> list[Fa
     if asked.controlnets and not count:
         found.append(Fault("inputs.control", "missing", f"{len(names)} for params.controlnets", "none"))
     return found
+
+
+def _stride_faults(asked: DenoiseSettings) -> list[Fault]:
+    """A stride above the family's own window; above one that the node names, the operator finds it."""
+    window = numbers(asked).window
+    if asked.window is not None or asked.stride is None or asked.stride <= window:
+        return []
+    return [
+        Fault("params.stride", "above window", f"at most {window}, this family's window", str(asked.stride))
+    ]
 
 
 def _window_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
