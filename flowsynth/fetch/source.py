@@ -9,14 +9,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SINGLE_FILES = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 class Source(BaseModel):
     """One source of files. Exactly one of ``path``, ``file`` and ``hub`` is set.
 
-    In YAML a plain string stands for ``path``; ``shipped:NAME`` and ``shipped:NAME/SUBFOLDER`` are models
-    that the package ships.
+    In YAML a plain string stands for ``file`` where it ends as a checkpoint does, else for ``path``;
+    ``shipped:NAME`` and ``shipped:NAME/SUBFOLDER`` are models that the package ships.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +33,10 @@ class Source(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, data: Any) -> Any:
-        return {"path": data} if isinstance(data, str) else data
+        if not isinstance(data, str):
+            return data
+        is_file = data.endswith(_SINGLE_FILES) and not data.startswith("shipped:")
+        return {"file" if is_file else "path": data}
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

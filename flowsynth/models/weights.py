@@ -125,6 +125,16 @@ def _extents(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int, str
         yield start, stop, name, dtype
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a safetensors file by name, read off its header.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    header = _header(path)[0]
+    return {name: tuple(header[name]["shape"]) for _, _, name, _ in _extents(path, header)}
+
+
 def tensor_bytes(path: Path, itemsize: int, prefixes: tuple[str, ...] = ()) -> int:
     """Bytes that the tensors of a weight file take once they are loaded, read off its header.
 

@@ -167,6 +167,7 @@ def test_a_pickled_single_file_is_taken_and_an_evil_one_refused(folder: Path, tm
 def test_a_single_file_needs_a_local_config(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.safetensors"
     save_file(single_file(folder), file)
+    # Its vocabulary is not CLIP's: nothing would say how its prompts are read.
     with pytest.raises(FlowsynthError, match=r"all.safetensors: a single file needs config"):
         load({"file": str(file)}).text_states(["a cat"])
 

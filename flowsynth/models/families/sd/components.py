@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flowsynth.core.errors import FlowsynthError, InputError, RequestError
+from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.fetch.source import Source
+from flowsynth.models.families.sd.known import described
 from flowsynth.models.families.sd.spec import Lora, SdSpec, TextualInversion
 from flowsynth.models.locate import locate
 
@@ -22,21 +23,25 @@ def component_source(spec: SdSpec, name: str) -> Source:
     return spec.source if spec.source.file else spec.source.child(name)
 
 
-def config_folder(spec: SdSpec, name: str, *, offline: bool = False) -> Path:
-    """The local folder with a component's configuration.
+def component_config(spec: SdSpec, name: str, *, offline: bool = False) -> dict[str, Any]:
+    """A component's configuration: of its folder, or for a single file of the one beside it or its header.
 
     Raises:
-        RequestError: a single file without a config folder.
+        InputError: it is missing, or the file does not show it.
     """
     source = component_source(spec, name)
-    if not source.file:
-        return locate(source, offline=offline)
-    folder = config_dir(source, name)
-    if folder is None:
-        raise RequestError(
-            f"{source.file}: a single file needs config: a local diffusers folder that describes it"
+    folder = config_dir(source, name) if source.file else locate(source, offline=offline)
+    config = described(locate(source))[name] if folder is None else read_config(folder)
+    if (
+        name == "scheduler"
+        and folder is None
+        and not {"prediction_type"} & {*config, *spec.scheduler.options}
+    ):
+        raise InputError(
+            f"{source.file}: a file of Stable Diffusion 2.x does not show what its network predicts; say"
+            " scheduler: {prediction_type: epsilon} (the 512 pixel base) or v_prediction (768 pixels)"
         )
-    return folder
+    return config
 
 
 def config_dir(source: Source, name: str) -> Path | None:
@@ -55,7 +60,7 @@ def known_config(spec: SdSpec, name: str) -> dict[str, Any]:
     if component_source(spec, name).hub:
         return {}
     try:
-        return read_config(config_folder(spec, name, offline=True))
+        return component_config(spec, name, offline=True)
     except FlowsynthError:
         return {}
 

@@ -60,9 +60,9 @@ class StableDiffusion(Family[SdSpec]):
             InputError: the VAE's configuration is missing.
         """
         from flowsynth.models.diffusion.vae import latent_space, vae_factor
-        from flowsynth.models.families.sd.components import config_folder, read_config
+        from flowsynth.models.families.sd.components import component_config
 
-        config = read_config(config_folder(spec, "vae", offline=offline))
+        config = component_config(spec, "vae", offline=offline)
         return LatentFormat(latent_space(config), vae_factor(config), int(config["latent_channels"]))
 
 

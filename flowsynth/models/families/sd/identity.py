@@ -14,6 +14,7 @@ from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.lora.config import config_file
 from flowsynth.models.families.sd.components import COMPONENTS, adapter_file, component_source, config_dir
 from flowsynth.models.families.sd.spec import Lora, SdSpec, TextualInversion
+from flowsynth.models.families.sd.vocabulary import vocabulary_file
 from flowsynth.models.locate import locate
 from flowsynth.models.weights import weight_files
 
@@ -72,7 +73,8 @@ def part_identity(source: Source, kind: str, memo: Path | None) -> Json:
     path = locate(source)
     if path.is_file():
         folder = config_dir(source, kind)
-        return [file_hash(path, memo), _texts(folder) if folder else []]
+        own: list[Json] = [file_hash(vocabulary_file())] if kind == "tokenizer" else []
+        return [file_hash(path, memo), _texts(folder) if folder else own]
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; a Stable Diffusion model holds {', '.join(COMPONENTS)}")
     weights = [] if kind in _NO_WEIGHTS else weight_files(path, source.variant)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.components import component_source, config_folder, read_config
+from flowsynth.models.families.sd.components import component_config, component_source
 from flowsynth.models.families.sd.identity import lora_identity, part_identity, part_key, word_identity
 from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions
 from flowsynth.models.families.sd.spec import SdSpec
@@ -99,7 +99,7 @@ class SdModel:
 
     def _upcast_vae(self) -> bool:
         """Some VAEs overflow in float16; their configuration says so."""
-        config = read_config(config_folder(self.spec, "vae", offline=self._store.offline))
+        config = component_config(self.spec, "vae", offline=self._store.offline)
         return str(self.dtype) == "torch.float16" and bool(config.get("force_upcast", False))
 
     @property
@@ -174,17 +174,16 @@ class SdModel:
     def _read_words(self) -> tuple[list[Any], dict[str, tuple[int, ...]]]:
         from flowsynth.models.families.sd.adapters import read_embedding, word_ids
 
-        config = read_config(config_folder(self.spec, "text_encoder", offline=self._store.offline))
+        config = component_config(self.spec, "text_encoder", offline=self._store.offline)
         words = [read_embedding(t, offline=self._store.offline) for t in self.spec.textual_inversion]
         return words, word_ids(words, int(config["vocab_size"]))
 
     def _tokenizer(self) -> Any:
         from flowsynth.models.families.sd.parts import load_tokenizer
 
-        folder = config_folder(self.spec, "tokenizer", offline=self._store.offline)
-        source = Source(path=str(folder))
-        identity = self._identity("tokenizer", component_source(self.spec, "tokenizer"))
-        return self._part("tokenizer", identity, lambda: load_tokenizer(source))
+        source = component_source(self.spec, "tokenizer")
+        identity = self._identity("tokenizer", source)
+        return self._part("tokenizer", identity, lambda: load_tokenizer(source, offline=self._store.offline))
 
     def controlnet(self, name: str) -> Any:
         """A ControlNet by its name in the spec.
@@ -206,7 +205,7 @@ class SdModel:
         """
         from flowsynth.models.diffusion.schedulers import make_scheduler
 
-        base = read_config(config_folder(self.spec, "scheduler", offline=self._store.offline))
+        base = component_config(self.spec, "scheduler", offline=self._store.offline)
         chosen = self.spec.scheduler
         if name is None or name == chosen.name:
             return make_scheduler(chosen.name, base, {**chosen.options, **(overrides or {})})
@@ -291,7 +290,7 @@ class SdModel:
         if not readers:
             return []
         names = tuple(self.spec.controlnets) if settings.controlnets is None else settings.controlnets
-        factor = vae_factor(read_config(config_folder(self.spec, "vae", offline=self._store.offline)))
+        factor = vae_factor(component_config(self.spec, "vae", offline=self._store.offline))
         return [
             Control(self.controlnet(name), padded_reader(read, factor), *numbers)
             for name, read, numbers in zip(

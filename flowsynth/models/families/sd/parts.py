@@ -9,7 +9,9 @@ from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
 from flowsynth.models.families.sd.components import config_dir, read_config
+from flowsynth.models.families.sd.known import described
 from flowsynth.models.families.sd.motion import motion_config
+from flowsynth.models.families.sd.vocabulary import clip_tokenizer
 from flowsynth.models.locate import locate
 from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import check_safetensors, read_weights, tensor_bytes, tensors_only, weight_files
@@ -27,6 +29,7 @@ _CLASSES = {
 }
 #: Left over in older files of text encoders: positions that count from 0.
 _IDLE = ("position_ids",)
+_OPEN_CLIP = "cond_stage_model.model."
 
 
 def load_network(kind: str, source: Source, dtype: torch.dtype, device: str, *, offline: bool = False) -> Any:
@@ -106,15 +109,24 @@ def _pretrained(cls: Any, folder: Path, variant: str | None, dtype: torch.dtype,
     return net
 
 
-def _skeleton(cls: Any, config: dict[str, Any], folder: Path | None) -> Any:
-    """A network without weights; nothing random is drawn for it."""
+def _skeleton(cls: Any, config: dict[str, Any], folder: Path | None = None) -> Any:
+    """A network without weights; nothing random is drawn for it.
+
+    Args:
+        cls: its class.
+        config: its configuration.
+        folder: where that lies: transformers reads a text encoder's out of that of a whole CLIP, too.
+    """
     from accelerate import init_empty_weights
 
     try:
         with init_empty_weights():
             if cls.__module__.startswith("diffusers"):
                 return cls.from_config(config)
-            return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
+            kind = cls.config_class
+            return cls(
+                kind(**config) if folder is None else kind.from_pretrained(folder, local_files_only=True)
+            )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder}: cannot describe a {cls.__name__} ({first})") from None
@@ -123,27 +135,34 @@ def _skeleton(cls: Any, config: dict[str, Any], folder: Path | None) -> Any:
 def _from_single_file(kind: str, file: Path, source: Source, dtype: torch.dtype) -> Any:
     folder = config_dir(source, kind)
     weights = tensors_only(read_weights(file))
-    cls = network_class(kind)
+    config = None if folder is None else read_config(folder)
     if kind == "motion":
-        own = None if folder is None else read_config(folder)
-        return fill(
-            _skeleton(cls, motion_config(weights, own, file), folder), part_of(weights, kind), file, dtype
-        )
-    if folder is None:
+        config = motion_config(weights, config, file)
+    elif config is None and kind == "controlnet":
         raise InputError(f"{file}: a single file needs config: a local diffusers folder that describes it")
-    return fill(_skeleton(cls, read_config(folder), folder), part_of(weights, kind), file, dtype)
+    elif config is None:
+        config = described(file)[kind]
+    own = part_of(weights, kind)
+    if any(name.startswith(_OPEN_CLIP) for name in weights) and kind == "text_encoder":
+        # OpenCLIP's last layer is in the file, but Stable Diffusion 2.x was trained on the one before it.
+        last = f"encoder.layers.{config.get('num_hidden_layers')}."
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(last)}
+    return fill(_skeleton(network_class(kind), config, folder), own, file, dtype)
 
 
 def load_tokenizer(source: Source, *, offline: bool = False) -> Any:
-    """The CLIP tokenizer of a folder.
+    """The CLIP tokenizer of a component's folder, or the one that all single files share.
 
     Raises:
         InputError: its files are missing or damaged.
     """
     from transformers import CLIPTokenizer
 
-    folder = locate(source, offline=offline)
+    place = locate(source, offline=offline)
+    folder = config_dir(source, "tokenizer") if place.is_file() else place
     with quiet():
+        if folder is None:
+            return clip_tokenizer(described(place)["tokenizer"]["pad_token"])
         try:
             return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError) as error:
