@@ -116,7 +116,10 @@ def by_frames(
     notes = _notes(found, early, len(packets.pts) - len(ticks) - early, damage)
     last = packets.durations[packets.pts.index(max(packets.pts))]
     if damage == "repeat" and stored:
-        last += max(packets.pts) - ticks[-1]
+        # What a damaged packet says of its time may be anything: no more than its frames' usual waits.
+        tail = sum(tick > ticks[-1] for tick in packets.pts)
+        wait = max((after - before for before, after in pairwise(ticks)), default=last)
+        last += min(max(packets.pts) - ticks[-1], tail * wait)
     if damage == "skip" and stored:
         ticks = _closed(ticks, packets)
     sought = stored and damage == "fail"

@@ -79,12 +79,12 @@ def measure_rate(ticks: Sequence[int], last: int, time_base: Fraction, declared:
     grid = _grid(ticks, time_base, declared)
     if grid is not None:
         return Rate(grid, variable=True, grid=True)
-    return Rate((1 / (step * time_base)).limit_denominator(100_000), variable=True, grid=False)
+    return Rate(_simple(1 / (step * time_base), 100_000), variable=True, grid=False)
 
 
-def _simple(rate: Fraction) -> Fraction:
-    """The nearest rate of small numbers: of frames in 1001 seconds at most, or seconds for 1001 frames."""
-    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
+def _simple(rate: Fraction, most: int = 1001) -> Fraction:
+    """The nearest rate of small numbers: frames in so many seconds at most, or seconds for as many frames."""
+    return rate.limit_denominator(most) if rate >= 1 else 1 / (1 / rate).limit_denominator(most)
 
 
 def _grid(ticks: Sequence[int], time_base: Fraction, declared: Sequence[Fraction]) -> Fraction | None:

@@ -11,6 +11,9 @@ from flowsynth.media.errors import MediaRangeError
 from flowsynth.media.info import VideoInfo
 from flowsynth.media.rational import nominal_fps, parse_fps, parse_instant
 
+#: Frames of a view: 16 hours at 180 a second. A damaged timestamp may claim far more than anybody reads.
+MOST_FRAMES = 10_000_000
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -77,7 +80,13 @@ def make_timeline(
     if max_frames is not None and max_frames < 1:
         raise MediaRangeError(info.path, "max_frames of 1 or more", str(max_frames))
     count = math.ceil((last - first) * rate)
-    return Timeline(rate, first, count if max_frames is None else min(count, max_frames), info)
+    count = count if max_frames is None else min(count, max_frames)
+    if count > MOST_FRAMES:
+        expected = f"at most {MOST_FRAMES:,} frames (by end, max_frames or fps)"
+        raise MediaRangeError(
+            info.path, expected, f"{_show(last - first)} s at {float(rate):g} a second, {count:,}"
+        )
+    return Timeline(rate, first, count, info)
 
 
 def _seconds(info: VideoInfo, value: float | str | Fraction, name: str) -> Fraction:

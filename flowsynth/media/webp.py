@@ -94,6 +94,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
                 found = f"{picture.width}x{picture.height}"
                 raise PictureTooLargeError(path, f"pictures of at most {MAX_PIXELS:,} pixels", found)
             yield picture
+    except Image.DecompressionBombError as error:
+        raise PictureTooLargeError(path, f"pictures of at most {MAX_PIXELS:,} pixels", "more") from error
     except DAMAGE as error:
         raise TruncatedMediaError(path, "a whole animation", f"damaged or missing data ({error})") from error
 

@@ -12,7 +12,17 @@ from flowsynth.functional.motion.optical_flow import warp
 from flowsynth.functional.picture.blur import gaussian_blur, gaussian_kernel
 from flowsynth.functional.picture.color import luma
 
-__all__ = ["flicker", "mean_squared_error", "psnr", "sharpness", "ssim", "warping_error"]
+__all__ = [
+    "flicker",
+    "mean_squared_error",
+    "psnr",
+    "sharpness",
+    "spatial_information",
+    "ssim",
+    "temporal_flickering",
+    "temporal_information",
+    "warping_error",
+]
 
 _SSIM_SIGMA = 1.5
 _SSIM_RADIUS = 5  # an 11 x 11 window
@@ -71,6 +81,33 @@ def sharpness(frames: Tensor) -> Tensor:
     grey = luma(frames).double()
     across, down = grey.diff(dim=-1).square(), grey.diff(dim=-2).square()
     return (_mean_or_zero(across) + _mean_or_zero(down)).sqrt()
+
+
+def spatial_information(frames: Tensor) -> Tensor:
+    """Return SI of each frame: the spread of the edges in its luma (ITU-T P.910, 7.3), `(N,)`.
+
+    The standard deviation, in levels of 255, of Sobel's gradient over the pixels whose neighbours lie inside.
+    """
+    grey = luma(frames).double() * 255
+    if min(grey.shape[-2:]) < 3:
+        return torch.zeros(len(grey), dtype=grey.dtype, device=grey.device)
+    across = grey.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    edges = F.conv2d(grey, torch.stack([across, across.T])[:, None])
+    return edges.square().sum(dim=1).sqrt().flatten(1).std(dim=1, correction=0)
+
+
+def temporal_information(frame: Tensor, following: Tensor) -> Tensor:
+    """Return TI of each pair: the spread of what changes in their luma (ITU-T P.910, 7.4), levels of 255."""
+    change = (luma(following).double() - luma(frame).double()) * 255
+    return change.flatten(1).std(dim=1, correction=0)
+
+
+def temporal_flickering(frame: Tensor, following: Tensor) -> Tensor:
+    """Return VBench's temporal flickering of each pair: 1 less the mean change of a component, `(N,)`.
+
+    For clips in which nothing should move (Huang et al. 2024, VBench, 3.1); no motion is compensated.
+    """
+    return 1 - (following.double() - frame.double()).abs().mean(dim=(1, 2, 3))
 
 
 def warping_error(frame: Tensor, following: Tensor, flow: Tensor, occluded: Tensor) -> Tensor:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Figures of two clips' frames, of a frame and the next, and of a single frame.
-_BETWEEN = ("mean_squared_error", "ssim", "lpips")
-_PAIR = ("flicker", "warping_error")
-_OWN = (*_PAIR, "sharpness")
+_BETWEEN = ("mean_squared_error", "ssim", "lpips", "weighted_error")
+_PAIR = ("flicker", "warping_error", "temporal_information", "temporal_flickering")
+_OWN = (*_PAIR, "sharpness", "spatial_information")
 #: What the reference's own figures are called in a series.
 _OF_REFERENCE = "reference_"
 _SERIES = (*_BETWEEN, *_OWN, *(_OF_REFERENCE + name for name in _OWN))
@@ -54,6 +54,15 @@ class Measure(Operator):
       (Wang et al. 2004, Gaussian window, sigma 1.5), and where `lpips` is set ``lpips``, the perceptual
       distance by AlexNet (Zhang et al. 2018, version 0.1), whose weights are fetched at first use.
 
+    Where `extended` is set also:
+
+    - ``spatial_information`` and ``temporal_information``: how much detail and how much motion there is, in
+      levels of 255 (ITU-T P.910, means over the clip).
+    - ``temporal_flickering``: 1 less the mean change of a component from frame to frame, for clips in which
+      nothing should move (VBench).
+    - with a reference ``xpsnr``, in dB: errors of luma weighed by how well they are seen, from the second
+      frame on (Helmrich et al. 2020, FFmpeg's filter).
+
     Those of the reference itself are under ``reference``: flicker, warping error and sharpness.
 
     Motion and occlusion are estimated without a network (Lucas and Kanade's method on local contrast), on the
@@ -68,15 +77,19 @@ class Measure(Operator):
         plot: ``measure.png``, the figures over time, the reference's own in grey.
 
     Errors:
-        RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels).
+        RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels)
+            or XPSNR (2304 pixels in all).
         OfflineError: the weights of LPIPS are not in the cache and can't be fetched.
     """
 
     op: ClassVar[str] = "measure"
     version: ClassVar[int] = 2
-    libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow", "av")
     uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS)
 
+    extended: bool = Field(
+        False, description="give spatial_information, temporal_information, temporal_flickering and xpsnr too"
+    )
     lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
@@ -106,7 +119,7 @@ class Measure(Operator):
             ctx.progress(i, frames.num_frames)
             clips = [frames] if reference is None else [frames, reference]
             now = [_prepared(clip, i, ctx.device) for clip in clips]
-            figures = _of_frame(now) | (_of_pair(before, now) if before else {})
+            figures = self._of_frame(now) | (self._of_pair(before, now) if before else {})
             if self.lpips and reference is not None:
                 figures["lpips"] = _lpips(ctx, *now)
             for name, value in figures.items():
@@ -124,7 +137,7 @@ class Measure(Operator):
         series: dict[str, list[float]] = {}
         for number, part in enumerate(parts):
             if number:
-                across = _of_pair(_end(parts[number - 1], 1, ctx.device), _end(part, 0, ctx.device))
+                across = self._of_pair(_end(parts[number - 1], 1, ctx.device), _end(part, 0, ctx.device))
                 for name, value in across.items():
                     series.setdefault(name, []).append(float(value))
             for name in _SERIES:
@@ -135,6 +148,39 @@ class Measure(Operator):
     def run(self, ctx: RunContext, /, *, frames: Frames, reference: Frames | None = None) -> Measured:
         """Measure whole clips."""
         return self.combine(ctx, [self.segment(ctx, frames=frames, reference=reference)])
+
+    def _of_frame(self, now: Sequence[Tensor]) -> dict[str, Tensor]:
+        from flowsynth.functional.measure import metrics
+
+        figures = {f"{prefix}sharpness": metrics.sharpness(frame) for prefix, frame in _named(now)}
+        if len(now) > 1:
+            figures["mean_squared_error"] = metrics.mean_squared_error(*now)
+            figures["ssim"] = metrics.ssim(*now)
+        if self.extended:
+            for prefix, frame in _named(now):
+                figures[f"{prefix}spatial_information"] = metrics.spatial_information(frame)
+        return figures
+
+    def _of_pair(self, before: Sequence[Tensor], now: Sequence[Tensor]) -> dict[str, Tensor]:
+        # Forward and backward motion of the reference, or of the frames themselves, in one batch.
+        import torch
+
+        from flowsynth.functional.measure import metrics
+        from flowsynth.functional.motion.optical_flow import classical_flow, occlusion
+
+        a, b = before[-1], now[-1]
+        forward, backward = classical_flow(torch.cat((a, b)), torch.cat((b, a))).split_with_sizes([1, 1])
+        hidden = occlusion(forward, backward)
+        figures = {}
+        for (prefix, first), (_, second) in zip(_named(before), _named(now), strict=True):
+            figures[f"{prefix}flicker"] = metrics.flicker(first, second, forward, hidden)
+            figures[f"{prefix}warping_error"] = metrics.warping_error(first, second, forward, hidden)
+            if self.extended:
+                figures[f"{prefix}temporal_information"] = metrics.temporal_information(first, second)
+                figures[f"{prefix}temporal_flickering"] = metrics.temporal_flickering(first, second)
+        if self.extended and len(now) > 1:
+            figures["weighted_error"] = _weighted_error(before, now)
+        return figures
 
 
 def _require_alike(frames: Frames, reference: Frames) -> None:
@@ -151,31 +197,23 @@ def _prepared(clip: Frames, index: int, device: str) -> Tensor:
     return as_rgb(as_float(clip.frame(index)[None].to(device)))
 
 
-def _of_frame(now: Sequence[Tensor]) -> dict[str, Tensor]:
-    from flowsynth.functional.measure import metrics
-
-    figures = {f"{prefix}sharpness": metrics.sharpness(frame) for prefix, frame in _named(now)}
-    if len(now) > 1:
-        figures["mean_squared_error"] = metrics.mean_squared_error(*now)
-        figures["ssim"] = metrics.ssim(*now)
-    return figures
-
-
-def _of_pair(before: Sequence[Tensor], now: Sequence[Tensor]) -> dict[str, Tensor]:
-    # Forward and backward motion of the reference, or of the frames themselves, in one batch.
+def _weighted_error(before: Sequence[Tensor], now: Sequence[Tensor]) -> Tensor:
+    """The root of XPSNR's error, which is what its mean over a clip is taken of."""
     import torch
 
-    from flowsynth.functional.measure import metrics
-    from flowsynth.functional.motion.optical_flow import classical_flow, occlusion
+    from flowsynth.functional.picture.color import luma
+    from flowsynth.media.xpsnr import LEAST_PIXELS, weighted_error
 
-    a, b = before[-1], now[-1]
-    forward, backward = classical_flow(torch.cat((a, b)), torch.cat((b, a))).split_with_sizes([1, 1])
-    hidden = occlusion(forward, backward)
-    figures = {}
-    for (prefix, first), (_, second) in zip(_named(before), _named(now), strict=True):
-        figures[f"{prefix}flicker"] = metrics.flicker(first, second, forward, hidden)
-        figures[f"{prefix}warping_error"] = metrics.warping_error(first, second, forward, hidden)
-    return figures
+    if now[0].shape[-1] * now[0].shape[-2] < LEAST_PIXELS:
+        size = f"{now[0].shape[-1]}x{now[0].shape[-2]}"
+        raise RequestError(
+            f"measure: extended: expected frames of {LEAST_PIXELS} pixels or more, given {size}"
+        )
+    (clip, reference), (clip_now, reference_now) = (
+        [luma(frame)[0, 0].cpu().numpy() for frame in frames] for frames in (before, now)
+    )
+    error = weighted_error((reference, clip), (reference_now, clip_now))
+    return torch.tensor([error**0.5], dtype=torch.float64)
 
 
 def _named(clips: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
@@ -220,6 +258,9 @@ def _means(series: dict[str, list[float]]) -> dict[str, Any]:
     if "mean_squared_error" in means:
         decibels = psnr(means["mean_squared_error"])
         values |= {"psnr": decibels if math.isfinite(decibels) else None, "ssim": means["ssim"]}
+    if "weighted_error" in means:
+        decibels = psnr(means["weighted_error"] ** 2)
+        values["xpsnr"] = decibels if math.isfinite(decibels) else None
     if "lpips" in means:
         values["lpips"] = means["lpips"]
     values |= {name: means[name] for name in _OWN if name in means}
