@@ -16,9 +16,9 @@ _NESTS = ("params_ema", "params", "state_dict", "model")
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a checkpoint's tensors by name, out of ``params_ema``, ``params`` or ``state_dict``."""
-    for nest in _NESTS:
-        if isinstance(checkpoint.get(nest), Mapping):
-            return unwrapped(checkpoint[nest])
+    for _ in _NESTS:  # a file may hold itself
+        inner = (checkpoint.get(nest) for nest in _NESTS)
+        checkpoint = next((found for found in inner if isinstance(found, Mapping)), checkpoint)
     tensors = {str(n): t for n, t in checkpoint.items() if isinstance(t, Tensor)}
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
@@ -32,12 +32,14 @@ def load_exactly(network: Network, state: Mapping[str, Tensor], what: str) -> Ne
         what: the kind of checkpoint, for the message.
 
     Raises:
-        ValueError: a name too many, a name missing or another shape.
+        ValueError: a name too many, a name missing, another shape, or numbers that are no floats.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     for name, shape in wanted.items():
         if name not in state:
             raise ValueError(f"not {what}: it has no tensor {name!r}")
+        if not state[name].is_floating_point():
+            raise ValueError(f"not {what}: tensor {name!r} holds {state[name].dtype}, expected floats")
         if tuple(state[name].shape) != shape:
             raise ValueError(
                 f"not {what}: tensor {name!r} has shape {tuple(state[name].shape)}, expected {shape}"

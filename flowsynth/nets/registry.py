@@ -22,6 +22,8 @@ from flowsynth.nets.roles import Role
 ENTRY_POINT_GROUP = "flowsynth.nets"
 _ATTRIBUTE = "ARCHITECTURE"
 _ByRole: TypeAlias = dict[str, dict[str, Architecture[Any]]]
+#: What shapes and names that no trainer writes make of the arithmetic of a builder.
+_DAMAGED = (LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 _FOLDER = Path(__file__).parent
 
 
@@ -120,6 +122,8 @@ def build_network(role: Role[Network], state: State, **options: bool) -> Network
     Raises:
         ValueError: no network of the role, or a damaged one; says what was looked for and found.
     """
+    if hollow := [name for name, tensor in state.items() if not tensor.numel()]:
+        raise ValueError(f"a damaged checkpoint: tensor {hollow[0]!r} holds no number")
     networks = known().by_role[role.name]
     fitting = [a for a in networks.values() if a.fits(state)]
     if len(fitting) > 1:
@@ -131,6 +135,8 @@ def build_network(role: Role[Network], state: State, **options: bool) -> Network
         return cast("Network", architecture.build(state, **options))
     except ValueError as error:
         raise ValueError(f"{error}{'' if fitting else _instead(state)}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"a damaged checkpoint of {architecture.name} ({error})") from error
 
 
 def _unknown(role: Role[Any], state: State) -> str:

@@ -155,9 +155,9 @@ def basicvsr_from_state(state: State) -> BasicVSR:
     fusion = state.get("fusion.weight")
     if fusion is None or fusion.ndim != 4:
         raise ValueError("not a BasicVSR checkpoint: it has no tensor 'fusion.weight'")
-    numbers = [int(k.split(".")[3]) for k in state if k.startswith("forward_trunk.main.2.")]
+    numbers = {k.split(".")[3] for k in state if k.startswith("forward_trunk.main.2.")}
     with torch.device("meta"):
-        network = BasicVSR(fusion.shape[0], 1 + max(numbers, default=-1))
+        network = BasicVSR(fusion.shape[0], len(numbers))
     return load_exactly(network, state, "a BasicVSR checkpoint")
 
 

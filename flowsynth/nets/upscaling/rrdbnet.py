@@ -141,7 +141,7 @@ def rrdbnet_from_state(state: State) -> RRDBNet:
     unshuffle = {3: 1, 12: 2, 48: 4}.get(inputs)
     if unshuffle is None:
         raise ValueError(f"not {_WHAT} for colour pictures: its first layer has {inputs} inputs, expected 3")
-    blocks = 1 + max(int(n.split(".")[1]) for n in state if n.startswith("body."))
+    blocks = len({n.split(".")[1] for n in state if n.startswith("body.")})
     growth = int(state["body.0.rdb1.conv1.weight"].shape[0])
     doublings = sum(n.startswith("conv_up") and n.endswith(".weight") for n in state)
     with torch.device("meta"):

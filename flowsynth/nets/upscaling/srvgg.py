@@ -60,7 +60,7 @@ def srvgg_from_state(state: State) -> SRVGG:
     Raises:
         ValueError: names or shapes of another network.
     """
-    last = max((int(n.split(".")[1]) for n in state if n.startswith("body.")), default=0)
+    last = len({n.split(".")[1] for n in state if n.startswith("body.")}) - 1
     if not _fits(state) or last < 2 or last % 2:
         raise ValueError(f"not {_WHAT}: expected body.0.weight to body.N.weight with N even, PReLU between")
     outputs = int(state[f"body.{last}.weight"].shape[0])
