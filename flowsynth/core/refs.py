@@ -189,16 +189,19 @@ class Trace:
         outputs: output port -> reference.
         seconds: what computing it cost.
         why: the parts of the key as JSON, for `explain`; read only when somebody asks.
+        notes: what the operator wanted said: a hit says it again.
     """
 
     outputs: Mapping[str, Ref]
     seconds: float
     why: str = "{}"
+    notes: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The row: a line of JSON with the outputs, and a line with the parts of the key."""
         outputs = {port: ref_to_json(ref) for port, ref in self.outputs.items()}
-        row = plain_json({"out": outputs, "s": round(self.seconds, 6)})
+        said: dict[str, Json] = {"n": list(self.notes)} if self.notes else {}
+        row = plain_json({"out": outputs, "s": round(self.seconds, 6), **said})
         return f"{row}\n{self.why}".encode("utf-8", "surrogatepass")
 
     @classmethod
@@ -207,7 +210,8 @@ class Trace:
         try:
             head, _, why = row.decode("utf-8", "surrogatepass").partition("\n")
             data = json.loads(head)
-            return cls({p: ref_from_json(r) for p, r in data["out"].items()}, data["s"], why)
+            outputs = {p: ref_from_json(r) for p, r in data["out"].items()}
+            return cls(outputs, data["s"], why, tuple(map(str, data.get("n", ()))))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from flowsynth.core.yaml_text import scalar
+
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Plain data only, and no aliases: the text says everything where it stands."""
@@ -14,6 +16,15 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         """Never write an alias."""
         del data
         return True
+
+
+def _text(dumper: Any, value: str) -> Any:
+    """A text, in quotes where YAML 1.2 would take it for something else, such as ``1e5`` or ``09``."""
+    style = None if scalar(value) == value else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def dump_yaml(value: Any) -> str:

@@ -24,7 +24,6 @@ from flowsynth.executors.shelf import Shelf
 from flowsynth.executors.tasks import StepRun
 from flowsynth.executors.worker import Desk, lost
 from flowsynth.planning.plan import Plan, replan
-from flowsynth.planning.step import Step
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -97,6 +96,8 @@ class Engine:
         self.observer.run_started(plan.graph.name, outline)
         for run in runs.values():
             if run.settled:
+                for note in run.notes:
+                    self.observer.note(run.name, note)
                 self.observer.node_finished(run.name, "hit", 0.0)
 
     def _pass(self, runs: dict[str, StepRun], place: Workplace) -> set[str]:
@@ -126,18 +127,23 @@ class Engine:
 
     def _remember(self, runs: dict[str, StepRun]) -> None:
         """Write down the keys: the next plan is one read, and `explain` can compare."""
-        keys = {name: run.key for name, run in runs.items() if run.key}
+        keys = {**self.plan.last_keys, **{name: run.key for name, run in runs.items() if run.key}}
         if not self.cache.read_only and keys != self.plan.last_keys:
             self.cache.record(self.plan.row, json.dumps(keys).encode(), 0.0)
             self.cache.commit()
 
-    def _probe(self, step: Step) -> StreamInfo:
-        info = traced_probe(step, self.cache.lookup)
-        if info is None:
-            info = step.operator.probe(self.host.context(step.name, step.device))
+    def _probe(self, run: StepRun) -> StreamInfo:
+        step = run.step
+        found = traced_probe(step, self.cache.lookup)
+        if found is not None:
+            info, notes = found
+        else:
+            context = self.host.context(step.name, step.device)
+            info, notes = step.operator.probe(context), context.notes
             if step.kept:
                 step.files.check()
-                self.cache.record(probe_key(step), probe_row(info), 0.0)
+                self.cache.record(probe_key(step), probe_row(info, notes), 0.0)
+        run.note(notes)
         return info
 
 

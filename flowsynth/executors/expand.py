@@ -22,7 +22,6 @@ from flowsynth.core.streams import (
 )
 from flowsynth.executors.inputs import stream_name
 from flowsynth.executors.tasks import Role, StepRun, Task
-from flowsynth.planning.step import Step
 
 #: The lane of operators that read files through a cursor.
 IO_LANE = "io"
@@ -53,7 +52,7 @@ class Expander:
         probe: length and rate of a source's stream.
     """
 
-    def __init__(self, runs: dict[str, StepRun], chunk: int, probe: Callable[[Step], StreamInfo]) -> None:
+    def __init__(self, runs: dict[str, StepRun], chunk: int, probe: Callable[[StepRun], StreamInfo]) -> None:
         self.runs = runs
         self.chunk = chunk
         self.probe = probe
@@ -122,7 +121,7 @@ class Expander:
     def _output_info(self, run: StepRun) -> StreamInfo:
         kind, operator = run.step.kind, run.step.operator
         if isinstance(kind, Source):
-            return _info(run, "probe", self.probe(run.step))
+            return _info(run, "probe", self.probe(run))
         infos = self._infos(run)
         lengths = {port: info.length for port, info in infos.items()}
         if isinstance(kind, (Map, Window, Scan)) and len(set(lengths.values())) > 1:

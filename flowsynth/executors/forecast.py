@@ -32,13 +32,13 @@ class Forecast(NamedTuple):
     hits: int | None
 
 
-def traced_probe(step: Step, lookup: Callable[[str], bytes | None]) -> StreamInfo | None:
-    """Length and rate of a source's stream, as an earlier run found them; None if none did."""
+def traced_probe(step: Step, lookup: Callable[[str], bytes | None]) -> tuple[StreamInfo, list[str]] | None:
+    """Length and rate of a source's stream, and its notes, as an earlier run found them; None if none did."""
     row = lookup(probe_key(step)) if step.kept else None
     if row is None:
         return None
-    length, fps = json.loads(row)
-    return StreamInfo(length, Fraction(fps) if fps else None)
+    length, fps, *more = json.loads(row)
+    return StreamInfo(length, Fraction(fps) if fps else None), more[0] if more else []
 
 
 def probe_key(step: Step) -> str:
@@ -46,9 +46,9 @@ def probe_key(step: Step) -> str:
     return step.static.key([], "probe")
 
 
-def probe_row(info: StreamInfo) -> bytes:
+def probe_row(info: StreamInfo, notes: Sequence[str]) -> bytes:
     """What is remembered of it."""
-    return json.dumps([info.length, str(info.fps) if info.fps else None]).encode()
+    return json.dumps([info.length, str(info.fps) if info.fps else None, list(notes)]).encode()
 
 
 def forecast(plan: Plan, index: Index, chunk: int) -> dict[str, Forecast]:
@@ -60,11 +60,11 @@ def forecast(plan: Plan, index: Index, chunk: int) -> dict[str, Forecast]:
         chunk: frames in a chunk.
     """
 
-    def probe(step: Step) -> StreamInfo:
-        info = traced_probe(step, index.lookup)
-        if info is None:
-            raise RunError(f"{step.name}: not probed yet")
-        return info
+    def probe(run: StepRun) -> StreamInfo:
+        found = traced_probe(run.step, index.lookup)
+        if found is None:
+            raise RunError(f"{run.name}: not probed yet")
+        return found[0]
 
     runs = first_runs(plan)
     for run in runs.values():

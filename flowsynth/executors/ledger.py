@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flowsynth.core.refs import Ref, Trace
+from flowsynth.core.refs import Trace
 from flowsynth.core.streams import Whole
 from flowsynth.executors.inputs import whole_ref
 from flowsynth.executors.order import Outcome
 from flowsynth.executors.tasks import StepRun, Task
-from flowsynth.planning.step import Step, input_hashes
+from flowsynth.planning.step import input_hashes
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -38,7 +38,9 @@ class Ledger:
         step = task.run.step
         step.files.check()
         if step.kept:
-            self._record(step, task.key, outcome.refs, outcome.seconds, pairs)
+            why = step.static.why(pairs)
+            row = Trace(outcome.refs, outcome.seconds, why, outcome.notes).to_bytes()
+            self.cache.record(task.key, row, outcome.seconds)
 
     def join(self, run: StepRun) -> None:
         """Put the outputs of a step together whose tasks are all over, and record the node as one.
@@ -69,16 +71,7 @@ class Ledger:
             return
         run.key = step.static.key(pairs)
         if step.kept:
-            self._record(step, run.key, run.outputs, run.seconds, pairs, cost=0.0)
-
-    def _record(
-        self,
-        step: Step,
-        key: str,
-        outputs: Mapping[str, Ref],
-        seconds: float,
-        pairs: Sequence[tuple[str, str]],
-        cost: float | None = None,
-    ) -> None:
-        row = Trace(outputs, seconds, step.static.why(pairs)).to_bytes()
-        self.cache.record(key, row, seconds if cost is None else cost)
+            # Notes of the plan are made anew by every plan.
+            notes = tuple(note for note in run.notes if note not in step.notes)
+            row = Trace(run.outputs, run.seconds, step.static.why(pairs), notes).to_bytes()
+            self.cache.record(run.key, row, 0.0)

@@ -16,7 +16,7 @@ def first_runs(plan: Plan) -> dict[str, StepRun]:
     """The steps of the first pass; hits are settled."""
     runs: dict[str, StepRun] = {}
     for name, step in plan.steps.items():
-        runs[name] = run = StepRun(step, runs, key=step.key, notes=list(step.notes))
+        runs[name] = run = StepRun(step, runs, key=step.key, notes=[*step.notes, *step.said])
         if step.status == "hit":
             run.outputs, run.settled = step.outputs, True
     return runs

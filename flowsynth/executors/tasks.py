@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -210,6 +210,10 @@ class StepRun:
     def over(self) -> bool:
         """Whether nothing of it is left to do."""
         return self.outputs is not None or bool(self.failed) or self.skipped
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Keep what the user should hear of it, once each."""
+        self.notes += [note for note in notes if note not in self.notes]
 
     def readers(self) -> Iterator[StepRun]:
         """The steps that read it."""

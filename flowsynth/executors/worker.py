@@ -99,7 +99,7 @@ class Worker:
             if outcome.missing:
                 self._missing(task, outcome.missing)
             elif outcome.failed:
-                self._noted(task, outcome.notes)
+                task.run.note(outcome.notes)
                 self.scheduler.failed(task, outcome.failed, outcome.code)
             else:
                 self._computed(task, outcome, pairs)
@@ -133,6 +133,7 @@ class Worker:
         if trace is None or (task.run.step.wanted and lost(self.cache, trace.outputs)):
             return False
         task.refs = trace.outputs
+        task.run.note(trace.notes)
         # What this run made, before it had to begin another pass, is no hit to the user.
         self._done(task, "computed" if task.key in task.run.made else "hit")
         return True
@@ -182,7 +183,7 @@ class Worker:
 
     def _computed(self, task: Task, outcome: Outcome, pairs: Sequence[tuple[str, str]]) -> None:
         run = task.run
-        self._noted(task, outcome.notes)
+        task.run.note(outcome.notes)
         held = tuple(set(object_names(outcome.refs).values())) if self.desk.local else ()
         try:
             self.desk.ledger.task(task, outcome, pairs)
@@ -195,14 +196,10 @@ class Worker:
         task.pinned = bool(run.step.wanted and held) and not outcome.stored
         self._done(task, "computed", outcome.seconds)
 
-    def _noted(self, task: Task, notes: Iterable[str]) -> None:
-        known = task.run.notes
-        known += [note for note in notes if note not in known]
-
     def _changed(self, task: Task, refs: Mapping[str, Ref]) -> None:
         """A task that ran again gave other bytes: what is read from now on is the new result."""
         run = task.run
-        self._noted(task, ["not deterministic: running it again gave another result"])
+        task.run.note(["not deterministic: running it again gave another result"])
         task.refs = refs
         if run.outputs is not None:
             run.outputs = None

@@ -24,6 +24,7 @@ class Known(NamedTuple):
     status: PlanStatus = "unknown"
     outputs: Mapping[str, Ref] | None = None
     seconds: float | None = None
+    said: tuple[str, ...] = ()
 
 
 class LookUp:
@@ -51,7 +52,7 @@ class LookUp:
         if trace is None or not trace.outputs.keys() >= ports.outputs.keys():
             return Known(key, "run")
         self._outputs[name] = trace.outputs
-        return Known(key, "hit", trace.outputs, trace.seconds)
+        return Known(key, "hit", trace.outputs, trace.seconds, trace.notes)
 
 
 def looked_up_again(steps: Mapping[str, Step], index: Index) -> dict[str, Step]:

@@ -40,7 +40,7 @@ class Plan:
         steps: name -> step, in topological order.
         wanted: the edges to deliver.
         row: name of the index row that remembers this graph's last keys.
-        last_keys: node -> key of the last run.
+        last_keys: node -> its key when it was last run, whatever else was run then.
     """
 
     graph: Graph
@@ -69,9 +69,9 @@ def make_plan(graph: Graph, host: PlanHost, outputs: Sequence[Name] | None = Non
     with _collector_paused():
         wanted = graph.wanted(outputs)
         order = upstream_first(graph, [edge.node for edge in wanted])
-        row = "graph:" + digest_parts([graph.name, *order])
+        row = "graph:" + digest_parts([graph.name, *graph.nodes])
         last = _last_keys(host.lookup(row))
-        known = host.lookup_many(list(last.values())) if last else {}
+        known = host.lookup_many([last[name] for name in order if name in last]) if last else {}
         planner = _Planner(graph, host, wanted, _readers(graph, order), LookUp(host, known))
         steps = {name: planner.step(graph.nodes[name]) for name in order}
         demand(steps, host.has_object)

@@ -51,6 +51,7 @@ class Step(NamedTuple):
         status: what the cache says of it.
         outputs: references of its outputs, where they are traced.
         seconds: what computing it cost, where it is traced.
+        said: what it wanted said then.
     """
 
     node: Node
@@ -71,6 +72,7 @@ class Step(NamedTuple):
     status: PlanStatus = "unknown"
     outputs: Mapping[str, Ref] | None = None
     seconds: float | None = None
+    said: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Name and status only."""
