@@ -43,23 +43,29 @@ class FileWatch:
     def __init__(self) -> None:
         self.seen: dict[Path, str] = {}
 
+    def changed(self) -> str:
+        """What became of a file that is no longer the one that was hashed; empty if all are."""
+        for path, stamp in self.seen.items():
+            try:
+                how = "" if file_stamp(path) == stamp else "changed"
+            except OSError:
+                how = "went away"
+            if how:
+                return f"{path} {how} while the run went on"
+        return ""
+
     def check(self) -> None:
         """Raise if one of the files is no longer the one that was hashed.
 
         Raises:
             RunError: names the file.
         """
-        for path, stamp in self.seen.items():
-            try:
-                now = file_stamp(path)
-            except OSError:
-                now = "gone"
-            if now != stamp:
-                how = "went away" if now == "gone" else "changed"
-                raise RunError(
-                    f"{path} {how} while the run went on: it is not what the plan looked at, so what "
-                    "was read of it is not kept; run it again"
-                )
+        changed = self.changed()
+        if changed:
+            raise RunError(
+                f"{changed}: it is not what the plan looked at, so what was read of it is not kept; "
+                "run it again"
+            )
 
 
 _watches: ContextVar[tuple[FileWatch, ...]] = ContextVar("_watches", default=())

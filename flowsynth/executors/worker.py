@@ -100,7 +100,9 @@ class Worker:
                 self._missing(task, outcome.missing)
             elif outcome.failed:
                 task.run.note(outcome.notes)
-                self.scheduler.failed(task, outcome.failed, outcome.code)
+                changed = task.run.step.files.changed()  # then that may be all that is wrong
+                text = f"{outcome.failed} ({changed})" if changed else outcome.failed
+                self.scheduler.failed(task, text, outcome.code)
             else:
                 self._computed(task, outcome, pairs)
                 leased = False  # the cache gives it back with the commit

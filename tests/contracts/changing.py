@@ -147,7 +147,7 @@ def _prompted(source: Path, node: str, file: Path, other: bytes, **extra: Any) -
     steps = Denoise(num_inference_steps=1, guidance_scale=1.0, seed=0)
     done = graph.add("denoise", steps, model=model, latents=latents, conditioning=text)
     graph.add("decode", VaeDecode(), model=model, latents=done)
-    graph.outputs = ["decode"]
+    graph.outputs = ["text" if node == "text" else "decode"]
     return Case(graph, node, file, other)
 
 
