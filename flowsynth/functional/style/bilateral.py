@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from flowsynth.functional.picture.blur import gaussian_blur, pad_axis
 
-__all__ = ["bilateral", "guided_enlarge", "smooth_edges_kept"]
+__all__ = ["bilateral", "guided_enlarge"]
 
 
 def bilateral_axis(x: Tensor, axis: int, radius: int, sigma_space: float, sigma_range: float) -> Tensor:
@@ -60,26 +60,3 @@ def guided_enlarge(small: Tensor, small_guide: Tensor, guide: Tensor, sigma: flo
     model = F.interpolate(model, size=guide.shape[-2:], mode="bilinear", align_corners=False)
     gain, bias = model.chunk(2, dim=1)
     return gain * guide + bias
-
-
-def smooth_edges_kept(x: Tensor, strength: float, iterations: int, work_size: int = 288) -> Tensor:
-    """Flatten a frame for painting, at a cost that grows little with its size.
-
-    Frames whose short side exceeds `work_size` are filtered at that size and enlarged under their own
-    guidance, so that edges stay sharp.
-
-    Args:
-        x: `(N, C, H, W)` in [0, 1] (chroma may be signed).
-        strength: 1 is the default look; scales the range spread.
-        iterations: bilateral passes.
-        work_size: short side in pixels above which the work is done reduced.
-    """
-    short = min(x.shape[-2:])
-    scale = min(1.0, work_size / short)
-    spread = max(1.0, 0.0095 * short * scale)
-    if scale == 1.0:
-        return bilateral(x, spread, 0.085 * strength, iterations)
-    size = [max(1, round(side * scale)) for side in x.shape[-2:]]
-    reduced = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
-    small = bilateral(reduced, spread, 0.085 * strength, iterations)
-    return guided_enlarge(small, reduced, x, sigma=1.5, eps=2e-4)

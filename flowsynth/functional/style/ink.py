@@ -1,47 +1,64 @@
-"""Ink lines: extended difference of Gaussians along the local flow."""
+"""Ink lines: differences of Gaussians at two scales, one crisp, one drawn along the forms."""
 
 import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from flowsynth.functional.picture.blur import gaussian_blur
-from flowsynth.functional.picture.structure import orientation, smooth_along
+from flowsynth.functional.picture.structure import orientation, smooth_along, sobel
+from flowsynth.functional.picture.tone import smoothstep
+from flowsynth.functional.style.planes import enlarged, reduced, short_side
 
-__all__ = ["ink_lines", "line_width"]
+__all__ = ["Pen", "difference", "ink"]
+
+_PLANE = 540  # short side at which lines are drawn along the forms
 
 
-def line_width(short_side: int) -> float:
-    """Return the line's spread in pixels for a frame: 0.6 at 144, about 2.5 at 1080."""
-    return 0.6 * math.pow(short_side / 144, 0.7)
+class Pen:
+    """How lines are drawn.
+
+    Attributes:
+        fine: sigma in pixels of the crisp lines, for a short side of 1080 and with its square root.
+        gains: slope of the ramps from paper to ink, crisp and long.
+        offsets: difference at which ink starts, crisp and long.
+        doubt: what is added to the crisp offset where the simplified picture has no edge.
+    """
+
+    def __init__(
+        self, fine: float, gains: tuple[float, float], offsets: tuple[float, float], doubt: float
+    ) -> None:
+        self.fine, self.gains, self.offsets, self.doubt = fine, gains, offsets, doubt
 
 
-def ink_lines(
-    tone: Tensor, sigma: float, *, sharpness: float = 20.0, threshold: float = 0.0, emphasis: float = 1.0
-) -> Tensor:
-    """Draw dark lines where tone dips, as XDoG does (Winnemoeller, Kyprianidis and Olsen 2012).
+def difference(tone: Tensor, sigma: float) -> Tensor:
+    """Return how far a plane dips below its surroundings: G_{1.6 sigma} - G_sigma."""
+    return gaussian_blur(tone, 1.6 * sigma) - gaussian_blur(tone, sigma)
 
-    D = G_sigma - G_{1.6 sigma} is smoothed along the edges' flow, which joins broken strokes and steadies
-    them in time, then passed through a tanh ramp.
+
+def ink(tone: Tensor, flat: Tensor, pen: Pen, scale: float = 1.0) -> Tensor:
+    """Draw dark lines where tone dips, after XDoG (Winnemoeller, Kyprianidis and Olsen 2012).
+
+    Two kinds of line, of which the stronger shows: crisp ones of the picture itself, held back where the
+    simplified picture has no edge, and long ones of the simplified picture, smoothed along the forms, which
+    joins broken strokes and steadies them in time.
 
     Args:
         tone: `(N, 1, H, W)` luma in [0, 1].
-        sigma: half width of a line in pixels.
-        sharpness: slope of the ramp from paper to ink.
-        threshold: D below which ink starts, at most 0 (0.01 is one percent of the tone range).
-        emphasis: gain on D.
+        flat: `(N, 1, h, w)` luma of the simplified picture, at its working size.
+        pen: widths, gains and thresholds.
+        scale: of the widths.
 
     Returns:
-        `(N, 1, H, W)`, 1 on paper and 0 in full ink.
+        `(N, 1, H, W)`, 0 on paper and 1 in full ink.
     """
-    tangent = orientation(gaussian_blur(tone, sigma), 2 * sigma).tangent
-    factor = 2 if sigma < 1.0 else 1  # thin lines are drawn at twice the size, else they alias
-    if factor == 2:
-        tone = F.interpolate(tone, scale_factor=2, mode="bilinear", align_corners=False)
-        tangent = F.interpolate(tangent, scale_factor=2, mode="nearest")  # signs are free: not to be mixed
-    spread = sigma * factor
-    difference = gaussian_blur(tone, spread) - gaussian_blur(tone, 1.6 * spread)
-    difference = smooth_along(difference, tangent, 2.0 * spread, step=max(1.0, spread / 1.5))
-    lines = 1 + torch.tanh(sharpness * (emphasis * difference + threshold).clamp(max=0))
-    return F.avg_pool2d(lines, factor) if factor == 2 else lines
+    sigma = max(0.6, pen.fine * math.sqrt(short_side(tone) / 1080)) * scale
+    gx, gy = sobel(flat)
+    sure = smoothstep(enlarged((gx.square() + gy.square()).sqrt(), tone), 0.012, 0.04)
+    crisp = pen.gains[0] * (difference(tone, sigma) - pen.offsets[0] - pen.doubt * (1 - sure))
+    plane = reduced(flat, _PLANE)
+    sigma = max(0.7, 1.35 * math.sqrt(short_side(plane) / _PLANE)) * scale
+    tangent = orientation(plane, 2 * sigma).tangent
+    long = smooth_along(difference(plane, sigma), tangent, 2 * sigma, step=max(1.0, sigma / 1.5))
+    long = pen.gains[1] * (enlarged(long, tone) - pen.offsets[1])
+    return torch.tanh(torch.maximum(crisp, long).clamp(min=0))

@@ -1,4 +1,4 @@
-"""Noise fixed by position: paper grain and hatching that stay put from frame to frame."""
+"""Noise fixed by position: paper grain that stays put from frame to frame."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["hatching", "lattice_noise", "paper_grain", "value_noise"]
+__all__ = ["lattice_noise", "paper_grain", "value_noise"]
 
 
 def lattice_noise(height: int, width: int, seed: int, device: torch.device) -> Tensor:
@@ -44,30 +44,3 @@ def paper_grain(height: int, width: int, scale: float, device: torch.device, see
     coarse = value_noise(height, width, max(1.5, scale), seed, device)
     fine = value_noise(height, width, max(1.0, scale / 2.5), seed + 1, device)
     return 0.6 * coarse + 0.4 * fine
-
-
-def hatching(
-    height: int, width: int, *, angle: float, spacing: float, seed: int, device: torch.device
-) -> Tensor:
-    """Draw the ink density of hand-laid parallel strokes, `(1, 1, H, W)` in [0, 1], mean about 0.5.
-
-    A sine across the strokes, its phase wavering slowly, its strength varying along each stroke.
-
-    Args:
-        height: pixels.
-        width: pixels.
-        angle: direction of the strokes in degrees, 0 horizontal, counted towards the bottom.
-        spacing: distance between strokes in pixels.
-        seed: picks the wavering.
-        device: where the result lies.
-    """
-    y = torch.arange(height, dtype=torch.float32, device=device)[:, None]
-    x = torch.arange(width, dtype=torch.float32, device=device)[None]
-    radians = math.radians(angle)
-    across = y * math.cos(radians) - x * math.sin(radians)
-    waver = value_noise(height, width, 14 * spacing, seed, device)
-    uneven = value_noise(height, width, 3 * spacing, seed + 3, device)
-    grain = value_noise(height, width, max(1.0, spacing / 2.5), seed + 1, device)
-    pressure = value_noise(height, width, 5 * spacing, seed + 2, device)
-    wave = torch.sin(2 * math.pi * across / spacing + 5 * waver + 1.1 * uneven)
-    return (0.5 + (0.3 + 0.15 * pressure) * wave + 0.2 * pressure + 0.2 * grain).clamp(0, 1)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _OPTIONS = {
-    "toon": {"levels": "levels", "saturation": "saturation", "lines": "ink", "smoothing": "smoothing"},
+    "toon": {
+        "levels": "levels",
+        "saturation": "saturation",
+        "lines": "ink_strength",
+        "smoothing": "smoothing",
+    },
     "oil_painting": {"saturation": "saturation", "texture": "relief", "smoothing": "brush"},
     "watercolor": {
         "saturation": "saturation",

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from flowsynth.functional.picture.color import luma
 from flowsynth.functional.picture.edges import canny
-from flowsynth.functional.style.ink import ink_lines
+from flowsynth.functional.style.ink import Pen, ink
 from flowsynth.functional.style.stylize import STYLES, Style, stylize
 
 every_style = pytest.mark.parametrize("style", list(STYLES))
@@ -71,7 +71,7 @@ def test_toon_flattens_regions_and_draws_lines(pictures: dict[str, Tensor]) -> N
         return (luma(x) - F.avg_pool2d(luma(x), 3, 1, 1)).abs()[away_from_edges].mean()
 
     assert detail(out) < 0.6 * detail(picture)
-    assert stylize(picture, "toon").mean() < STYLES["toon"](picture, ink=0.0).mean()
+    assert stylize(picture, "toon").mean() < STYLES["toon"](picture, ink_strength=0.0).mean()
 
 
 def test_pencil_is_grey_on_warm_paper(pictures: dict[str, Tensor]) -> None:
@@ -83,10 +83,10 @@ def test_pencil_is_grey_on_warm_paper(pictures: dict[str, Tensor]) -> None:
 def test_ink_draws_a_dark_line_on_the_dark_side_of_an_edge() -> None:
     tone = torch.full((1, 1, 48, 48), 0.8)
     tone[..., 24:] = 0.3
-    lines = ink_lines(tone, 0.8, threshold=0.005, sharpness=45.0)
-    assert lines[..., 24:27].min() < 0.2
-    assert lines[..., :22].min() > 0.99
-    assert lines[..., 32:].min() > 0.99
+    lines = ink(tone, tone, Pen(1.28, gains=(38.0, 60.0), offsets=(0.004, 0.006), doubt=0.022))
+    assert lines[..., 24:27].max() > 0.8
+    assert lines[..., :22].max() < 0.01
+    assert lines[..., 32:].max() < 0.01
 
 
 def test_strength_mixes_with_the_source(pictures: dict[str, Tensor]) -> None:
