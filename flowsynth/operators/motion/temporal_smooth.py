@@ -117,6 +117,12 @@ class TemporalSmooth(Operator):
         description="fastblend, flow: keep the frame's own detail up to this size, pixels; 0 smooths all",
     )
     estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
+    motion_side: int = Field(
+        384,
+        ge=0,
+        le=16384,
+        description="flow: longer side at which motion is estimated, pixels; 0: the frames'",
+    )
     cut: float = Field(CUT, ge=0, le=1, description=f"{CUT_TEXT}; not for median, exponential")
 
     def stream(self) -> StreamKind:
@@ -238,7 +244,12 @@ class TemporalSmooth(Operator):
 
         estimate = load_estimator(ctx, self.estimator)
         return along_motion(
-            part.data, as_rgb(part.guide), *part.wanted, radius=self.radius, estimate=estimate
+            part.data,
+            as_rgb(part.guide),
+            *part.wanted,
+            radius=self.radius,
+            estimate=estimate,
+            side=self.motion_side,
         )
 
     def _window(self, data: Tensor, start: int, stop: int) -> Tensor:

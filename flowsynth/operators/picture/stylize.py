@@ -64,11 +64,14 @@ class Stylize(Operator):
 
     The styles:
 
-    - ``toon``: iterated bilateral filtering, soft tone steps, ink lines by an extended difference of
-      Gaussians along the flow (Winnemoeller, Olsen and Gooch 2006; Winnemoeller et al. 2012).
-    - ``oil_painting``: anisotropic Kuwahara filtering with lit bristle marks (Kyprianidis et al. 2009).
-    - ``watercolor``: flattened washes with dark rims on grained paper (after Bousseau et al. 2006).
-    - ``pencil_sketch``: contours by dodging and hatched shade, graphite on warm paper.
+    - ``toon``: regions of even colour (L0 smoothing, Xu et al. 2011), tones in clean bands, ink lines by
+      differences of Gaussians (Winnemoeller, Olsen and Gooch 2006; Winnemoeller et al. 2012).
+    - ``oil_painting``: a broad and a fine anisotropic Kuwahara brush (Kyprianidis et al. 2009), lit bristle
+      marks along the forms; walls stay calm.
+    - ``watercolor``: flat washes with rims of pigment on grained paper (after Bousseau et al. 2006).
+    - ``pencil_sketch``: contours, and hatching in four layers along the forms, graphite on warm paper.
+
+    What stands out of what a style takes away, such as eyes and lettering, is given back.
 
     With ``auto`` the style follows a text, such as a prompt: the first that `words` name (toon, cartoon,
     comic, anime; oil; watercolor, gouache; pencil, sketch, charcoal), and where they name none, `otherwise`.
@@ -96,10 +99,10 @@ class Stylize(Operator):
     strength: float = Field(1.0, ge=0, le=1, description="0 leaves the source, 1 is the full style")
     levels: int | None = Field(None, ge=2, le=64, description="toon: tone steps from black to white, 6")
     saturation: float | None = Field(
-        None, ge=0, le=4, description="gain on colour, 1.2 to 1.5; not for pencil_sketch"
+        None, ge=0, le=4, description="gain on colour, 1.2 to 1.45; not for pencil_sketch"
     )
     lines: float | None = Field(
-        None, ge=0, le=1, description="toon: ink, 0.85; watercolor: rims, 1; pencil_sketch: contours, 1"
+        None, ge=0, le=1, description="toon: ink, 0.9; watercolor: rims, 1; pencil_sketch: contours, 1"
     )
     texture: float | None = Field(
         None, ge=0, le=2, description="oil_painting: relief; watercolor: grain; pencil_sketch: hatching; 1"

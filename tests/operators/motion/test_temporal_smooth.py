@@ -173,3 +173,12 @@ def test_a_radius_of_zero_gives_the_very_frames(method: str) -> None:
     operator = TemporalSmooth.model_validate({"method": method, "radius": 0})
     assert torch.equal(operator.run(RunContext(), frames=clip).tensor, clip.tensor)
     assert torch.equal(run_by_chunks(operator, clip, 2).tensor, clip.tensor)
+
+
+def test_motion_may_be_estimated_on_smaller_frames() -> None:
+    clip = moving_clip(5, 96, 128)
+    whole = TemporalSmooth(radius=1, motion_side=0).run(RunContext(), frames=clip).to_float()
+    small = TemporalSmooth(radius=1, motion_side=64).run(RunContext(), frames=clip).to_float()
+    same = TemporalSmooth(radius=1, motion_side=128).run(RunContext(), frames=clip).to_float()
+    assert torch.equal(whole, same)
+    assert 0 < (whole - small).abs().mean() < 0.01
