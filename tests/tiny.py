@@ -7,6 +7,8 @@ frame does change the result and a test can see it.
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import string
 import tempfile
 from functools import lru_cache
@@ -122,6 +124,7 @@ def tiny_sd() -> Path:
     from diffusers import StableDiffusionPipeline
 
     root = Path(tempfile.mkdtemp(prefix="tiny-sd-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     state = torch.random.get_rng_state()
     torch.manual_seed(0)
     tokenizer, unet = _tokenizer(), _unet()

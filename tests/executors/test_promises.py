@@ -140,7 +140,7 @@ class Asks(Operator):
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         length = inputs["frames"].length
-        return {"none": None, "less": StreamInfo(-3)}.get(self.what) or StreamInfo(length + 4)  # type: ignore[return-value]
+        return {"none": None, "less": StreamInfo(-3)}.get(self.what) or StreamInfo(length + 4)
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
         length = inputs["frames"].length

@@ -56,7 +56,7 @@ def test_they_give_what_plain_calls_give(seed: int, tmp_path: Path) -> None:
     for executor in ("serial", "threads", "serial"):
         run = builder.graph.run(
             cache_dir=tmp_path / "cache",
-            executor=executor,  # type: ignore[arg-type]
+            executor=executor,
             outputs=outputs,
             chunk=rng.choice([1, 3, 8, 16, 64]),
         )

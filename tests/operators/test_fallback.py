@@ -1,6 +1,7 @@
 """A graph that names networks goes on without their weights if, and only if, it says by what."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ class Clip(fs.Operator):
     op = "fallback_clip"
     version = 1
 
-    def run(self, ctx, /) -> Frames:
+    def run(self, ctx: RunContext, /) -> Frames:
         rows = torch.arange(12, dtype=torch.uint8).view(1, 1, 12, 1) * 20
         data = torch.cat([rows.expand(1, 3, 12, 16) + index for index in range(4)])
         return Frames(data.contiguous(), Fraction(10))
@@ -39,7 +40,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
-def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, tmp_path):
+def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, tmp_path: Path) -> None:
     run = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
     wanted = graph(other).run(cache_dir=tmp_path / "other")
     assert torch.equal(run["out"].tensor, wanted["out"].tensor)
@@ -49,7 +50,9 @@ def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, t
 
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
-def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(operator, other, tmp_path):
+def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(
+    operator, other, tmp_path: Path
+) -> None:
     graph(other).run(cache_dir=tmp_path / "cache")
     again = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
     assert again.record.nodes["out"].status == "hit"
@@ -59,14 +62,16 @@ def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(operat
 
 
 @pytest.mark.parametrize(("operator", "_other"), CASES)
-def test_without_a_fallback_the_run_ends_with_a_message(operator, _other, tmp_path):
+def test_without_a_fallback_the_run_ends_with_a_message(operator, _other, tmp_path: Path) -> None:
     strict = operator.model_copy(update={"fallback": None})
     with pytest.raises(FlowsynthError, match="weights fetch"):
         graph(strict).run(cache_dir=tmp_path / "cache", offline=True)
 
 
 @pytest.mark.parametrize(("operator", "_other"), CASES)
-def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(operator, _other, tmp_path):
+def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(
+    operator, _other, tmp_path: Path
+) -> None:
     path = weights_path(catalogue()[operator._weights], tmp_path)
     path.parent.mkdir()
     path.write_bytes(b"looked at when it is loaded")
@@ -77,7 +82,7 @@ def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(op
     assert operator.key_params(()) == plain.key_params(())
 
 
-def test_a_plan_without_a_run_fetches_nothing(tmp_path):
+def test_a_plan_without_a_run_fetches_nothing(tmp_path: Path) -> None:
     operator = CASES[0][0]
     context = RunContext(cache_dir=tmp_path)
     assert operator.resolve(context, fetch=False) is operator

@@ -32,6 +32,7 @@ SHAPES = (
 )
 DRAWING = Drawing((Shape("star", "yellow", "large", "left"),), "blue")
 PARAMS: dict[str, Any] = {"num_inference_steps": 8, "guidance_scale": 3.0}
+QUICK: dict[str, Any] = {**PARAMS, "num_inference_steps": 4}
 
 
 def drawn() -> npt.NDArray[np.uint8]:
@@ -116,8 +117,7 @@ def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket: Pocke
 @pytest.mark.parametrize("way", ["left", "right", "up", "down"])
 def test_a_clip_moves_where_its_prompt_says(pocket: Pocket, way: str) -> None:
     prompt = f"a small red circle moving {way} on a white background"
-    params: dict[str, Any] = {**PARAMS, "num_inference_steps": 6}
-    made = pocket.make(prompt, frames=16, seed=0, motion=True, **params)
+    made = pocket.make(prompt, frames=12, seed=0, motion=True, **QUICK)
     assert direction(judge_clip(pixels(made))) == way
 
 
@@ -138,7 +138,7 @@ def loras() -> list[Path]:
 
 @pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")
 def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket: Pocket) -> None:
-    text: dict[str, Any] = {"prompt": "a large red circle on a blue background", "seed": 0, **PARAMS}
+    text: dict[str, Any] = {"prompt": "a large red circle on a blue background", "seed": 0, **QUICK}
     plain = pocket.make(**text)
     for path in loras():
         made = [pocket.make(**text, loras=({"source": str(path), "scale": s},)) for s in (0.0, 0.5, 1.0)]

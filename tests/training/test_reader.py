@@ -62,7 +62,7 @@ def drawings() -> ShapeData:
 def reader(drawings: ShapeData) -> Reader:
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    reader, right = train_reader(drawings, 240, seed=0, batch=64)
+    reader, right = train_reader(drawings, 180, seed=0, batch=64)
     assert torch.equal(state, torch.get_rng_state())  # a step of the denoiser is the same with and without
     assert 0 < right <= 1
     return reader

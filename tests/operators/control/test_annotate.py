@@ -65,7 +65,7 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         Annotate(high=100)
     with pytest.raises(ValidationError, match="Input should be 'blur', 'canny', 'luma', 'tile', 'hed'"):
-        Annotate(detector="cany")  # type: ignore[arg-type]
+        Annotate(detector="cany")
 
 
 @pytest.mark.parametrize("detector", ["segmentation", "face", "pose"])

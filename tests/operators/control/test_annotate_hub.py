@@ -74,7 +74,7 @@ def depth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def depth(folder: Path | str, **params: object) -> Annotate:
-    return Annotate(detector="depth", weights=str(folder), **params)  # type: ignore[arg-type]
+    return Annotate(detector="depth", weights=str(folder), **params)
 
 
 def in_hub(monkeypatch: pytest.MonkeyPatch, cache: Path, files: dict[str, Path]) -> None:

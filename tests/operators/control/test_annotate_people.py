@@ -31,7 +31,7 @@ def person() -> Tensor:
 
 
 def annotate(ctx: RunContext, detector: str, picture: Tensor, **params: object) -> Tensor:
-    operator = Annotate(detector=detector, **params)  # type: ignore[arg-type]
+    operator = Annotate(detector=detector, **params)
     out = operator.run(ctx, frames=Frames(picture, fps=None))
     assert (out.kind, out.parts[0].dtype) == (detector, picture.dtype)
     return out.tensor

@@ -44,7 +44,7 @@ def test_chunks_are_the_whole(tmp_path: Path, chunk: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_floats(tmp_path: Path, dtype: str) -> None:
     path = write_clip(tmp_path / "a.mkv", 2)
-    clip = ReadVideo(path=str(path), dtype=dtype).run(RunContext())  # type: ignore[arg-type]
+    clip = ReadVideo(path=str(path), dtype=dtype).run(RunContext())
     assert str(clip.tensor.dtype) == f"torch.{dtype}"
     assert np.allclose(clip.tensor[1].permute(1, 2, 0).float().numpy(), picture(1) / 255, atol=1e-3)
 
@@ -75,7 +75,7 @@ def test_faults_name_path_expected_and_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("params", [{"fps": 0}, {"fps": "fast"}, {"start": -1}, {"end": "1:x"}, {"width": 0}])
 def test_bad_parameters(params: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        ReadVideo(path="a.mp4", **params)  # type: ignore[arg-type]
+        ReadVideo(path="a.mp4", **params)
 
 
 def test_rates_as_people_write_them(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def clip(count: int) -> Frames:
 
 @pytest.mark.parametrize(("format", "suffix"), [("png", ".png"), ("jpeg", ".jpg"), ("webp", ".webp")])
 def test_files_are_numbered_over_all_segments(format: str, suffix: str) -> None:
-    operator = SaveImages(format=format, prefix="shot_", start_number=7)  # type: ignore[arg-type]
+    operator = SaveImages(format=format, prefix="shot_", start_number=7)
     saved = operator.run(RunContext(), frames=clip(5))
     assert list(saved.files) == [f"shot_{k:06d}{suffix}" for k in range(7, 12)]
     parts = [operator.segment(RunContext(), frames=clip(5).slice(a, b)) for a, b in ((0, 3), (3, 5))]

@@ -19,7 +19,7 @@ from tests.published import published
 @pytest.mark.parametrize(("direction", "right"), [("next", -2.0), ("previous", 2.0)])
 def test_a_pan_is_found(direction: str, right: float) -> None:
     clip = moving_clip(3, height=48, width=64)  # pans by two pixels a frame
-    motion = OpticalFlow(direction=direction).run(RunContext(), frames=clip)  # type: ignore[arg-type]
+    motion = OpticalFlow(direction=direction).run(RunContext(), frames=clip)
     assert motion.flow.tensor.shape == (3, 2, 48, 64)
     assert motion.occlusion.tensor.shape == (3, 1, 48, 64)
     inside = motion.flow.tensor[1, :, 8:-8, 8:-8]
@@ -34,8 +34,8 @@ def test_a_pan_is_found(direction: str, right: float) -> None:
 @pytest.mark.parametrize("direction", ["next", "previous"])
 def test_warped_neighbours_fall_into_place(direction: str) -> None:
     clip = moving_clip(3, height=48, width=64)
-    motion = OpticalFlow(direction=direction).run(RunContext(), frames=clip)  # type: ignore[arg-type]
-    warped = Warp(direction=direction).run(RunContext(), frames=clip, flow=motion.flow)  # type: ignore[arg-type]
+    motion = OpticalFlow(direction=direction).run(RunContext(), frames=clip)
+    warped = Warp(direction=direction).run(RunContext(), frames=clip, flow=motion.flow)
     assert warped.tensor.dtype == clip.tensor.dtype
     other = clip.tensor[2 if direction == "next" else 0].float()
     visible = 1 - motion.occlusion.tensor[1]

@@ -59,7 +59,7 @@ def test_smoothing_steadies_a_noisy_still() -> None:
 )
 def test_values_out_of_range_are_refused(params: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="1 validation error"):
-        TemporalSmooth(**params)  # type: ignore[arg-type]
+        TemporalSmooth(**params)
 
 
 @pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
@@ -68,7 +68,7 @@ def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str, detail: floa
     clip = moving_clip(13)
     smooth = TemporalSmooth(
         method="fastblend",
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,
         radius=4,
         patch=3,
         iterations=1,

@@ -31,7 +31,7 @@ def lab_mean(clip: Frames) -> torch.Tensor:
 def test_a_grade_is_carried_over(method: str, dtype: str) -> None:
     clip = moving_clip(4, height=46, width=62, dtype=dtype)
     reference = graded(clip)
-    operator = ColorMatch(method=method)  # type: ignore[arg-type]
+    operator = ColorMatch(method=method)
     out = operator.run(RunContext(), frames=clip, reference=reference, source=clip)
     assert out.tensor.dtype == clip.tensor.dtype
     assert (lab_mean(out) - lab_mean(reference)).abs().max() < 0.005
@@ -42,7 +42,7 @@ def test_a_grade_is_carried_over(method: str, dtype: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_one_map_serves_all_frames_of_a_source(method: str) -> None:
     clip = moving_clip(4)
-    operator = ColorMatch(method=method)  # type: ignore[arg-type]
+    operator = ColorMatch(method=method)
     reference = graded(moving_clip(1, height=40, width=50))
     out = operator.run(RunContext(), frames=clip, reference=reference, source=clip)
     alone = operator.run(RunContext(), frames=clip.slice(2, 3), reference=reference, source=clip)
@@ -77,7 +77,7 @@ def test_strength_lightness_grey_and_alpha() -> None:
 def test_black_frames_stay_finite() -> None:
     black = Frames(torch.zeros(2, 3, 5, 7, dtype=torch.uint8))
     for method in METHODS:
-        operator = ColorMatch(method=method)  # type: ignore[arg-type]
+        operator = ColorMatch(method=method)
         out = operator.run(RunContext(), frames=black, reference=moving_clip(1))
         assert out.tensor.flatten(2).float().std(2).max() == 0
         again = operator.run(RunContext(), frames=moving_clip(1), reference=black)
@@ -91,7 +91,7 @@ def test_a_streamed_graph_gives_the_bits_of_a_plain_call(tmp_path: Path, executo
     clip = g.add("clip", Counter(path=path))
     reference = g.add("reference", Invert(), frames=clip)
     g.add("matched", ColorMatch(), frames=clip, reference=reference, source=clip)
-    run = g.run(cache_dir=tmp_path / "cache", executor=executor)  # type: ignore[arg-type]
+    run = g.run(cache_dir=tmp_path / "cache", executor=executor)
     frames = Counter(path=path).run(RunContext())
     negative = frames.with_data(255 - frames.tensor)
     expected = ColorMatch().run(RunContext(), frames=frames, reference=negative, source=frames)

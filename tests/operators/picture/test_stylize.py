@@ -12,8 +12,8 @@ from tests.operators.conftest import moving_clip
 @pytest.mark.parametrize("style", list(STYLES))
 def test_the_operator_is_the_function(style: str) -> None:
     clip = moving_clip(2, dtype="float32")
-    out = Stylize(style=style).run(RunContext(), frames=clip)  # type: ignore[arg-type]
-    assert torch.equal(out.tensor, stylize(clip.tensor, style))  # type: ignore[arg-type]
+    out = Stylize(style=style).run(RunContext(), frames=clip)
+    assert torch.equal(out.tensor, stylize(clip.tensor, style))
     assert out.kind == "rgb"
 
 
@@ -31,8 +31,8 @@ def test_every_option_is_an_argument_of_its_style() -> None:
 def test_every_option_changes_the_result(style: str, option: str) -> None:
     clip = moving_clip(1, 64, 64, dtype="float32")
     value = {"levels": 3, "smoothing": 2.0}.get(option, 0.3)
-    plain = Stylize(style=style).run(RunContext(), frames=clip)  # type: ignore[arg-type]
-    other = Stylize(style=style, **{option: value}).run(RunContext(), frames=clip)  # type: ignore[arg-type]
+    plain = Stylize(style=style).run(RunContext(), frames=clip)
+    other = Stylize(style=style, **{option: value}).run(RunContext(), frames=clip)
     assert not torch.equal(plain.tensor, other.tensor)
 
 

@@ -21,7 +21,7 @@ from tests.operators.conftest import moving_clip
     ],
 )
 def test_the_size_follows_the_parameters(params: dict[str, float], size: tuple[int, int]) -> None:
-    out = Upscale(**params).run(RunContext(), frames=moving_clip(1))  # type: ignore[arg-type]
+    out = Upscale(**params).run(RunContext(), frames=moving_clip(1))
     assert (out.height, out.width) == size
 
 

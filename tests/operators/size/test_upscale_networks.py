@@ -34,7 +34,7 @@ def checkpoint(tmp_path: Path, network: torch.nn.Module) -> str:
 
 
 def upscale(checkpoint: str, **params: object) -> Upscale:
-    return Upscale(method="network", weights=checkpoint, **params)  # type: ignore[arg-type]
+    return Upscale(method="network", weights=checkpoint, **params)
 
 
 def test_the_network_is_applied(checkpoint: str, network: torch.nn.Module, dtype: str) -> None:
@@ -131,8 +131,7 @@ def test_the_published_compact_network_keeps_the_picture_and_sharpens_it() -> No
     small = Frames(picture, fps=None)
     small = Upscale(method="bicubic", factor=0.5).run(RunContext(), frames=small)
     sharp, soft = (
-        Upscale(method=m).run(ctx, frames=small).tensor.float()
-        for m in ("realesr-animevideo", "bicubic")  # type: ignore[arg-type]
+        Upscale(method=m).run(ctx, frames=small).tensor.float() for m in ("realesr-animevideo", "bicubic")
     )
     assert 10 * torch.log10(255**2 / (sharp - picture).square().mean()) > 25
     energy = [x.diff(dim=-1).abs().mean() for x in (sharp, soft, picture.float())]
@@ -180,7 +179,7 @@ def test_at_twice_the_size_the_compact_network_looks_closer_than_bicubic() -> No
     small = Upscale(method="bicubic", factor=0.5).run(ctx, frames=picture)
     ours, bicubics = (
         Measure(lpips=True).run(ctx, frames=Upscale(method=m).run(ctx, frames=small), reference=picture)
-        for m in ("realesr-animevideo", "bicubic")  # type: ignore[arg-type]
+        for m in ("realesr-animevideo", "bicubic")
     )
     assert ours.values["lpips"] < 0.75 * bicubics.values["lpips"]
     assert ours.values["psnr"] > bicubics.values["psnr"]

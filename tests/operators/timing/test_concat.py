@@ -36,10 +36,10 @@ def by_hand(paths: list[Path]) -> torch.Tensor:
 @pytest.mark.parametrize("lengths", [[5], [5, 3], [16, 16], [1, 40, 2, 17], [3, 1, 1, 1, 30]])
 def test_chunks_equal_the_whole(tmp_path: Path, executor: str, lengths: list[int]) -> None:
     paths = sources(tmp_path, lengths)
-    run = joined(paths).run(cache_dir=tmp_path / "cache", executor=executor)  # type: ignore[arg-type]
+    run = joined(paths).run(cache_dir=tmp_path / "cache", executor=executor)
     assert torch.equal(run["joined"].tensor, by_hand(paths))
     assert run["joined"].fps == 12
-    again = joined(paths).run(cache_dir=tmp_path / "cache", executor=executor)  # type: ignore[arg-type]
+    again = joined(paths).run(cache_dir=tmp_path / "cache", executor=executor)
     assert {node.status for node in again.record.nodes.values()} == {"hit"}
 
 

@@ -37,7 +37,7 @@ def test_doubling_keeps_the_source_frames_and_mixes_between() -> None:
     ],
 )
 def test_length_and_rate_are_exact(params: dict[str, float | str], length: int, fps: Fraction) -> None:
-    operator = Interpolate(**params)  # type: ignore[arg-type]
+    operator = Interpolate(**params)
     assert operator.output_info({"frames": StreamInfo(10, Fraction(24))}) == StreamInfo(length, fps)
     out = operator.run(RunContext(), frames=moving_clip(10))
     assert (out.num_frames, out.fps) == (length, fps)
@@ -65,7 +65,7 @@ def test_mistakes_are_named() -> None:
     assert str(fault) == "params.factor: beside fps; expected factor or fps; given factor 2, fps 30"
     for value in ("fast", "1/0", -3, 0, float("nan"), float("inf"), 1e9):
         with pytest.raises(ValidationError, match="expected a"):
-            Interpolate(fps=value)  # type: ignore[arg-type]
+            Interpolate(fps=value)
 
 
 def test_planning_needs_no_torch() -> None:

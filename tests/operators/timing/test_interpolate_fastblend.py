@@ -22,7 +22,7 @@ from tests.operators.test_in_a_graph import MovingClip
 
 def fastblend(step: int, **params: object) -> Interpolate:
     settings = {"patch": 3, "iterations": 2, **params}
-    return Interpolate(method="fastblend", factor=step, **settings)  # type: ignore[arg-type]
+    return Interpolate(method="fastblend", factor=step, **settings)
 
 
 def panned(picture: Tensor, length: int, step: int) -> Tensor:

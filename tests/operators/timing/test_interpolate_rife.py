@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def rife(checkpoint: str, **params: object) -> Interpolate:
-    return Interpolate(method="rife", weights=checkpoint, cut=0, **params)  # type: ignore[arg-type]
+    return Interpolate(method="rife", weights=checkpoint, cut=0, **params)
 
 
 def test_source_frames_stay_and_the_frames_between_depend_on_the_moment(checkpoint: str, dtype: str) -> None:

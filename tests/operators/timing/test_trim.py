@@ -27,7 +27,7 @@ from tests.operators.conftest import moving_clip
 def test_the_part_is_kept_whatever_the_chunk(
     params: dict[str, float], first: int, last: int, chunk: int
 ) -> None:
-    clip, operator = moving_clip(10), Trim(**params)  # type: ignore[arg-type]
+    clip, operator = moving_clip(10), Trim(**params)
     out = operator.run(RunContext(), frames=clip)
     assert torch.equal(out.tensor, clip.tensor[first:last])
     assert torch.equal(run_by_chunks(operator, clip, chunk).tensor, out.tensor)
