@@ -14,6 +14,8 @@ from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 from flowsynth.weights.catalogue import catalogue, weights_path
 
+Method = Upscale | Interpolate
+
 
 class Clip(fs.Operator):
     """Four small frames that differ."""
@@ -27,20 +29,22 @@ class Clip(fs.Operator):
         return Frames(data.contiguous(), Fraction(10))
 
 
-def graph(operator):
+def graph(operator: Method) -> fs.Graph:
     made = fs.Graph("fallback")
     made.add("out", operator, frames=made.add("clip", Clip()))
     return made
 
 
-CASES = [
+CASES: list[tuple[Method, Method]] = [
     (Upscale(method="realesr-animevideo", fallback="lanczos"), Upscale(method="lanczos")),
     (Interpolate(method="rife", fallback="blend"), Interpolate(method="blend")),
 ]
 
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
-def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, tmp_path: Path) -> None:
+def test_without_weights_the_other_method_runs_and_it_is_said(
+    operator: Method, other: Method, tmp_path: Path
+) -> None:
     run = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
     wanted = graph(other).run(cache_dir=tmp_path / "other")
     assert torch.equal(run["out"].tensor, wanted["out"].tensor)
@@ -51,7 +55,7 @@ def test_without_weights_the_other_method_runs_and_it_is_said(operator, other, t
 
 @pytest.mark.parametrize(("operator", "other"), CASES)
 def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(
-    operator, other, tmp_path: Path
+    operator: Method, other: Method, tmp_path: Path
 ) -> None:
     graph(other).run(cache_dir=tmp_path / "cache")
     again = graph(operator).run(cache_dir=tmp_path / "cache", offline=True)
@@ -62,7 +66,9 @@ def test_what_was_made_so_is_found_again_and_shared_with_the_plain_method(
 
 
 @pytest.mark.parametrize(("operator", "_other"), CASES)
-def test_without_a_fallback_the_run_ends_with_a_message(operator, _other, tmp_path: Path) -> None:
+def test_without_a_fallback_the_run_ends_with_a_message(
+    operator: Method, _other: Method, tmp_path: Path
+) -> None:
     strict = operator.model_copy(update={"fallback": None})
     with pytest.raises(FlowsynthError, match="weights fetch"):
         graph(strict).run(cache_dir=tmp_path / "cache", offline=True)
@@ -70,8 +76,9 @@ def test_without_a_fallback_the_run_ends_with_a_message(operator, _other, tmp_pa
 
 @pytest.mark.parametrize(("operator", "_other"), CASES)
 def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(
-    operator, _other, tmp_path: Path
+    operator: Method, _other: Method, tmp_path: Path
 ) -> None:
+    assert operator._weights is not None
     path = weights_path(catalogue()[operator._weights], tmp_path)
     path.parent.mkdir()
     path.write_bytes(b"looked at when it is loaded")

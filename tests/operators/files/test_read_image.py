@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_many_pictures_in_the_order_of_their_numbers(tmp_path: Path, pattern: st
     folder = folder_of(tmp_path, 12)
     operator = ReadImage(path=str(folder / pattern), fps=8)
     frames = operator.run(RunContext())
-    assert (frames.fps, frames.num_frames) == (8, 12)
+    assert (frames.fps, frames.num_frames) == (Fraction(8), 12)
     assert (frames.frame(10).permute(1, 2, 0).numpy() == picture(10)).all()
     assert (operator.run(RunContext(span=Span(9, 12, 12))).tensor == frames.tensor[9:]).all()
     assert operator.probe(RunContext()).length == 12

@@ -22,10 +22,14 @@ def test_frames_rate_and_probe(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", 20)
     operator = ReadVideo(path=str(path))
     clip = operator.run(RunContext())
-    assert (clip.fps, clip.tensor.shape, clip.tensor.dtype) == (24, (20, 3, 48, 64), torch.uint8)
+    assert (clip.fps, clip.tensor.shape, clip.tensor.dtype) == (
+        Fraction(24),
+        torch.Size((20, 3, 48, 64)),
+        torch.uint8,
+    )
     assert (clip.frame(7).permute(1, 2, 0).numpy() == picture(7)).all()
     info = operator.probe(RunContext())
-    assert (info.length, info.fps) == (20, 24)
+    assert (info.length, info.fps) == (20, Fraction(24))
     assert operator.files(RunContext()) == {"path": path}
     assert "path" not in operator.key_params(frozenset({"path"}))
 

@@ -13,7 +13,7 @@ from flowsynth.core.streams import Map, Resample
 from flowsynth.functional.picture.resize import lanczos
 from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
 from flowsynth.operators.size import _clip_super
-from flowsynth.operators.size._clip_super import Block, blocks, enlarge_clip, relative
+from flowsynth.operators.size._clip_super import blocks, enlarge_clip, relative
 from flowsynth.operators.size.upscale import Upscale
 from tests.nets.tiny import randomised
 from tests.operators.chunked import run_by_chunks
@@ -50,7 +50,7 @@ def test_blocks_give_each_frame_once_and_the_same_context(
         assert kept == list(range(start, min(start + chunk, total)))
         assert all(seen[i] == (b.start, b.stop) for b in parts for i in range(b.keep_start, b.keep_stop))
         (first, last), rows = relative(parts)
-        assert [Block(*row) for row in rows] == [Block(*(n - first for n in b)) for b in parts]
+        assert rows == [[n - first for n in b] for b in parts]
         assert last == max(b.stop for b in parts)
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,20 @@ from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
 from tests.published import published
 
-NETWORKS = {"compact": tiny_srvgg, "rrdb": tiny_rrdbnet, "rrdb x2": lambda: tiny_rrdbnet(2, 2)}
+NETWORKS: dict[str, Callable[[], StagedNetwork]] = {
+    "compact": tiny_srvgg,
+    "rrdb": tiny_rrdbnet,
+    "rrdb x2": lambda: tiny_rrdbnet(2, 2),
+}
 
 
 @pytest.fixture(params=list(NETWORKS))
-def network(request: pytest.FixtureRequest) -> torch.nn.Module:
+def network(request: pytest.FixtureRequest) -> StagedNetwork:
     return NETWORKS[request.param]()
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path, network: torch.nn.Module) -> str:
+def checkpoint(tmp_path: Path, network: StagedNetwork) -> str:
     torch.save({"params_ema": network.state_dict()}, tmp_path / "net.pth")
     return str(tmp_path / "net.pth")
 
@@ -37,7 +42,7 @@ def upscale(checkpoint: str, **params: object) -> Upscale:
     return Upscale(method="network", weights=checkpoint, **params)
 
 
-def test_the_network_is_applied(checkpoint: str, network: torch.nn.Module, dtype: str) -> None:
+def test_the_network_is_applied(checkpoint: str, network: StagedNetwork, dtype: str) -> None:
     clip = moving_clip(2, 22, 30, dtype=dtype)
     out = upscale(checkpoint, factor=network.scale, fidelity=0).run(RunContext(), frames=clip)
     expected = clip.like(network(clip.to_float())).tensor
@@ -139,7 +144,7 @@ def test_the_published_compact_network_keeps_the_picture_and_sharpens_it() -> No
 
 
 def test_a_tile_follows_from_the_memory_that_a_stage_may_take(
-    checkpoint: str, network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str, network: StagedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = moving_clip(1, 61, 90, dtype="float32")
     whole = upscale(checkpoint, tile=0).run(RunContext(), frames=clip).tensor

@@ -43,7 +43,7 @@ def test_frames_between_keys_move_like_the_guide(pictures: dict[str, Tensor]) ->
     rendered = guide.with_data((1 - guide.tensor) ** 2)  # a rendering that is no copy of its guide
     keys = replace(every(rendered, 4), fps=Fraction(6))
     out = fastblend(4, patch=5).run(RunContext(), frames=keys, guide=guide)
-    assert (out.num_frames, out.fps) == (9, 24)
+    assert (out.num_frames, out.fps) == (9, Fraction(24))
     assert torch.equal(out.tensor[::4], keys.tensor)
     mixed = Interpolate(factor=4, cut=0).run(RunContext(), frames=keys).tensor[:9]
     assert error(out.tensor, rendered.tensor) < 0.03 * error(mixed, rendered.tensor)
