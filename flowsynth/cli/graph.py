@@ -8,6 +8,7 @@ from pathlib import Path
 from flowsynth.cli.export import FORMATS, outline_of
 from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.core.errors import RequestError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +27,12 @@ def execute(args: argparse.Namespace) -> int:
     if args.output is None:
         print(text)
     else:
-        args.output.write_text(text + "\n", encoding="utf-8")
+        try:
+            args.output.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or error
+            raise RequestError(
+                f"-o: expected a file to write; given {str(args.output)!r} ({reason})"
+            ) from None
         print(args.output)
     return 0

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from flowsynth.core.errors import FlowsynthError, InputError, RequestError
 from flowsynth.core.operator import DEFINED
-from flowsynth.core.registry import require_usable
 
 _OPERATORS = "--operators"
 
@@ -83,6 +82,8 @@ def load_operators(files: Sequence[str]) -> None:
 
 
 def _load(path: Path) -> None:
+    from flowsynth.core.registry import require_usable
+
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path}: cannot be imported")

@@ -161,6 +161,8 @@ LINES: list[tuple[list[str], str, str, str]] = [
     (["reproduce", "graphs"], "graphs", "an output of flowsynth", "a folder"),
     (["ops", "stepp"], "'stepp'", "? 'step'", "'stepp'"),
     (["graph", "graph=small", "--format", "pdf"], "--format", "'mermaid'", "'pdf'"),
+    (["graph", "graph=small", "-o", "nowhere/x.svg"], "-o", "a file to write", "'nowhere/x.svg'"),
+    (["graph", "graph=small", "-o", "graphs"], "-o", "a file to write", "'graphs'"),
     (["compare", "a.mp4"], "compare", "required: B", "-"),
     (["compare", "a.mp4", "b.mp4", "--no-video"], "a.mp4", "a video file", "no such file"),
     (["--operators", "nope.py", "ops"], "--operators", "a Python file", "'nope.py'"),
