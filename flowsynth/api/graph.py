@@ -108,30 +108,41 @@ class Graph(core.Graph):
         observer = observer or Observer()
         own = session or Session.of(options)
         try:
-            graph, drawn = draw_seeds(self)
-            plan = own.plan(graph, None if outputs is None else [str(edge) for edge in self.wanted(outputs)])
-            if own.cache.read_only and plan.executing():
-                names = listing(step.name for step in plan.executing())
-                raise RequestError(
-                    f"cache: {own.root} can only be read, and {names} would have to run; set cache.dir to a "
-                    "folder that you may write to"
-                )
-            if output_dir is not None:
-                require_folder(output_dir)
-            run = execute(own, plan, options, observer)
-            run.seconds = time.perf_counter() - start
-            run.notes += [drawn] if drawn else []
-            if output_dir is not None:
-                run.write(output_dir)
-            if type(observer) is not Observer:
-                observer.run_finished(run.record)
+            with own.running():
+                run = self._run(own, options, observer, outputs, output_dir, start)
         finally:
             if session is None:
                 own.close()
-            else:
-                own.cache.release()  # the next run of a sweep may need the room
         if check and not run.ok:
             raise RunFailedError(run)
+        return run
+
+    def _run(
+        self,
+        session: Session,
+        options: RunOptions,
+        observer: Observer,
+        outputs: Sequence[core.Name] | None,
+        output_dir: Path | str | None,
+        start: float,
+    ) -> Run:
+        graph, drawn = draw_seeds(self)
+        plan = session.plan(graph, None if outputs is None else [str(edge) for edge in self.wanted(outputs)])
+        if session.cache.read_only and plan.executing():
+            names = listing(step.name for step in plan.executing())
+            raise RequestError(
+                f"cache: {session.root} can only be read, and {names} would have to run; set cache.dir to a "
+                "folder that you may write to"
+            )
+        if output_dir is not None:
+            require_folder(output_dir)
+        run = execute(session, plan, options, observer)
+        run.seconds = time.perf_counter() - start
+        run.notes += [drawn] if drawn else []
+        if output_dir is not None:
+            run.write(output_dir)
+        if type(observer) is not Observer:
+            observer.run_finished(run.record)
         return run
 
     def plan(

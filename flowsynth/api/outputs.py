@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from flowsynth.cache.platform import remove_file, sweep, temp_name
 from flowsynth.core.errors import RequestError, RunError
 
+#: One of a series of pictures, such as ``000017.png``.
+_NUMBERED = re.compile(r"(.*?)([0-9]{3,})(\.[a-z0-9]+)")
 #: Characters of a file's name before its suffix; file systems take 255 bytes in all.
 LONGEST_STEM = 100
 
@@ -114,7 +117,18 @@ def _file_set(value: Any, stem: str, folder: Path, provenance: str) -> str:
             raise RunError(f"{stem}: a file named {name!r} would be written outside of the output folder")
         write_atomic(path, value.files[name])
         _embed(path, provenance)
+    _clear_rest(target, names)
     return f"{stem}/{names[0]}" if names else stem
+
+
+def _clear_rest(folder: Path, names: Sequence[str]) -> None:
+    """Take away the pictures of a longer series that was written here before: they are none of this one."""
+    parts = [_NUMBERED.fullmatch(name) for name in names]
+    series = {(part[1], len(part[2]), part[3]) for part in parts if part is not None}
+    for path in sorted(folder.iterdir()) if series and folder.is_dir() else ():
+        part = _NUMBERED.fullmatch(path.name)
+        if part and (part[1], len(part[2]), part[3]) in series and path.name not in names and path.is_file():
+            path.unlink()
 
 
 def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
@@ -127,6 +141,8 @@ def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
         image = as_dtype(as_float(value.frame(i)), "uint8").permute(1, 2, 0).contiguous().numpy()
         pixels = image[..., 0] if image.shape[-1] == 1 else image
         write_atomic(path, encode_picture(pixels, "png", text=provenance))
+    if len(paths) > 1:
+        _clear_rest(folder / stem, [path.name for path in paths])
     return str(paths[0].relative_to(folder)) if paths else stem
 
 

@@ -131,9 +131,9 @@ class Run:
 
         value = load_output(run, edge.port, self._cache, self._shelf)
         if value is None:
-            raise RunError(
-                f"{edge}: its value was not kept; ask for it with outputs=[{str(edge)!r}] or cache: always"
-            )
+            gone = "its value has been evicted from the cache, or lost, since; run it again"
+            never = f"its value was not kept; ask for it with outputs=[{str(edge)!r}] or cache: always"
+            raise RunError(f"{edge}: {gone if edge.port in run.step.wanted else never}")
         return value
 
     def write(self, folder: Path | str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ class Session:
         self.fetch = not read_only
         self.sources = FingerprintMemo(self.root / "sources.json", read_only=read_only)
         self._lock = threading.Lock()
+        self._running = 0
         self._managers: dict[str, ModelManager] = {}
 
     @classmethod
@@ -98,6 +100,19 @@ class Session:
     def place(self, graph: Graph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
         return place(graph, self.device)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While a run goes: eviction leaves alone what it reads and makes, until the last run has ended."""
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self.cache.release()
 
     def lookup(self, key: str) -> bytes | None:
         """The index row under a key."""

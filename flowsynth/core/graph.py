@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from flowsynth.core.errors import Fault, GraphError, did_you_mean, listing, nearest
+from flowsynth.core.errors import Fault, GraphError, did_you_mean, error_text, listing, nearest
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
 from flowsynth.core.record import Request
@@ -336,8 +336,11 @@ def operator_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
             for s in sources
         ]
         feeds[port] = items[0] if len(items) == 1 else items
-    found = node.operator.check(feeds)
     at = path or f"nodes.{node.name}"
+    try:
+        found = list(node.operator.check(feeds))
+    except Exception as error:  # somebody else's code
+        return [Fault(at, f"{type(node.operator).op} cannot be checked: {error_text(error)}")]
     return [Fault(f"{at}.{f.path}", f.message, f.expected, f.given, f.nearest) for f in found]
 
 
