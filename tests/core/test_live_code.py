@@ -278,3 +278,59 @@ def test_a_helper_saved_after_its_import_is_noticed(
     assert after != same
     if "K = 1" in text:
         assert "was saved after it was imported" in after
+
+
+UNKEPT = """
+import flowsynth as fs
+LOG = open("/dev/null")
+class Op(fs.Operator):
+    "x"
+    op = "z_unkept"
+    version = 1
+    def run(self, ctx, /) -> int: return 1 if LOG else 2
+for _ in range(2):
+    g = fs.Graph("g")
+    g.add("n", Op(), cache="always")
+    node = g.run(cache_dir="cache").record.nodes["n"]
+    print(node.status, node.tasks.computed, node.notes)
+"""
+
+
+def test_what_is_not_kept_is_run_again_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = python(UNKEPT).splitlines()
+    assert [line.split()[0] for line in lines] == ["computed", "computed"]
+    assert all("its results are not kept" in line and "LOG" in line for line in lines)
+
+
+RELOADED = """
+import importlib, sys
+from pathlib import Path
+import flowsynth as fs
+sys.path.insert(0, ".")
+sys.dont_write_bytecode = True
+Path("zz_helper.py").write_text("def f(): return 1")
+Path("zz_ops.py").write_text('''
+import flowsynth as fs
+import zz_helper
+class Op(fs.Operator):
+    "x"
+    op = "zz"
+    version = 1
+    def run(self, ctx, /) -> int: return zz_helper.f()
+''')
+import zz_helper, zz_ops
+with fs.Session("cache") as session:
+    for value in (1, 22, 333, 22):
+        Path("zz_helper.py").write_text(f"def f(): return {value}")
+        importlib.reload(zz_helper)
+        g = fs.Graph("g")
+        g.add("n", zz_ops.Op())
+        run = g.run(session=session)
+        print(run["n"], run.record.nodes["n"].tasks.computed)
+"""
+
+
+def test_a_helper_that_is_reloaded_within_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert python(RELOADED).split() == ["1", "1", "22", "1", "333", "1", "22", "0"]
