@@ -34,7 +34,7 @@ MADE = {
     "interpolate_video": (12, 48, 32),
     "stylize_video": (6, 48, 32),
     "text_to_video": (12, 128, 128),
-    "toon": (12, 32, 32),
+    "toon": (6, 32, 32),
     "upscale_video": (6, 96, 64),
 }
 

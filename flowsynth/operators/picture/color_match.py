@@ -10,6 +10,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Scan, StreamKind
+from flowsynth.functional.cut.threshold import CUT, CUT_TEXT
 from flowsynth.operators.shared.frames import as_rgb, map_frames
 from flowsynth.values import Frames, Tensors
 
@@ -26,7 +27,8 @@ class ColorMatch(Operator):
     ones), so that the result doesn't flicker with it. What the clip's own colours are is taken from
     `source` in the same way, usually the clip itself: then one fixed map serves all frames, and nothing
     pumps when something comes into view. Without `source` every frame is matched by itself: each gets the
-    reference's colours, which also takes flicker out.
+    reference's colours, which also takes flicker out. That holds within one shot only: a clip with cuts
+    (`cut`) is refused then.
 
     The methods:
 
@@ -47,7 +49,7 @@ class ColorMatch(Operator):
         Frames like the input.
 
     Errors:
-        RequestError: a reference or source without frames.
+        RequestError: a reference or source without frames; without a source, a clip with a cut.
     """
 
     op: ClassVar[str] = "color_match"
@@ -58,6 +60,7 @@ class ColorMatch(Operator):
     method: Literal["mean_std", "transport", "histogram"] = Field("transport", description="what is matched")
     strength: float = Field(1.0, ge=0, le=1, description="0 leaves the clip, 1 matches fully")
     lightness: bool = Field(True, description="match lightness too; false leaves it and matches colour only")
+    cut: float = Field(CUT, ge=0, le=1, description=f"without source: {CUT_TEXT}")
 
     def stream(self) -> StreamKind:
         """Frame by frame; the descriptions, made once, are handed from chunk to chunk."""
@@ -72,6 +75,8 @@ class ColorMatch(Operator):
             if source is not None:
                 known["source"] = self._describe(ctx, "source", source)
             ctx.state = Tensors(known)
+        if source is None and frames.fps is not None:  # pictures have no rate, and no shots
+            self._require_one_shot(ctx, frames)
         target = ctx.state.tensors["reference"].to(ctx.device)
         own = ctx.state.tensors["source"].to(ctx.device) if source is not None else None
 
@@ -79,6 +84,22 @@ class ColorMatch(Operator):
             return self._matched(frame, own, target)
 
         return map_frames(ctx, frames, render)
+
+    def _require_one_shot(self, ctx: RunContext, frames: Frames) -> None:
+        """Raise at a cut, also between this chunk and the one before."""
+        from flowsynth.functional.cut.shots import same_shot
+
+        known = dict(ctx.state.tensors) if ctx.state is not None else {}
+        before, start = known.get("last"), ctx.span.start if ctx.span else 0
+        for index, frame in enumerate(frames.chunks(1)):
+            if before is not None and not same_shot(before, frame, self.cut):
+                raise RequestError(
+                    f"color_match: cut before frame {start + index}; frames matched singly jump there: "
+                    "connect `source` (usually the clip itself), trim to one shot, or set cut: 0"
+                )
+            before = frame
+        if before is not None:
+            ctx.state = Tensors({**known, "last": before.cpu().clone()})
 
     def _describe(self, ctx: RunContext, port: str, clip: Frames) -> Tensor:
         """Describe the colours of a whole clip."""

@@ -150,7 +150,8 @@ class Interpolate(WeightedOperator):
 
     @property
     def _weights(self) -> str | None:
-        return (self.weights or _RIFE) if self.method == "rife" else None
+        kept = self.fps is None and self.factor is not None and _fraction(self.factor) == 1
+        return (self.weights or _RIFE) if self.method == "rife" and not kept else None
 
     @property
     def _role(self) -> Role[Any]:

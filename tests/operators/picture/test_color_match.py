@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from flowsynth.functional.picture.oklab import rgb_to_oklab
 from flowsynth.operators.picture.color_match import ColorMatch
 from flowsynth.operators.picture.contrast import Contrast
 from flowsynth.values import Frames
+from tests.operators.chunked import run_by_chunks
 from tests.operators.conftest import moving_clip
 from tests.streams import Counter, Invert, write_source
 
@@ -102,3 +104,17 @@ def test_an_empty_reference_is_named() -> None:
     clip = moving_clip(1)
     with pytest.raises(RequestError, match="reference: expected at least one frame, given none"):
         ColorMatch().run(RunContext(), frames=clip, reference=clip.slice(0, 0))
+
+
+def test_a_clip_with_a_cut_wants_a_source(pictures: dict[str, torch.Tensor]) -> None:
+    shots = [pictures[name][..., :64, :80].expand(3, -1, -1, -1) for name in ("astronaut", "chelsea")]
+    clip = Frames(torch.cat(shots), Fraction(24))
+    reference = Frames(pictures["coffee"])
+    with pytest.raises(RequestError, match="cut before frame 3"):
+        ColorMatch().run(RunContext(), frames=clip, reference=reference)
+    with pytest.raises(RequestError, match="cut before frame 3"):
+        run_by_chunks(ColorMatch(), clip, 3, reference=reference)
+    for operator, given in ((ColorMatch(), {"source": clip}), (ColorMatch(cut=0), {})):
+        assert operator.run(RunContext(), frames=clip, reference=reference, **given).num_frames == 6
+    stills = Frames(clip.tensor)
+    assert ColorMatch().run(RunContext(), frames=stills, reference=reference).num_frames == 6

@@ -76,3 +76,11 @@ def test_planning_needs_no_torch() -> None:
         "op.output_info(info); op.reads(0, 4, info); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_rate_that_stays_needs_no_network() -> None:
+    clip = moving_clip(4)
+    operator = Interpolate(method="rife", factor=1)
+    assert operator.files(RunContext()) == {}
+    assert torch.equal(operator.run(RunContext(), frames=clip).tensor, clip.tensor)
+    assert operator.resolve(RunContext(offline=True), fetch=True) is operator
