@@ -28,11 +28,16 @@ class Case:
         some = self.rng.sample(sorted(values), k=min(3, len(values)))
         self.outputs = sorted({*some, *leaves})
 
-    def run(self, cache: str, executor: str, check: bool = True) -> Run:
+    def run(self, cache: str, executor: str, check: bool = True, max_bytes: int | None = None) -> Run:
         """Run it and compare every output that there is with the plain calls'."""
         chunk = self.rng.choice([1, 3, 8, 16, 64])
         run = self.graph.run(
-            cache_dir=self.folder / cache, executor=executor, outputs=self.outputs, chunk=chunk, check=check
+            cache_dir=self.folder / cache,
+            executor=executor,
+            outputs=self.outputs,
+            chunk=chunk,
+            check=check,
+            max_bytes=max_bytes,
         )
         for name in self.outputs:
             if run.record.nodes[name.partition(".")[0]].status in ("hit", "computed"):
@@ -84,6 +89,15 @@ def test_after_objects_were_lost_or_damaged(case: Case) -> None:
     with Cache(case.folder / "cache") as cache:
         cache.verify()
     case.run("cache", "serial")
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_under_budgets_that_hold_little(case: Case, executor: str) -> None:
+    """What finds no room waits in memory, or is made again: the results stay."""
+    for max_bytes in (3_000, 20_000, None, 1_000):
+        assert case.run("cache", executor, max_bytes=max_bytes).record.status == "done"
+        for path in case.some_objects("cache"):
+            path.unlink()
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
