@@ -23,6 +23,8 @@ _BT601, BT709, BT2020 = 5, 1, 9
 UNSPECIFIED, LIMITED, FULL = 0, 1, 2
 #: Luma of BT.709 in parts of 10,000 (ITU-R BT.709-6, 3.2).
 _LUMA = np.array((2126, 7152, 722), np.uint64)
+#: YCgCo, which libswscale doesn't know and would take for another matrix.
+_YCGCO = 8
 #: What libswscale takes for white in 16-bit RGB next to a YUV picture: 255 in the upper byte.
 _SWS_WHITE = 65_280
 
@@ -91,6 +93,8 @@ def to_pixels(frame: VideoFrame, reformatter: VideoReformatter, *, deep: bool = 
     kind = layout(frame.format.name).kind
     if kind == "gray" and not alpha and 8 <= bits <= 16 and (wide or frame.color_range == LIMITED):
         return _from_gray(frame, bits, wide)
+    if int(frame.colorspace) == _YCGCO and kind == "yuv":
+        return _from_ycgco(frame, reformatter, 65_535 if wide else 255)
     target = ("rgba64le" if wide else "rgba") if alpha else ("rgb48le" if wide else "rgb24")
     own_range = frame.color_range
     if frame.format.name != target:
@@ -127,6 +131,31 @@ def _from_gray(frame: VideoFrame, bits: int, wide: bool) -> Array:
         np.uint16 if wide else np.uint8
     )
     return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def _from_ycgco(frame: VideoFrame, reformatter: VideoReformatter, limit: int) -> Array:
+    """RGB of luma, green and orange differences by arithmetic (ITU-T H.273, equations 58 to 61); no alpha."""
+    # The same range on both sides, so that codes only get more bits.
+    own_range = FULL if frame.color_range == FULL else LIMITED
+    planes = reformatter.reformat(
+        frame,
+        format="yuv444p16le",
+        src_colorspace=BT709,
+        dst_colorspace=BT709,
+        src_color_range=own_range,
+        dst_color_range=own_range,
+        interpolation=_flags(),
+        threads=1,
+    ).to_ndarray()
+    y, green, orange = (planes[..., place].astype(np.float64) for place in range(3))
+    if own_range == FULL:
+        y, green, orange = y / 65_535, (green - 32_768) / 65_535, (orange - 32_768) / 65_535
+    else:
+        y, green, orange = (y / 256 - 16) / 219, (green / 256 - 128) / 224, (orange / 256 - 128) / 224
+    rest = y - green
+    rgb = np.stack([rest + orange, y + green, rest - orange], axis=-1)
+    whole: Array = np.rint(rgb.clip(0, 1) * limit).astype(np.uint8 if limit == 255 else np.uint16)
+    return whole
 
 
 def _plane(frame: VideoFrame, bits: int) -> Array:

@@ -110,3 +110,27 @@ def test_a_named_clip_may_say_where_to_start() -> None:
     assert ReadVideo(path="film#5.mp4").path == "film#5.mp4"
     with pytest.raises(ValueError, match="start"):
         ReadVideo(path="clip:default#later")
+
+
+def test_streams_damage_and_what_was_left_out_are_told(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "a.mkv", 30)
+    joined = tmp_path / "joined.ts"
+    import av
+
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "a.ts"), "w") as output:
+        stream = output.add_stream("libx264", rate=source.streams.video[0].average_rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in source.decode(video=0):
+            output.mux(stream.encode(frame.reformat(format="yuv420p")))
+        output.mux(stream.encode(None))
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    ctx = RunContext()
+    frames = ReadVideo(path=str(joined)).run(ctx)
+    assert frames.num_frames == 60
+    assert ctx.notes == [f"{joined}: its clock is set anew in the middle: the parts are joined"]
+    assert ReadVideo(path=str(whole), video_stream=0, on_damage="skip").run(RunContext()).num_frames == 30
+    with pytest.raises(InputError, match="video stream 1"):
+        ReadVideo(path=str(whole), video_stream=1).run(RunContext())
+    for wrong in ({"on_damage": "ignore"}, {"video_stream": -1}, {"tone_map": "reinhard"}, {"fps": 1e-9}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            ReadVideo(path=str(whole), **wrong)
