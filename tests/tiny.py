@@ -13,9 +13,13 @@ import string
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from flowsynth.models.families.sd.model import SdModel
+    from flowsynth.models.protocol import LoadedModel
 
 VAE_FACTOR = 4
 WORDS = ("a", "cat", "dog", "red", "blue", "house", "of", "the", "painting", "sky", "bad", "blurry", "style")
@@ -138,3 +142,11 @@ def tiny_sd() -> Path:
     save_lora(unet, root / "lora")
     torch.random.set_rng_state(state)
     return root
+
+
+def as_sd(model: LoadedModel) -> SdModel:
+    """A loaded model as the one of the family `sd` that it must be, for tests that look at its parts."""
+    from flowsynth.models.families.sd.model import SdModel
+
+    assert isinstance(model, SdModel)
+    return model

@@ -12,13 +12,18 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from flowsynth.core.errors import FlowsynthError, InputError
-from flowsynth.models import ModelManager, model_fingerprint, parse_model
+from flowsynth.models import ModelManager, ModelSpec, model_fingerprint, parse_model
+from flowsynth.models.families.sd.model import SdModel
 from flowsynth.models.manager import unique_bytes
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 
 def spec(**extra: Any) -> Any:
     return parse_model("base", {"family": "sd", "source": str(tiny_sd() / "base"), **extra})
+
+
+def opened(manager: ModelManager, given: ModelSpec) -> SdModel:
+    return as_sd(manager.load(given))
 
 
 def lora(scale: float = 1.0) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def text_lora(path: Path) -> Path:
 
 
 def test_networks_are_real_frozen_and_in_eval_mode() -> None:
-    model = ModelManager().load(spec(dtype="float16"))
+    model = opened(ModelManager(), spec(dtype="float16"))
     nets = {model.unet: torch.float16, model.text_encoder.net: torch.float16, model.vae: torch.float32}
     for net, dtype in nets.items():  # the VAE's configuration asks for float32 (force_upcast)
         assert not net.training
@@ -59,14 +64,14 @@ def test_loading_equals_diffusers() -> None:
     theirs = StableDiffusionPipeline.from_pretrained(
         tiny_sd() / "base", safety_checker=None, local_files_only=True
     )
-    assert torch.equal(noise(ModelManager().load(spec()).unet), noise(theirs.unet))
+    assert torch.equal(noise(opened(ModelManager(), spec()).unet), noise(theirs.unet))
 
 
 def test_nothing_is_loaded_before_it_is_used_and_parts_are_shared() -> None:
     manager = ModelManager()
-    one, two = manager.load(spec()), manager.load(spec(clip_skip=1))
+    one, two = opened(manager, spec()), opened(manager, spec(clip_skip=1))
     assert manager.resident_bytes == 0
-    assert one is manager.load(spec())
+    assert one is opened(manager, spec())
     assert one is not two
     assert one.unet is two.unet
     assert one.vae is one.vae
@@ -74,18 +79,18 @@ def test_nothing_is_loaded_before_it_is_used_and_parts_are_shared() -> None:
 
 def test_a_lora_never_leaks_into_a_node_without_it() -> None:
     manager = ModelManager()
-    before = noise(manager.load(spec()).unet)
-    with_lora = noise(manager.load(spec(**lora())).unet)
+    before = noise(opened(manager, spec()).unet)
+    with_lora = noise(opened(manager, spec(**lora())).unet)
     assert not torch.allclose(before, with_lora, atol=1e-3)
-    assert torch.equal(noise(manager.load(spec()).unet), before)
-    assert torch.equal(noise(ModelManager().load(spec()).unet), before)
-    assert not torch.allclose(with_lora, noise(manager.load(spec(**lora(0.3))).unet), atol=1e-3)
+    assert torch.equal(noise(opened(manager, spec()).unet), before)
+    assert torch.equal(noise(opened(ModelManager(), spec()).unet), before)
+    assert not torch.allclose(with_lora, noise(opened(manager, spec(**lora(0.3))).unet), atol=1e-3)
 
 
 def test_variants_share_the_tensors_of_their_base() -> None:
     manager = ModelManager()
-    base = manager.load(spec()).unet
-    variant = manager.load(spec(**lora())).unet
+    base = opened(manager, spec()).unet
+    variant = opened(manager, spec(**lora())).unet
     added = unique_bytes([base, variant]) - unique_bytes([base])
     assert 0 < added < unique_bytes([base]) / 4
 
@@ -98,17 +103,17 @@ def test_a_lora_equals_the_pipeline_that_loads_it() -> None:
         tiny_sd() / "lora", weight_name="pytorch_lora_weights.safetensors", adapter_name="x"
     )
     pipe.set_adapters(["x"], [0.6])
-    assert torch.equal(noise(ModelManager().load(spec(**lora(0.6))).unet), noise(pipe.unet))
+    assert torch.equal(noise(opened(ModelManager(), spec(**lora(0.6))).unet), noise(pipe.unet))
 
 
 def test_a_text_encoder_lora_works_with_published_names(tmp_path: Path) -> None:
     manager = ModelManager()
-    plain = manager.load(spec()).text_states(["a red cat"])
+    plain = opened(manager, spec()).text_states(["a red cat"])
     given = spec(loras=[{"source": str(text_lora(tmp_path / "l")), "scale": 0.5}])
-    assert not torch.allclose(manager.load(given).text_states(["a red cat"]), plain, atol=1e-3)
-    assert torch.equal(manager.load(spec()).text_states(["a red cat"]), plain)
-    assert manager.load(given).unet is manager.load(spec()).unet or torch.equal(
-        noise(manager.load(given).unet), noise(manager.load(spec()).unet)
+    assert not torch.allclose(opened(manager, given).text_states(["a red cat"]), plain, atol=1e-3)
+    assert torch.equal(opened(manager, spec()).text_states(["a red cat"]), plain)
+    assert opened(manager, given).unet is opened(manager, spec()).unet or torch.equal(
+        noise(opened(manager, given).unet), noise(opened(manager, spec()).unet)
     )
 
 
@@ -133,15 +138,15 @@ def kohya(path: Path) -> Path:
 def test_a_lora_in_the_kohya_format_gives_the_same(tmp_path: Path) -> None:
     manager = ModelManager()
     text = {"source": str(text_lora(tmp_path / "l"))}
-    theirs = manager.load(spec(loras=[{"source": str(tiny_sd() / "lora")}, text]))
-    ours = manager.load(spec(loras=[{"source": str(kohya(tmp_path / "k"))}]))
+    theirs = opened(manager, spec(loras=[{"source": str(tiny_sd() / "lora")}, text]))
+    ours = opened(manager, spec(loras=[{"source": str(kohya(tmp_path / "k"))}]))
     assert torch.allclose(noise(ours.unet), noise(theirs.unet), atol=1e-5)
     assert torch.allclose(ours.text_states(["a red cat"]), theirs.text_states(["a red cat"]), atol=1e-5)
 
 
 def test_a_file_that_is_no_lora_is_named(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "x.safetensors")
-    model = ModelManager().load(spec(loras=[{"source": str(tmp_path / "x.safetensors")}]))
+    model = opened(ModelManager(), spec(loras=[{"source": str(tmp_path / "x.safetensors")}]))
     with pytest.raises(InputError, match=r"x.safetensors: not a LoRA of this model"):
         _ = model.unet
 
@@ -149,23 +154,23 @@ def test_a_file_that_is_no_lora_is_named(tmp_path: Path) -> None:
 def test_a_learned_word_never_leaks(tmp_path: Path) -> None:
     save_file({"<style>": torch.randn(2, 32)}, tmp_path / "style.safetensors")
     manager = ModelManager()
-    plain = manager.load(spec()).text_states(["a <style> cat"])
+    plain = opened(manager, spec()).text_states(["a <style> cat"])
     word = spec(textual_inversion=[{"source": str(tmp_path / "style.safetensors")}])
-    assert not torch.equal(manager.load(word).text_states(["a <style> cat"]), plain)
-    assert torch.equal(manager.load(spec()).text_states(["a <style> cat"]), plain)
+    assert not torch.equal(opened(manager, word).text_states(["a <style> cat"]), plain)
+    assert torch.equal(opened(manager, spec()).text_states(["a <style> cat"]), plain)
 
 
 def test_a_motion_adapter_makes_another_unet() -> None:
-    model = ModelManager().load(spec(motion=str(tiny_sd() / "motion_adapter"), **lora()))
+    model = opened(ModelManager(), spec(motion=str(tiny_sd() / "motion_adapter"), **lora()))
     assert type(model.unet).__name__ == "UNetMotionModel"
     assert any("lora_" in name for name, _ in model.unet.named_parameters())
 
 
 def test_the_least_recently_used_parts_leave_first_under_a_budget() -> None:
-    model = ModelManager().load(spec())
+    model = opened(ModelManager(), spec())
     sizes = {name: unique_bytes([net]) for name, net in (("unet", model.unet), ("vae", model.vae))}
     manager = ModelManager(budget_bytes=sizes["unet"] + sizes["vae"])
-    loaded = manager.load(spec())
+    loaded = opened(manager, spec())
     unet = loaded.unet
     vae = loaded.vae
     assert loaded.unet is unet
@@ -178,7 +183,7 @@ def test_the_least_recently_used_parts_leave_first_under_a_budget() -> None:
 
 def test_a_part_larger_than_the_budget_still_runs() -> None:
     manager = ModelManager(budget_bytes=1)
-    loaded = manager.load(spec())
+    loaded = opened(manager, spec())
     assert noise(loaded.unet).isfinite().all()
     assert loaded.text_states(["a cat"]).isfinite().all()
     assert not manager.resident([spec(motion=str(tiny_sd() / "motion_adapter"))])
@@ -187,7 +192,7 @@ def test_a_part_larger_than_the_budget_still_runs() -> None:
 def test_residence_follows_use_and_eviction() -> None:
     manager = ModelManager()
     assert not manager.resident([spec()])
-    _ = manager.load(spec()).vae
+    _ = opened(manager, spec()).vae
     assert manager.resident([spec()])
     manager.evict(spec())
     assert not manager.resident([spec()])
@@ -196,7 +201,7 @@ def test_residence_follows_use_and_eviction() -> None:
 
 def test_many_threads_load_a_part_once() -> None:
     manager, found = ModelManager(), []
-    threads = [threading.Thread(target=lambda: found.append(manager.load(spec()).unet)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(opened(manager, spec()).unet)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -206,7 +211,7 @@ def test_many_threads_load_a_part_once() -> None:
 
 def test_a_scheduler_is_fresh_and_takes_the_options_that_it_knows() -> None:
     choice = {"name": "ddim", "beta_schedule": "linear", "set_alpha_to_one": True}
-    model = ModelManager().load(spec(scheduler=choice))
+    model = opened(ModelManager(), spec(scheduler=choice))
     assert model.scheduler() is not model.scheduler()
     assert (model.scheduler().config.beta_schedule, model.scheduler().config.set_alpha_to_one) == (
         "linear",
@@ -221,13 +226,13 @@ def test_a_scheduler_is_fresh_and_takes_the_options_that_it_knows() -> None:
 
 
 def test_an_unknown_controlnet_names_the_nearest() -> None:
-    model = ModelManager().load(spec(controlnets={"lines": str(tiny_sd() / "controlnet_lines")}))
+    model = opened(ModelManager(), spec(controlnets={"lines": str(tiny_sd() / "controlnet_lines")}))
     with pytest.raises(Exception, match=r"no ControlNet 'line' in this model.*did you mean 'lines'"):
         model.controlnet("line")
 
 
 def test_a_part_of_another_architecture_is_named() -> None:
-    model = ModelManager().load(spec(controlnets={"lines": str(tiny_sd() / "motion_adapter")}))
+    model = opened(ModelManager(), spec(controlnets={"lines": str(tiny_sd() / "motion_adapter")}))
     with pytest.raises(InputError, match="holds a MotionAdapter; expected a ControlNetModel"):
         model.controlnet("lines")
 

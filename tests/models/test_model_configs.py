@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "conf" / "model"
 
 def composed(name: str) -> dict[str, Any]:
     """A configuration over the ones it builds on."""
-    own = OmegaConf.load(FOLDER / f"{name}.yaml")
+    own: Any = OmegaConf.load(FOLDER / f"{name}.yaml")
     defaults = [item for item in own.pop("defaults", []) if item != "_self_"]
     merged = OmegaConf.merge(*(OmegaConf.create(composed(item)) for item in defaults), own)
     result: Any = OmegaConf.to_container(merged, resolve=True)

@@ -18,18 +18,17 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RunError
 from flowsynth.fetch.source import Source
 from flowsynth.models import ModelManager, networks, parse_model
-from flowsynth.models.families.sd.model import SdModel
 from flowsynth.models.families.sd.parts import network_bytes
 from flowsynth.models.manager import unique_bytes
 from flowsynth.models.networks import load_network
-from flowsynth.models.weights import tensor_bytes
+from flowsynth.models.weights import read_weights, tensor_bytes
 from flowsynth.nets.roles import EDGES, INTERPOLATION, UPSCALING, Role
 from flowsynth.operators.control.annotate import Annotate
 from flowsynth.operators.size.upscale import Upscale
 from flowsynth.operators.timing.interpolate import Interpolate
 from tests.nets.tiny import tiny_hed, tiny_ifnet, tiny_rrdbnet, tiny_srvgg
 from tests.operators.test_in_a_graph import MovingClip
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 TINY: dict[str, tuple[Role[Any], Callable[[], nn.Module]]] = {
     "srvgg": (UPSCALING, tiny_srvgg),
@@ -70,7 +69,7 @@ def test_room_is_made_before_a_network_is_loaded(tmp_path: Path, monkeypatch: py
     sizes = {name: tensor_bytes(Path(file), 4) for name, file in files.items()}
     manager = ModelManager("cpu", max(sizes.values()))
     ctx, seen = RunContext(models=manager), []
-    read = networks.read_weights
+    read = read_weights
 
     def watched(path: Path) -> dict[str, Any]:
         seen.append(manager.resident_bytes + sizes[path.stem])
@@ -102,7 +101,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     """Else another file's network would be kept under this one's content."""
     weights, ctx = saved(tmp_path, "srvgg"), RunContext(models=manager)
-    read, other = networks.read_weights, Path(saved(tmp_path, "rrdbnet"))
+    read, other = read_weights, Path(saved(tmp_path, "rrdbnet"))
 
     def swapped(path: Path) -> dict[str, Any]:
         other.replace(path)
@@ -152,10 +151,8 @@ def test_what_the_parts_of_a_model_will_take_is_read_off_their_files(
     """But for tables of positions, which no file holds."""
     extra = {"motion": str(tiny_sd() / "motion_adapter")} if motion else {}
     nets = {"controlnets": {"lines": str(tiny_sd() / "controlnet_lines")}}
-    model = manager.load(
-        parse_model("a", {"family": "sd", "source": str(tiny_sd() / "base"), **nets, **extra})
-    )
-    assert isinstance(model, SdModel)
+    spec = parse_model("a", {"family": "sd", "source": str(tiny_sd() / "base"), **nets, **extra})
+    model = as_sd(manager.load(spec))
     taken = [
         unique_bytes([net])
         for net in (model.unet, model.vae, model.text_encoder.net, model.controlnet("lines"))

@@ -16,12 +16,13 @@ from flowsynth.core.errors import FlowsynthError, GraphError, InputError
 from flowsynth.core.shipped import asset_folder
 from flowsynth.fetch.source import Source
 from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
+from flowsynth.models.families.sd.model import SdModel
 from flowsynth.models.locate import locate
 from flowsynth.models.requests import EncodeSettings
 from flowsynth.models.weights import check_safetensors, read_weights, weight_files
 from tests.models.single_file import single_file
 from tests.models.test_manager import noise
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -32,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_sd() / "base", tmp_path / "model"))
 
 
-def load(source: Any, **extra: Any) -> Any:
-    return ModelManager().load(parse_model("base", {"family": "sd", "source": source, **extra}))
+def load(source: Any, **extra: Any) -> SdModel:
+    return as_sd(ModelManager().load(parse_model("base", {"family": "sd", "source": source, **extra})))
 
 
 class Evil:
@@ -200,7 +201,7 @@ def test_a_hub_model_in_the_local_cache_is_loaded_offline(
     hub = {"hub": "org/base", "revision": REVISION}
     nets = {"tile": {"hub": "org/controlnet_tile", "revision": REVISION}}
     given = parse_model("base", {"family": "sd", "source": hub, "controlnets": nets})
-    model = ModelManager(offline=True).load(given)
+    model = as_sd(ModelManager(offline=True).load(given))
     local = load(str(root / "base"))
     assert torch.equal(noise(model.unet), noise(local.unet))
     assert torch.equal(model.text_states(["a cat"]), local.text_states(["a cat"]))

@@ -151,7 +151,8 @@ def example(
         layout: how its tensors are named.
         scale: (module, rank, the file's alpha) -> the factor; alpha / rank unless given.
     """
-    generator, tensors, folded = torch.Generator().manual_seed(5), {}, copy.deepcopy(net)
+    generator, folded = torch.Generator().manual_seed(5), copy.deepcopy(net)
+    tensors: dict[str, torch.Tensor] = {}
     known = dict(folded.named_modules())
     for i, module in enumerate(modules):
         target = known[module if module in known else module.removeprefix("text_model.")]

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from flowsynth.core.errors import InputError
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
 from flowsynth.models.diffusion.names import aliases
+from flowsynth.models.families.sd.model import SdModel
 from tests.models.diffusion.lora_layouts import (
     ATTENTION,
     ATTENTION_TEXT,
@@ -26,20 +27,20 @@ from tests.models.diffusion.lora_layouts import (
     Example,
     example,
 )
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 DIFFUSERS = LAYOUTS["diffusers"]
 
 
 @functools.lru_cache(maxsize=1)
-def base() -> Any:
+def base() -> SdModel:
     return model()
 
 
-def model(*files: Path, **extra: Any) -> Any:
+def model(*files: Path, **extra: Any) -> SdModel:
     loras = [{"source": str(file), **extra} for file in files]
     spec = {"family": "sd", "source": str(tiny_sd() / "base"), "loras": loras}
-    return ModelManager().load(parse_model("base", spec))
+    return as_sd(ModelManager().load(parse_model("base", spec)))
 
 
 def noise(unet: Any) -> torch.Tensor:
@@ -184,9 +185,9 @@ def test_an_adapter_of_motion_modules_needs_them(tmp_path: Path) -> None:
     loras = [{"source": str(tmp_path / "pan.safetensors")}]
     spec = {"family": "sd", "source": str(tiny_sd() / "base"), "loras": loras}
     with pytest.raises(InputError, match=r"its unet has no layers for unet.down_blocks.0.motion_modules.0"):
-        _ = ModelManager().load(parse_model("m", spec)).unet
+        _ = as_sd(ModelManager().load(parse_model("m", spec))).unet
     moving = {**spec, "motion": str(tiny_sd() / "motion_adapter")}
-    net = ModelManager().load(parse_model("m", moving)).unet
+    net = as_sd(ModelManager().load(parse_model("m", moving))).unet
     assert torch.equal(net.get_submodule(module).lora_A["lora0"].weight, factors["down"])
 
 
@@ -271,7 +272,7 @@ def test_what_does_not_fit_is_refused_with_its_names(case: str, tmp_path: Path) 
         _ = loaded.unet
 
 
-BAD_METADATA = {
+BAD_METADATA: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"peft_type": "LOHA"}, "an adapter of type LOHA; expected LORA"),
     "a changed base": ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights 'pissa_niter_4' changed"),
     "magnitudes that are not there": ({"use_dora": True}, "says use_dora, but it holds no magnitudes"),

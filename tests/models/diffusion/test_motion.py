@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from flowsynth.models import ModelManager
 from flowsynth.models.diffusion.motion import normalise_frames
 from flowsynth.models.parse import parse_model
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 HEADS, GROUPS = 2, 4
 
@@ -22,7 +22,7 @@ def module() -> torch.nn.Module:
     from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 
     torch.manual_seed(0)
-    made = AnimateDiffTransformer3D(
+    made: torch.nn.Module = AnimateDiffTransformer3D(
         num_attention_heads=HEADS, attention_head_dim=4, in_channels=8, norm_num_groups=GROUPS,
         cross_attention_dim=None, activation_fn="geglu", attention_bias=False,
         positional_embeddings="sinusoidal", num_positional_embeddings=32,
@@ -97,7 +97,8 @@ def test_the_model_s_declaration_acts() -> None:
     base = {"family": "sd", "source": str(folder / "base"), "motion": str(folder / "motion_adapter")}
     manager = ModelManager()
     nets = {
-        norm: manager.load(parse_model("m", {**base, "motion_norm": norm})).unet for norm in ("clip", "frame")
+        norm: as_sd(manager.load(parse_model("m", {**base, "motion_norm": norm}))).unet
+        for norm in ("clip", "frame")
     }
     kinds = {norm: {type(m).__name__ for m in net.modules()} for norm, net in nets.items()}
     assert "FrameGroupNorm" in kinds["frame"]

@@ -34,7 +34,7 @@ from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt, taken_
         ("[(a:1.1)]", [("a", 1.0)]),
     ],
 )
-def test_prompts_are_read_as_the_web_ui_reads_them(prompt, expected) -> None:
+def test_prompts_are_read_as_the_web_ui_reads_them(prompt: str, expected: list[tuple[str, float]]) -> None:
     pieces = parse_prompt(prompt)
     assert [piece.text for piece in pieces] == [text for text, _ in expected]
     assert [piece.weight for piece in pieces] == pytest.approx([weight for _, weight in expected])

@@ -13,6 +13,7 @@ from flowsynth.models.families.diffusers.model import DiffusersModel
 from tests.models.families.diffusers.call import build, by_hand, graph_of
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES
+from tests.models.families.diffusers.zoo.parts import kl_vae
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
@@ -62,7 +63,7 @@ def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
 ) -> None:
     case = CASES[name]
     build(case, tmp_path / "model")
-    options = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
+    options: dict[str, Any] = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
     first = graph_of(case, tmp_path / "model").run(**options)
     again = graph_of(case, tmp_path / "model").run(**options)
     assert {node.status for node in again.record.nodes.values()} == {"hit"}
@@ -95,11 +96,11 @@ def test_a_call_leaves_no_trace(name: str, tmp_path: Path) -> None:
 def test_a_replaced_part_is_another_model(tmp_path: Path) -> None:
     case = CASES["StableDiffusionXLPipeline"]
     build(case, tmp_path / "model")
-    options = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
+    options: dict[str, Any] = {"cache_dir": tmp_path / "cache", "outputs": ["frames"]}
     first = graph_of(case, tmp_path / "model").run(**options)
     weights = tmp_path / "model" / "vae" / "diffusion_pytorch_model.safetensors"
     torch.manual_seed(9)
-    pictures.kl_vae().save_pretrained(tmp_path / "other")
+    kl_vae().save_pretrained(tmp_path / "other")
     weights.write_bytes((tmp_path / "other" / weights.name).read_bytes())
     second = graph_of(case, tmp_path / "model").run(**options)
     assert second.record.nodes["text"].status == "hit"
@@ -111,7 +112,7 @@ def test_a_part_from_elsewhere(tmp_path: Path) -> None:
     case = CASES["StableDiffusionXLPipeline"]
     build(case, tmp_path / "model")
     torch.manual_seed(9)
-    pictures.kl_vae().save_pretrained(tmp_path / "vae")
+    kl_vae().save_pretrained(tmp_path / "vae")
     graph = graph_of(case, tmp_path / "model")
     plain = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])["frames"].tensor
     graph = graph_of(case, tmp_path / "model", components={"vae": str(tmp_path / "vae")})

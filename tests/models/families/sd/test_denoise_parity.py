@@ -74,7 +74,8 @@ def scheduler(name: str | None = None) -> Any:
 
 
 def embeds() -> tuple[torch.Tensor, torch.Tensor]:
-    return base().encode_prompt("a red cat", "cpu", 1, True, "bad blurry")
+    found: tuple[torch.Tensor, torch.Tensor] = base().encode_prompt("a red cat", "cpu", 1, True, "bad blurry")
+    return found
 
 
 def generator(seed: int = 3) -> torch.Generator:
@@ -116,7 +117,7 @@ def theirs(pipe: Any, **kwargs: Any) -> torch.Tensor:
     prompt, negative = embeds()
     call = {"num_inference_steps": STEPS, "guidance_scale": 7.0, "generator": generator(), **kwargs}
     out = pipe(prompt_embeds=prompt, negative_prompt_embeds=negative, output_type="latent", **call)
-    result = out.images if hasattr(out, "images") else out.frames
+    result: torch.Tensor = out.images if hasattr(out, "images") else out.frames
     return result[0].transpose(0, 1) if result.ndim == 5 else result
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from flowsynth.models import ModelManager, model_fingerprint, parse_model
 from flowsynth.models.requests import EncodeSettings
 from tests.models.single_file import single_file
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 _opened: list[str] | None = None
 
@@ -88,7 +88,7 @@ CASES = ("folder", "single file", "everything")
 
 def use(spec: Any) -> dict[str, torch.Tensor]:
     """Load all parts of a model, and say what they are made of."""
-    model = ModelManager(offline=True).load(spec)
+    model = as_sd(ModelManager(offline=True).load(spec))
     nets = {"unet": model.unet, "vae": model.vae, "text": model.text_encoder.net}
     nets |= {name: model.controlnet(name) for name in spec.controlnets}
     model.scheduler()
@@ -151,7 +151,8 @@ def test_another_configuration_beside_the_same_file_is_another_model(root: Path)
         source = {"file": str(root / "vae.safetensors"), "config": str(folder)}
         spec = parse_model("m", {"family": "sd", "source": str(root / "base"), "vae": source})
         prints.append(model_fingerprint(spec, parts=("vae",)))
-        made.append(ModelManager().load(spec).encode_frames(torch.ones(1, 3, 32, 32), EncodeSettings()).std())
+        model = as_sd(ModelManager().load(spec))
+        made.append(model.encode_frames(torch.ones(1, 3, 32, 32), EncodeSettings()).std())
     assert prints[0] != prints[1]
     assert made[0] != made[1]
 
@@ -231,8 +232,8 @@ def test_the_same_files_elsewhere_share_their_parts(root: Path, tmp_path: Path) 
     shutil.copytree(root / "base", tmp_path / "copy")
     manager = ModelManager()
     one, two = (
-        manager.load(parse_model("m", {"family": "sd", "source": str(folder)}))
+        as_sd(manager.load(parse_model("m", {"family": "sd", "source": str(folder)})))
         for folder in (root / "base", tmp_path / "copy")
     )
-    assert one.unet is two.unet  # type: ignore[attr-defined]
-    assert one._tokenizer() is two._tokenizer()  # type: ignore[attr-defined]
+    assert one.unet is two.unet
+    assert one._tokenizer() is two._tokenizer()

@@ -183,7 +183,9 @@ def animatediff(folder: Path) -> dict[str, torch.Tensor]:
     }  # fmt: skip
     found = {}
     for name, tensor in load_file(folder / "diffusion_pytorch_model.safetensors").items():
-        head, module, rest = re.fullmatch(r"(.+motion_modules\.\d+)\.([^.]+)\.(.+)", name).groups()  # type: ignore[union-attr]
+        match = re.fullmatch(r"(.+motion_modules\.\d+)\.([^.]+)\.(.+)", name)
+        assert match is not None
+        head, module, rest = match.groups()
         rest = rest.replace("pos_embed.pe", "attention_blocks.0.pos_encoder.pe")
         for one, other in ours.items():
             rest = re.sub(rf"\b{one}\b", other, rest)
