@@ -69,7 +69,7 @@ def test_mistakes_are_named() -> None:
 
 
 @pytest.mark.parametrize("detector", ["segmentation", "face", "pose"])
-def test_without_litert_the_graph_is_refused(detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_litert_the_graph_is_refused(detector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowsynth.operators.control._detector.library_version", lambda name: "absent")
     (fault,) = Annotate(detector=detector).check({})
     assert str(fault) == (

@@ -175,9 +175,9 @@ def test_depth_hands_its_range_on(depth_folder: Path) -> None:
         assert torch.equal(run_by_chunks(operator, clip, 2).tensor, whole)
         batched = depth(depth_folder, steady=steady, batch_size=4).run(RunContext(), frames=clip).tensor
         torch.testing.assert_close(batched, whole, atol=1e-3, rtol=0)
-    steady, free = (depth(depth_folder, steady=s).run(RunContext(), frames=clip) for s in (0.9, 0.0))
-    assert not torch.equal(steady.tensor[1:], free.tensor[1:])
-    assert torch.equal(steady.tensor[0], free.tensor[0])
+    held, free = (depth(depth_folder, steady=s).run(RunContext(), frames=clip) for s in (0.9, 0.0))
+    assert not torch.equal(held.tensor[1:], free.tensor[1:])
+    assert torch.equal(held.tensor[0], free.tensor[0])
 
 
 def test_a_depth_model_is_kept_by_the_manager_by_content(depth_folder: Path, tmp_path: Path) -> None:
@@ -272,7 +272,9 @@ def broken(folder: Path, target: Path, name: str, content: bytes | None) -> Anno
         ("model.safetensors", b"12345678901234567890", "not a whole safetensors file"),
     ],
 )
-def test_a_folder_that_is_something_else(depth_folder: Path, tmp_path: Path, name, content, message) -> None:
+def test_a_folder_that_is_something_else(
+    depth_folder: Path, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     operator = broken(depth_folder, tmp_path / "d", name, content)
     with pytest.raises(InputError, match=message):
         operator.run(RunContext(), frames=moving_clip(1))
@@ -300,7 +302,7 @@ def test_pickled_weights_are_refused(depth_folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("detector", ["lineart", "depth"])
-def test_mistakes_are_named(detector, tmp_path: Path) -> None:
+def test_mistakes_are_named(detector: str, tmp_path: Path) -> None:
     (fault,) = Annotate(detector=detector).check({})
     assert f"params.weights: missing for detector {detector}; expected a local path" in str(fault)
     clip = moving_clip(1)

@@ -110,7 +110,7 @@ def test_sizes_that_the_autoencoder_pads_take_a_guide(ctx: RunContext) -> None:
 def test_motion_modules_windows_and_noise_schedules(ctx: RunContext, motion: bool) -> None:
     owner = tiny(motion=str(tiny_sd() / "motion_adapter")) if motion else tiny()
     latents = EmptyLatents(height=32, width=32, num_frames=4).run(ctx, model=owner)
-    params = {"num_inference_steps": 4, "window": 3, "stride": 2, "options": INDEPENDENT}
+    params: dict[str, Any] = {"num_inference_steps": 4, "window": 3, "stride": 2, "options": INDEPENDENT}
     plain = denoised(ctx, owner, latents, **params)
     made = denoised(ctx, owner, latents, **params, deflicker=(2,), deflicker_radius=1)
     again = denoised(ctx, owner, latents, **params, deflicker=(2,), deflicker_radius=1)

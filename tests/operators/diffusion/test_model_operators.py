@@ -23,7 +23,7 @@ from flowsynth.operators.diffusion.text_encode import TextEncode
 from flowsynth.operators.diffusion.vae_decode import VaeDecode
 from flowsynth.operators.diffusion.vae_encode import VaeEncode
 from flowsynth.values import Conditioning, Frames, Latents
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 SIZE = {"height": 32, "width": 32}
 
@@ -52,7 +52,7 @@ def prompts(ctx: RunContext, owner: Model, prompt: Any = "a red cat") -> Conditi
 
 
 def by_hand(ctx: RunContext, cls: Any, owner: Model, **extra: Any) -> Any:
-    loaded = owner.load(ctx)
+    loaded = as_sd(owner.load(ctx))
     text = loaded.text_encoder
     pipe = cls(
         vae=loaded.vae, text_encoder=text.net, tokenizer=text.tokenizer, unet=loaded.unet,
@@ -117,7 +117,7 @@ def test_controls_of_two_nets_equal_the_pipeline(ctx: RunContext) -> None:
         conditioning=prompts(ctx, base),
         control=[lines, tile],
     )
-    loaded = base.load(ctx)
+    loaded = as_sd(base.load(ctx))
     nets = [loaded.controlnet("lines"), loaded.controlnet("tile")]
     expected = by_hand(ctx, StableDiffusionControlNetPipeline, base, controlnet=nets)(
         "a red cat", negative_prompt="bad", num_inference_steps=3, image=[lines.tensor, tile.tensor],
@@ -129,7 +129,7 @@ def test_controls_of_two_nets_equal_the_pipeline(ctx: RunContext) -> None:
 
 def test_named_controlnets_take_the_controls(ctx: RunContext) -> None:
     base, lines = controlled(), clip(1, seed=1)
-    inputs = {
+    inputs: dict[str, Any] = {
         "model": base,
         "latents": EmptyLatents(**SIZE).run(ctx, model=base),
         "conditioning": prompts(ctx, base),
@@ -316,7 +316,7 @@ def test_notes_on_prompts_reach_the_user(ctx: RunContext) -> None:
 def test_a_scheduler_that_starts_from_noise_alone_says_so(ctx: RunContext, name: str) -> None:
     base = model()
     latents = VaeEncode().run(ctx, frames=clip(1), model=base)
-    given = {"model": base, "latents": latents, "conditioning": prompts(ctx, base)}
+    given: dict[str, Any] = {"model": base, "latents": latents, "conditioning": prompts(ctx, base)}
     with pytest.raises(RequestError, match="scheduler IPNDMScheduler starts from noise alone; expected"):
         Denoise(num_inference_steps=2, scheduler=name).run(ctx, **given)
 
