@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.cache.store import Cache
-from tests.executors.lives import identity, lively
+from tests.executors.lives import Mean, identity, lively
 from tests.streams import write_source
 
 
@@ -66,6 +66,6 @@ def test_damage_below_a_change_is_repaired_on_the_way(tmp_path: Path) -> None:
 
 def run_changed(source: Path, cache: Path) -> dict[str, str]:
     graph = lively(source)
-    graph.nodes["end"].operator = type(graph.nodes["end"].operator)(radius=3)
+    graph.nodes["end"].operator = Mean(radius=3)
     done = graph.run(cache_dir=cache, chunk=8)
     return {name: identity(done[name]) for name in graph.outputs}

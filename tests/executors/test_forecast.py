@@ -26,7 +26,10 @@ def graph(source: Path, strength: int = 255) -> fs.Graph:
 
 def seen(g: fs.Graph, folder: Path) -> dict[str, tuple[int | None, int | None]]:
     with Session(folder, read_only=True) as session:
-        return {name: tuple(found) for name, found in forecast(session.plan(g), session, CHUNK).items()}
+        return {
+            name: (found.tasks, found.hits)
+            for name, found in forecast(session.plan(g), session, CHUNK).items()
+        }
 
 
 def test_before_the_first_run_only_whole_values_are_counted(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -205,7 +205,7 @@ def test_a_fold_gives_the_same_whatever_the_chunks(tmp_path: Path, chunk: int) -
         def segment(self, ctx: RunContext, /, *, frames: Frames) -> int:
             return frames.num_frames
 
-        def combine(self, ctx: RunContext, parts: Any, /) -> list[int]:
+        def combine(self, ctx: RunContext, parts: Sequence[int], /, **inputs: Any) -> list[int]:
             return list(parts)
 
         def run(self, ctx: RunContext, /, *, frames: Frames) -> list[int]:

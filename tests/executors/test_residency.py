@@ -16,7 +16,7 @@ from flowsynth.core.events import Observer
 from flowsynth.models import ModelManager, parse_model
 from flowsynth.models.manager import unique_bytes
 from flowsynth.operators.diffusion.text_encode import TextEncode
-from tests.tiny import tiny_sd
+from tests.tiny import as_sd, tiny_sd
 
 
 def another_model(folder: Path) -> Path:
@@ -39,7 +39,8 @@ def interleaved(second: Path, count: int = 3) -> fs.Graph:
 
 
 def budget_for_one() -> int:
-    model = ModelManager().load(parse_model("a", {"family": "sd", "source": str(tiny_sd() / "base")}))
+    spec = parse_model("a", {"family": "sd", "source": str(tiny_sd() / "base")})
+    model = as_sd(ModelManager().load(spec))
     return unique_bytes([model.text_encoder.net])
 
 

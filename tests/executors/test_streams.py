@@ -9,6 +9,7 @@ import torch
 
 import flowsynth as fs
 from flowsynth.api import Graph, Run
+from flowsynth.core.graph import Edge, Handle
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.values import Frames
 from tests.streams import Counter, Invert, Mean, Reverse, Smooth, Sum, Twice, write_source
@@ -128,9 +129,7 @@ def test_flipped_bytes_are_found_and_recomputed(tmp_path: Path) -> None:
     assert torch.equal(run["after"].tensor, 200 - expected)
 
 
-def fs_handle(graph: Graph, node: str):
-    from flowsynth.core.graph import Edge, Handle
-
+def fs_handle(graph: Graph, node: str) -> Handle:
     return Handle(graph, Edge(node))
 
 

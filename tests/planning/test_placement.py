@@ -10,7 +10,7 @@ import torch
 import flowsynth as fs
 from flowsynth.core.errors import GraphError
 from flowsynth.executors import fetch
-from flowsynth.executors.placed import Placed
+from flowsynth.executors.placed import Placed, transfer
 from flowsynth.operators.diffusion.empty_latents import EmptyLatents
 from flowsynth.operators.diffusion.text_encode import TextEncode
 from flowsynth.operators.diffusion.vae_decode import VaeDecode
@@ -99,7 +99,7 @@ def across(kind: str, folder: Path) -> fs.Graph:
 def test_an_edge_that_is_not_transferred_fails(
     tmp_path: Path, kind: str, origin: str, executor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, real = across(kind, tmp_path), fetch.transfer
+    graph, real = across(kind, tmp_path), transfer
     assert graph.run(cache_dir=tmp_path / "whole", executor=executor).ok
 
     def forgetful(placed: Placed, device: str) -> Placed:
