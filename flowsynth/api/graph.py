@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Graph(core.Graph):
+class Graph(core.CoreGraph):
     """A graph of operators that can be run.
 
     Example:

@@ -16,7 +16,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
-from flowsynth.core.graph import Graph, Name
+from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.planning.placement import place
@@ -84,7 +84,7 @@ class Session:
         self._managers.clear()
         self.cache.close()
 
-    def plan(self, graph: Graph, outputs: Sequence[Name] | None = None) -> Plan:
+    def plan(self, graph: CoreGraph, outputs: Sequence[Name] | None = None) -> Plan:
         """What of a graph is in the cache, and what would run.
 
         Raises:
@@ -97,7 +97,7 @@ class Session:
         """Content hash of a file, remembered by its size and times."""
         return file_hash(path, memo=None if self.cache.read_only else self.root / "file_hashes")
 
-    def place(self, graph: Graph) -> Mapping[str, str]:
+    def place(self, graph: CoreGraph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
         return place(graph, self.device)
 

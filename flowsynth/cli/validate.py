@@ -11,7 +11,7 @@ from typing import Any
 from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import Fault, GraphError, RequestError
-from flowsynth.core.graph import Graph
+from flowsynth.core.graph import CoreGraph
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _check_models(graph: Graph) -> None:
+def _check_models(graph: CoreGraph) -> None:
     """Every model's declaration, all faults at once.
 
     Raises:

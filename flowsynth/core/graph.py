@@ -55,7 +55,7 @@ class Handle:
 
     __slots__ = ("_edge", "_graph")
 
-    def __init__(self, graph: Graph, edge: Edge | ModelEdge) -> None:
+    def __init__(self, graph: CoreGraph, edge: Edge | ModelEdge) -> None:
         self._graph = graph
         self._edge = edge
 
@@ -79,10 +79,10 @@ class Handle:
         return f"Handle({self._edge})"
 
 
-Source = Edge | ModelEdge
+Feed = Edge | ModelEdge
 #: What stands for a node or one of its outputs: a handle, or a text such as ``node.port``.
 Name: TypeAlias = Handle | str
-Inputs = Mapping[str, tuple[Source, ...]]
+Inputs = Mapping[str, tuple[Feed, ...]]
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class Node:
             yield from (source.node for source in sources if isinstance(source, Edge))
 
 
-class Graph:
+class CoreGraph:
     """A directed acyclic graph of operators.
 
     Args:
@@ -191,11 +191,11 @@ class Graph:
                     faults.append(Fault(f"inputs.{port}", "not a node of this graph", expected, given, near))
         return faults
 
-    def _sources(self, handles: Any) -> tuple[Source, ...]:
+    def _sources(self, handles: Any) -> tuple[Feed, ...]:
         items = handles if isinstance(handles, (list, tuple)) else (handles,)
         return tuple(source for handle in items if (source := self.named(handle)) is not None)
 
-    def named(self, name: Any) -> Source | None:
+    def named(self, name: Any) -> Feed | None:
         """What a name stands for: ``node``, ``node.port``, ``stage``, ``stage.port``, ``models.name``.
 
         Args:
@@ -255,7 +255,7 @@ class Graph:
         return graph
 
 
-def parse_source(text: str, nodes: Mapping[str, object]) -> Source | None:
+def parse_source(text: str, nodes: Mapping[str, object]) -> Feed | None:
     """An edge from its text: ``node``, ``node.port``, or ``models.name``; None for what is neither."""
     text = text.strip()
     if text in nodes:
@@ -282,7 +282,7 @@ def _unknown(path: str, what: str, given: str, valid: Mapping[str, object]) -> F
     )
 
 
-def name_faults(graph: Graph, name: Any) -> list[Fault]:
+def name_faults(graph: CoreGraph, name: Any) -> list[Fault]:
     """What is wrong with a new node's name."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name == "models":
         return [Fault(f"nodes.{name}", "bad name", "letters, digits, _ and - (not 'models')", repr(name))]
@@ -291,7 +291,7 @@ def name_faults(graph: Graph, name: Any) -> list[Fault]:
     return []
 
 
-def node_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
+def node_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
     """Everything wrong with a node's ports and placement, given the other nodes.
 
     Args:
@@ -325,7 +325,7 @@ def node_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
     return faults
 
 
-def operator_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
+def operator_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
     """Faults that an operator finds in its params together with what feeds it."""
     if type(node.operator).check is Operator.check:
         return []
@@ -344,7 +344,7 @@ def operator_faults(graph: Graph, node: Node, path: str = "") -> list[Fault]:
     return [Fault(f"{at}.{f.path}", f.message, f.expected, f.given, f.nearest) for f in found]
 
 
-def _port_faults(graph: Graph, path: str, port: Port, sources: Sequence[Source]) -> list[Fault]:
+def _port_faults(graph: CoreGraph, path: str, port: Port, sources: Sequence[Feed]) -> list[Fault]:
     if not port.many and len(sources) != 1:
         return [Fault(path, "takes one edge", port.type_name, f"{len(sources)} edges")]
     if port.many and port.required and not sources:
@@ -353,7 +353,7 @@ def _port_faults(graph: Graph, path: str, port: Port, sources: Sequence[Source])
     return [fault for source in sources if (fault := _source_fault(graph, path, port, source, alone))]
 
 
-def _source_fault(graph: Graph, path: str, port: Port, source: Source, alone: bool) -> Fault | None:
+def _source_fault(graph: CoreGraph, path: str, port: Port, source: Feed, alone: bool) -> Fault | None:
     if isinstance(source, ModelEdge):
         if source.model not in graph.models:
             return _unknown(path, "model", source.model, graph.models)

@@ -7,9 +7,9 @@ import secrets
 from dataclasses import replace
 from typing import TypeVar
 
-from flowsynth.core.graph import Graph
+from flowsynth.core.graph import CoreGraph
 
-AnyGraph = TypeVar("AnyGraph", bound=Graph)
+AnyGraph = TypeVar("AnyGraph", bound=CoreGraph)
 
 
 def draw_seeds(graph: AnyGraph) -> tuple[AnyGraph, str]:

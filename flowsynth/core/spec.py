@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 from flowsynth.core.graph import (
     GRAPH_NAME,
-    Graph,
+    CoreGraph,
+    Feed,
     ModelEdge,
     Node,
-    Source,
     name_faults,
     node_faults,
     operator_faults,
@@ -29,7 +29,7 @@ from flowsynth.core.validation import faults_of
 GRAPH_KEYS = ("name", "models", "nodes", "outputs", "description")
 
 
-def build(graph: Graph, data: Any) -> None:
+def build(graph: CoreGraph, data: Any) -> None:
     """Fill a graph from a mapping.
 
     Raises:
@@ -58,7 +58,7 @@ def build(graph: Graph, data: Any) -> None:
         raise GraphError(faults, graph.name)
 
 
-def _flat_output(graph: Graph, text: str) -> str:
+def _flat_output(graph: CoreGraph, text: str) -> str:
     """An output's name after stages were flattened: a stage stands for its own output."""
     found = graph.named(text) if text not in graph.nodes else None
     return str(found) if found is not None else text
@@ -155,12 +155,12 @@ def _better(fault: Fault, path: str, cls: type[Operator]) -> Fault:
 
 
 def _add(
-    graph: Graph, node: FlatNode, operators: Mapping[str, Operator | None], faults: list[Fault]
+    graph: CoreGraph, node: FlatNode, operators: Mapping[str, Operator | None], faults: list[Fault]
 ) -> list[str]:
     """Add a node; returns the ports whose upstream is broken itself (their own faults would be noise)."""
-    inputs: dict[str, tuple[Source, ...]] = {}
+    inputs: dict[str, tuple[Feed, ...]] = {}
     for port, texts in node.inputs.items():
-        sources: list[Source] = []
+        sources: list[Feed] = []
         for text in texts:
             source = parse_source(text, operators)
             if source is None:
@@ -184,7 +184,7 @@ def _add(
     ]
 
 
-def _cycle_faults(graph: Graph) -> Iterator[Fault]:
+def _cycle_faults(graph: CoreGraph) -> Iterator[Fault]:
     waiting = dict.fromkeys(graph.nodes, 0)
     consumers: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for node in graph.nodes.values():
@@ -206,7 +206,7 @@ def _cycle_faults(graph: Graph) -> Iterator[Fault]:
         yield Fault(f"nodes.{path[0]}", "cycle", "a graph without cycles", " -> ".join([*path, path[0]]))
 
 
-def _output_faults(graph: Graph) -> list[Fault]:
+def _output_faults(graph: CoreGraph) -> list[Fault]:
     try:
         graph.wanted(graph.outputs)
     except GraphError as error:
@@ -214,7 +214,7 @@ def _output_faults(graph: Graph) -> list[Fault]:
     return []
 
 
-def to_spec(graph: Graph) -> dict[str, Any]:
+def to_spec(graph: CoreGraph) -> dict[str, Any]:
     """The graph as a mapping that `build` takes: only what differs from the defaults."""
     spec: dict[str, Any] = {"name": graph.name}
     if graph.models:

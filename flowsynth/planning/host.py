@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.fingerprint import Source
-from flowsynth.core.graph import Graph
+from flowsynth.core.graph import CoreGraph
 
 
 class Index(Protocol):
@@ -47,7 +47,7 @@ class PlanHost(Index, Protocol):
         """Fingerprint of a model, or of some of its parts."""
         ...
 
-    def place(self, graph: Graph) -> Mapping[str, str]:
+    def place(self, graph: CoreGraph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
         ...
 

@@ -11,7 +11,7 @@ from functools import cache
 import psutil
 
 from flowsynth.core.errors import Fault, GraphError, listing
-from flowsynth.core.graph import Graph, ModelEdge, Node
+from flowsynth.core.graph import CoreGraph, ModelEdge, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,9 @@ def _cuda() -> list[DeviceSpec]:
         return []
 
 
-def place(graph: Graph, default: str = "auto", devices: Sequence[DeviceSpec] | None = None) -> dict[str, str]:
+def place(
+    graph: CoreGraph, default: str = "auto", devices: Sequence[DeviceSpec] | None = None
+) -> dict[str, str]:
     """A device for every node.
 
     A node's own ``device`` wins, then the run's. ``auto`` takes the accelerator with the most memory; nodes

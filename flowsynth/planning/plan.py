@@ -21,7 +21,7 @@ from flowsynth.core.errors import (
 )
 from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.core.fingerprint import Source
-from flowsynth.core.graph import Edge, Graph, Inputs, ModelEdge, Name, Node
+from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Name, Node
 from flowsynth.core.keys import StaticKey
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
@@ -43,7 +43,7 @@ class Plan:
         last_keys: node -> its key when it was last run, whatever else was run then.
     """
 
-    graph: Graph
+    graph: CoreGraph
     steps: Mapping[str, Step]
     wanted: tuple[Edge, ...]
     row: str
@@ -54,7 +54,7 @@ class Plan:
         return [step for step in self.steps.values() if step.executes]
 
 
-def make_plan(graph: Graph, host: PlanHost, outputs: Sequence[Name] | None = None) -> Plan:
+def make_plan(graph: CoreGraph, host: PlanHost, outputs: Sequence[Name] | None = None) -> Plan:
     """Look every node up, without running or importing anything heavy.
 
     Args:
@@ -108,7 +108,7 @@ class _Planner:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: CoreGraph,
         host: PlanHost,
         wanted: Iterable[Edge],
         readers: Mapping[str, Sequence[str]],
@@ -253,7 +253,7 @@ def _require_frames(node: Node, kind: StreamKind, ports: Ports) -> None:
             raise GraphError([Fault(f"nodes.{node.name}.{port.name}", text, "Frames or the like", given)])
 
 
-def _inputs(given: Inputs, ports: Ports, graph: Graph) -> tuple[Input, ...]:
+def _inputs(given: Inputs, ports: Ports, graph: CoreGraph) -> tuple[Input, ...]:
     if not given:
         return ()
     found = []
@@ -266,7 +266,7 @@ def _inputs(given: Inputs, ports: Ports, graph: Graph) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def _type_of(edge: Edge, graph: Graph) -> type:
+def _type_of(edge: Edge, graph: CoreGraph) -> type:
     return ports_of(type(graph.nodes[edge.node].operator)).outputs[edge.port].type
 
 
@@ -282,7 +282,7 @@ def _models(given: Inputs, ports: Ports) -> Mapping[str, tuple[str, ...]]:
     return {port: found[port] for port in ports.inputs if port in found} if found else _NO_MODELS
 
 
-def upstream_first(graph: Graph, roots: Iterable[str]) -> list[str]:
+def upstream_first(graph: CoreGraph, roots: Iterable[str]) -> list[str]:
     """Names of the roots and all they need, upstream first; iterative, linear.
 
     Raises:
@@ -321,7 +321,7 @@ def _unplanned(node: Node, error: BaseException) -> RunError:
     return RunError(f"nodes.{node.name}: {op} cannot be planned: {error_text(error)}")
 
 
-def _readers(graph: Graph, order: Sequence[str]) -> dict[str, list[str]]:
+def _readers(graph: CoreGraph, order: Sequence[str]) -> dict[str, list[str]]:
     """Node -> the nodes that read it."""
     found: dict[str, list[str]] = {}
     for name in order:

@@ -8,7 +8,7 @@ import pytest
 
 import flowsynth as fs
 from flowsynth.core.errors import GraphError
-from flowsynth.core.graph import Edge, Graph
+from flowsynth.core.graph import CoreGraph, Edge
 from flowsynth.core.spec import build, to_spec
 
 
@@ -35,12 +35,12 @@ class Total(fs.Operator):
 
 def faults(data: object) -> dict[str, str]:
     with pytest.raises(GraphError) as caught:
-        build(Graph(), data)
+        build(CoreGraph(), data)
     return {fault.path: str(fault) for fault in caught.value.faults}
 
 
-def graph_of(nodes: dict[str, Any], **more: object) -> Graph:
-    graph = Graph()
+def graph_of(nodes: dict[str, Any], **more: object) -> CoreGraph:
+    graph = CoreGraph()
     build(graph, {"name": "t", "nodes": nodes, **more})
     return graph
 
@@ -54,7 +54,7 @@ def test_round_trip() -> None:
         },
         "outputs": ["b"],
     }
-    graph = Graph()
+    graph = CoreGraph()
     build(graph, spec)
     assert to_spec(graph) == spec
 
@@ -184,7 +184,7 @@ def test_wrong_shapes_are_faults_not_tracebacks(data: object) -> None:
 
 
 def test_a_handle_is_checked_at_once() -> None:
-    graph = Graph()
+    graph = CoreGraph()
     a = graph.add("a", Inc())
     graph.add("b", Inc(), x=a.out)
     with pytest.raises(GraphError, match=r"c\.inputs\.text: wrong type; expected str; given int from a"):
@@ -192,6 +192,6 @@ def test_a_handle_is_checked_at_once() -> None:
     with pytest.raises(GraphError, match="defined twice"):
         graph.add("a", Inc())
     with pytest.raises(GraphError, match="not a node of this graph"):
-        graph.add("d", Inc(), x=Graph().add("a", Inc()))
+        graph.add("d", Inc(), x=CoreGraph().add("a", Inc()))
     with pytest.raises(AttributeError, match="no output 'ouut'"):
         _ = a.ouut

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from flowsynth.core.graph import Edge, Graph
+from flowsynth.core.graph import CoreGraph, Edge
 from flowsynth.core.ports import DEFAULT_OUTPUT, ports_of
 
 
@@ -54,7 +54,7 @@ class Outline:
     arrows: tuple[Arrow, ...]
 
 
-def outline_of(graph: Graph) -> Outline:
+def outline_of(graph: CoreGraph) -> Outline:
     """The boxes and arrows of a graph; models come first."""
     wanted = {edge.node for edge in graph.wanted()}
     boxes = [

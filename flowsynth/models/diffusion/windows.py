@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 #: Frames from the first up to, not including, the last.
-Span: TypeAlias = tuple[int, int]
+WindowSpan: TypeAlias = tuple[int, int]
 _FLOOR = 0.01  # least weight, so that a frame covered only by a window's rim keeps a finite sum
 
 
-def window_spans(num_frames: int, window: int, stride: int) -> list[Span]:
+def window_spans(num_frames: int, window: int, stride: int) -> list[WindowSpan]:
     """Cover a clip with windows; one window for a clip that fits, whatever the stride.
 
     Windows start at 0, stride, 2 stride, ...; each spans [b, min(b + window, num_frames)), and the first
@@ -71,14 +71,14 @@ class Prediction:
     motion: bool
     text: torch.Tensor
     timestep_cond: torch.Tensor | None
-    spans: Sequence[Span]
+    spans: Sequence[WindowSpan]
     window_batch: int
     check: Callable[[], None]
 
 
-def batches_of(spans: Sequence[Span], size: int) -> list[list[Span]]:
+def batches_of(spans: Sequence[WindowSpan], size: int) -> list[list[WindowSpan]]:
     """Consecutive spans of equal length, at most ``size`` together."""
-    batches: list[list[Span]] = []
+    batches: list[list[WindowSpan]] = []
     for span in spans:
         last = batches[-1] if batches else None
         if last and len(last) < size and last[0][1] - last[0][0] == span[1] - span[0]:
@@ -117,7 +117,11 @@ def predict_noise(
 
 
 def _forward(
-    job: Prediction, residuals: ResidualBuffer, t: torch.Tensor, sample_GTCHW: torch.Tensor, batch: list[Span]
+    job: Prediction,
+    residuals: ResidualBuffer,
+    t: torch.Tensor,
+    sample_GTCHW: torch.Tensor,
+    batch: list[WindowSpan],
 ) -> list[torch.Tensor]:
     """One pass of the UNet over windows of equal length; a list of G x F x C x h x w."""
     first = batch[0][0]
@@ -138,7 +142,7 @@ def _forward(
     return _split(out, sample_GTCHW.shape[0], batch, job.motion)
 
 
-def _gather(x_GT: torch.Tensor, batch: list[Span], origin: int) -> torch.Tensor:
+def _gather(x_GT: torch.Tensor, batch: list[WindowSpan], origin: int) -> torch.Tensor:
     """Frames of the windows as one batch, ordered guidance, window, frame."""
     import torch
 
@@ -146,7 +150,7 @@ def _gather(x_GT: torch.Tensor, batch: list[Span], origin: int) -> torch.Tensor:
     return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).flatten(0, 1)
 
 
-def _windows(sample_GTCHW: torch.Tensor, batch: list[Span], motion: bool) -> torch.Tensor:
+def _windows(sample_GTCHW: torch.Tensor, batch: list[WindowSpan], motion: bool) -> torch.Tensor:
     """The UNet's input: (G*W*F) x C x h x w, or (G*W) x C x F x h x w for a UNet with motion modules."""
     frames = _gather(sample_GTCHW, batch, 0)
     if not motion:
@@ -155,7 +159,7 @@ def _windows(sample_GTCHW: torch.Tensor, batch: list[Span], motion: bool) -> tor
     return split_first(frames, -1, length).transpose(1, 2)
 
 
-def _split(out: torch.Tensor, guidance: int, batch: list[Span], motion: bool) -> list[torch.Tensor]:
+def _split(out: torch.Tensor, guidance: int, batch: list[WindowSpan], motion: bool) -> list[torch.Tensor]:
     if motion:
         clips = split_first(out.transpose(1, 2), guidance, len(batch))
     else:
