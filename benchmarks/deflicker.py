@@ -92,7 +92,7 @@ def ffmpeg_deflicker(clip: Frames, radius: int) -> Frames:
     import numpy as np
     from av.video.reformatter import VideoReformatter
 
-    from flowsynth.media.colour import FrameMaker, to_rgb
+    from flowsynth.media.color import FrameMaker, to_rgb
     from flowsynth.media.siting import chain
 
     maker, back = FrameMaker("yuv444p"), VideoReformatter()

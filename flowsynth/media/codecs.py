@@ -203,7 +203,7 @@ class EncodeSettings:
         Args:
             size: (width, height): a container that keeps no tags gets what its readers will guess.
         """
-        from flowsynth.media.colour import BT709, BT2020, guessed_matrix, layout
+        from flowsynth.media.color import BT709, BT2020, guessed_matrix, layout
         from flowsynth.media.hdr import tags
 
         kind, color_range = layout(self.pixel_format)

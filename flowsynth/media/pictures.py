@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flowsynth.media.colour import blend, to_pixels
+from flowsynth.media.color import blend, to_pixels
 from flowsynth.media.errors import (
     EncodeSettingsError,
     NotMediaError,

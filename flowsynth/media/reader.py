@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowsynth.media.choose import Wanted
-from flowsynth.media.colour import to_rgb
+from flowsynth.media.color import to_rgb
 from flowsynth.media.cursor import FrameCursor
 from flowsynth.media.errors import MediaRangeError
 from flowsynth.media.geometry import fit, orient, target_size

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from flowsynth.media.atomic import atomic_path
 from flowsynth.media.codecs import EncodeSettings, require_pixel_format, require_size
-from flowsynth.media.colour import BT709, FrameMaker
+from flowsynth.media.color import BT709, FrameMaker
 from flowsynth.media.errors import EncodeSettingsError
 from flowsynth.media.siting import is_subsampled, subsampling
 

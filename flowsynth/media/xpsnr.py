@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flowsynth.media.colour import fill_plane
+from flowsynth.media.color import fill_plane
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -12,7 +12,7 @@ from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.mux import mux
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment
-from tests.media.colour_maths import Array, centroid, spot
+from tests.media.color_maths import Array, centroid, spot
 
 #: Codec, pixel format, container, best quality: drift in levels of 255 that ten generations may bring.
 BEST = [

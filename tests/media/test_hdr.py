@@ -16,7 +16,7 @@ from flowsynth.media.rational import ToneMap
 from flowsynth.media.reader import VideoReader
 from flowsynth.operators.files.encode_video import EncodeVideo
 from flowsynth.operators.files.read_video import ReadVideo
-from tests.media.colour_maths import codes, write_frames, yuv_frame
+from tests.media.color_maths import codes, write_frames, yuv_frame
 
 PQ, HLG = {"color_primaries": 9, "color_trc": 16}, {"color_primaries": 9, "color_trc": 18}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flowsynth.media.reader import VideoReader
-from tests.media.colour_maths import LUMA, Array, centroid, codes, spot, write_frames, yuv_frame
+from tests.media.color_maths import LUMA, Array, centroid, codes, spot, write_frames, yuv_frame
 
 #: As `flowsynth.media.codecs` calls x265, which otherwise reads memory that it never wrote.
 QUIET = {"x265-params": "log-level=none:lossless=1:pools=none:frame-threads=1:weightp=0:cutree=0"}

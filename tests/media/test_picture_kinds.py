@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from flowsynth.core.context import RunContext
 from flowsynth.media.pictures import read_picture
 from flowsynth.operators.files.read_image import ReadImage
-from tests.media.colour_maths import Array
+from tests.media.color_maths import Array
 
 #: PNG's colour type and channels.
 KINDS = {"grey": (0, 1), "rgb": (2, 3), "grey and alpha": (4, 2), "rgba": (6, 4)}

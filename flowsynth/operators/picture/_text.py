@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsynth.core.errors import InputError, RequestError
-from flowsynth.operators.shared.colours import rgb_of
+from flowsynth.operators.shared.colors import rgb_of
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

@@ -21,7 +21,7 @@ from flowsynth.operators.picture._align import (
     render_each,
 )
 from flowsynth.operators.picture._text import text_picture
-from flowsynth.operators.shared.colours import Colour
+from flowsynth.operators.shared.colors import Color
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class Overlay(Operator):
         None, gt=0, le=4, description="height in frame heights, of a line or the picture; 0.06 or its own"
     )
     opacity: float = Field(1.0, ge=0, le=1, description="0 shows nothing, 1 all of it")
-    colour: Colour = Field("white", description="text: such as white or #ffcc00")
+    colour: Color = Field("white", description="text: such as white or #ffcc00")
     font: Path | None = Field(None, description="text: a TrueType or OpenType file; the built-in font")
-    outline: Colour | None = Field("black", description="text: a rim around the letters; null for none")
+    outline: Color | None = Field("black", description="text: a rim around the letters; null for none")
 
     def stream(self) -> StreamKind:
         """Frame by frame, but for a picture that is held."""

@@ -11,7 +11,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
-from flowsynth.operators.shared.colours import Colour, as_channels
+from flowsynth.operators.shared.colors import Color, as_channels
 from flowsynth.operators.shared.frames import map_frames
 from flowsynth.values import Frames
 
@@ -64,7 +64,7 @@ class Resize(Operator):
         "stretch", description="where both sides are given"
     )
     method: Literal["lanczos", "bicubic", "area"] = Field("lanczos", description="the kernel")
-    background: Colour = Field("black", description="pad: such as white or #ffcc00")
+    background: Color = Field("black", description="pad: such as white or #ffcc00")
 
     def stream(self) -> StreamKind:
         """Frame by frame."""

@@ -19,7 +19,7 @@ from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.measure.measure import Measure
 from flowsynth.operators.size.resize import Resize
 from flowsynth.values import Frames
-from tests.media.colour_maths import yuv_frame
+from tests.media.color_maths import yuv_frame
 from tests.operators.media_files import write_clip
 
 Array = npt.NDArray[Any]

@@ -31,7 +31,7 @@ def _checked(text: str) -> str:
 
 
 #: A parameter that holds a colour.
-Colour = Annotated[str, AfterValidator(_checked)]
+Color = Annotated[str, AfterValidator(_checked)]
 
 
 def as_channels(text: str, channels: int) -> Tensor:
