@@ -69,16 +69,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=36)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    source, result = toon([f"frames={args.frames}", f"input.start={args.start}"])
-    middle = args.frames * 2 // 3
-    both = [picture(clip, middle, 256) for clip in (source, result)]
-    sheet(both).save(args.out / "toon.jpg", quality=84)
     for file, name, prompt in (("oil", "coffee", "oil painting"), ("pencil", "astronaut", "pencil sketch")):
         both = [picture(frames, 0, 320) for frames in redrawn(name, prompt)]
         sheet(both).save(args.out / f"{file}.jpg", quality=82)
     styles = ("toon", "oil painting", "watercolor", "pencil sketch")
     made = [picture(redrawn("chelsea", style)[1], 0, 200) for style in styles]
     sheet(made).save(args.out / "styles.jpg", quality=82)
+    source, result = toon([f"frames={args.frames}", f"input.start={args.start}"])
+    middle = args.frames * 2 // 3
+    both = [picture(clip, middle, 256) for clip in (source, result)]
+    sheet(both).save(args.out / "toon.jpg", quality=84)
     steps = [
         sheet([picture(clip, number, 108) for clip in (source, result)])
         for number in range(0, args.frames, 2)
