@@ -75,7 +75,7 @@ def _hub_folder(source: Source, offline: bool) -> Path:
     Pickled weights are fetched only where a component has no others.
     """
     weights = f"*.{source.variant}*.safetensors" if source.variant else "*.safetensors"
-    root = _snapshot(source, ("*.json", "*.txt", "*.model", weights), offline)
+    root = _snapshot(source, ("*.json", "*.txt", "*.model", "*.jinja", weights), offline)
     folder = root / source.subfolder if source.subfolder else root
     if folder.name not in _NO_WEIGHTS and not any(folder.glob("*.safetensors")):
         root = _snapshot(source, ("*.bin",), offline)
