@@ -85,10 +85,9 @@ def test_a_negative_prompt_moves_the_picture_away_from_what_it_names(redraw: Red
     assert colourfulness(without) > colourfulness(other)
 
 
-def test_guidance_adds_to_what_the_prompt_does(redraw: Redraw, photo: Frames) -> None:
-    sketch = target(photo, "pencil_sketch")
-    low, high = (change(redraw("pencil sketch", guidance_scale=g), sketch) for g in (1.0, 3.0))
-    assert high < low - 1
+def test_guidance_adds_to_what_the_prompt_does(redraw: Redraw) -> None:
+    low, high = (change(redraw("pencil sketch", guidance_scale=g), redraw.default) for g in (1.0, 3.0))
+    assert high > 1.2 * low
 
 
 def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_another_prompt(
