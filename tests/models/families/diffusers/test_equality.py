@@ -17,7 +17,28 @@ pytestmark = pytest.mark.filterwarnings(
 __all__ = ["clips", "pictures"]
 
 
-@pytest.mark.parametrize("name", list(CASES))
+#: One of every kind of seam, decoder and way of giving pictures; the others are slow.
+QUICK = {
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "StableDiffusion3Pipeline",
+    "FluxPipeline",
+    "FluxControlNetPipeline",
+    "HunyuanDiTPipeline",
+    "QwenImagePipeline",
+    "IFPipeline",
+    "AnimateDiffVideoToVideoPipeline",
+    "StableVideoDiffusionPipeline",
+    "CogVideoXPipeline",
+    "WanImageToVideoPipeline",
+    "LTXPipeline",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_a_graph_gives_the_bits_of_the_pipeline_s_call(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     cls = build(case, tmp_path / "model")

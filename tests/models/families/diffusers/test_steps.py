@@ -57,7 +57,7 @@ def test_each_step_loads_only_what_it_calls(name: str, tmp_path: Path, loaded: l
     assert found == PARTS[name]
 
 
-@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "FluxPipeline", "CogVideoXPipeline"])
+@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "CogVideoXPipeline"])
 def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
     name: str, tmp_path: Path, loaded: list[str]
 ) -> None:
@@ -78,7 +78,7 @@ def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
     assert not torch.equal(first["frames"].tensor, other["frames"].tensor)
 
 
-@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "AnimateDiffPipeline", "WanPipeline"])
+@pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "AnimateDiffPipeline"])
 def test_a_call_leaves_no_trace(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     build(case, tmp_path / "model")
