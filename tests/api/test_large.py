@@ -82,7 +82,9 @@ def test_many_nodes_on_threads(tmp_path: Path, build: Callable[[int], Graph]) ->
     cost(build, 2_000, tmp_path, "threads")
 
 
-@pytest.mark.parametrize(("executor", "depth"), [("serial", 1000), ("threads", 200)])
+@pytest.mark.parametrize(
+    ("executor", "depth"), [pytest.param("serial", 1000, marks=pytest.mark.slow), ("threads", 200)]
+)
 def test_a_deep_chain_of_streams(tmp_path: Path, executor: str, depth: int) -> None:
     source = write_source(tmp_path / "s.txt", range(20))
     g = Graph("deep")

@@ -56,6 +56,7 @@ def tasks(frames: int) -> dict[str, int]:
     return {**every, "interpolate": chunks(2 * frames), "video": math.ceil(2 * frames / 128) + 1}
 
 
+@pytest.mark.slow
 def test_memory_resume_and_append(case: Any) -> None:
     frames, short, more, size, folder = case
     clip = write_clip(folder / "clip.mkv", frames, size)

@@ -105,6 +105,7 @@ assert not {{"torch", "diffusers", "transformers"}} & set(sys.modules)
     python(code)
 
 
+@pytest.mark.slow
 def test_every_class_of_the_library_can_be_read() -> None:
     unreadable = []
     for name in pipeline_names():
