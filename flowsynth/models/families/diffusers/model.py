@@ -74,7 +74,7 @@ class DiffusersModel:
         content: list[Json] = [
             [path.name, file_hash(path, memo)] for path in sorted(folder.iterdir()) if path.is_file()
         ]
-        kind = list(part_classes(self.spec.index(offline=self._store.offline))[name])
+        kind = list(self._parts[name])
         key = digest_json(["diffusers", name, kind, content, str(self.dtype)])
         self._keys.add(key)
         files = list(folder.glob("*.safetensors"))
@@ -91,9 +91,9 @@ class DiffusersModel:
         offline = self._store.offline
         ignore_library_warnings()
         cls = getattr(diffusers, self.facts.name)
-        folders = {name: self.spec.part_folder(name, offline=offline) for name in self._parts}
+        index = self.spec.index(offline=offline)
+        folders = {name: self.spec.part_folder(name, offline=offline) for name in part_classes(index)}
         with quiet():
-            index = self.spec.index(offline=offline)
             return assemble(cls, folders, index, self, self.dtype, self._store.device)
 
     @property
