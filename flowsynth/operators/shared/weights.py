@@ -31,6 +31,11 @@ class WeightedOperator(Operator):
         return None
 
     @property
+    def _choices(self) -> tuple[str, ...]:
+        """All weights that may be used: more than one where the inputs decide."""
+        return () if self._weights is None else (self._weights,)
+
+    @property
     def _role(self) -> Role[Any] | None:
         """What a network of these weights is for."""
         return None
@@ -43,9 +48,11 @@ class WeightedOperator(Operator):
 
     def resolve(self, ctx: RunContext, *, fetch: bool) -> Operator:
         """Itself, or what the user put in its place for the case that its weights can't be had."""
-        other, name = self._without_weights, self._weights
-        if other is None or name is None or _obtainable(ctx, name, fetch=fetch):
+        other = self._without_weights
+        missing = other and [one for one in self._choices if not _obtainable(ctx, one, fetch=fetch)]
+        if other is None or not missing:
             return self
+        name = missing[0]
         ctx.note(
             f"weights {name} are not here and can't be fetched: {self.op} falls back to another method;"
             f" 'flowsynth weights fetch {name}' where there is a network gets them"
@@ -61,6 +68,9 @@ class WeightedOperator(Operator):
         """The params, and the checksum of weights that a name stands for; what was only a way out is none."""
         params = super().key_params(files)
         params.pop("fallback", None)
+        if len(self._choices) > 1:
+            sums: dict[str, Json] = {one: catalogue()[one].tensors_sha256 for one in self._choices}
+            params["weights"] = sums
         return {**with_checksum(params, self._weights), **self._plugins(files)}
 
     def _plugins(self, files: Collection[str]) -> dict[str, Json]:

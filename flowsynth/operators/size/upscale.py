@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 _LARGEST = 16384  # pixels along a side: beyond it a size is a slip, and a frame takes gigabytes
 _Method = Literal[
-    "lanczos", "bicubic", "realesr-animevideo", "realesrgan-x4plus", "x4plus-anime", "basicvsr", "network"
+    "lanczos",
+    "bicubic",
+    "realesr-animevideo",
+    "realesrgan-x4plus",
+    "x4plus-anime",
+    "basicvsr",
+    "network",
+    "auto",
 ]
 #: Weights of the methods that are trained networks.
 _WEIGHTS = {
@@ -31,6 +38,10 @@ _WEIGHTS = {
     "x4plus-anime": "realesrgan-x4plus-anime",
     "basicvsr": "basicvsr-reds4",
 }
+_CLEAN, _BLOCKY = 1.5, 2.0  # blockiness below which details come back whole, and above which not at all
+_CLEAN_METHOD: _Method = "basicvsr"  # what auto takes
+_OTHER_METHOD: _Method = "realesr-animevideo"
+_OF_CLIPS = ("basicvsr", "auto")  # see frames around a frame
 
 
 class Upscale(WeightedOperator):
@@ -54,12 +65,15 @@ class Upscale(WeightedOperator):
       together, and see `context` more on either side. Its parts pass in tiles as below, with the same result
       as in one piece. Maps of whole frames take about 3 kB a source pixel; features of frames that wait for
       their turn lie in files beyond 1 GiB.
+    - ``auto``: basicvsr where `blockiness` says that the footage is clean (below 1.5), else
+      realesr-animevideo.
     - ``network``: whatever RRDBNet or compact network `weights` names (ESRGAN's first layout, BasicSR's older
       and newer, with or without ``params`` and ``params_ema``).
 
     A network enlarges by its own factor, 4 for those above; Lanczos brings the result to the size asked for.
     Networks smooth fine texture and may tint; `fidelity` corrects their result so that, reduced, it gives the
-    source again: texture and colours come back. Noise and blocks of a bad source do too; there take 0.
+    source again: texture and colours come back. Noise and blocks of a bad source do too; there take 0, or
+    ``auto``: 2 where `blockiness` is below 1.5, 1 below 2, else 0.
     Frames too large for memory pass in tiles (`tile`), with as much context as each part of a network sees,
     so tiles show nowhere.
 
@@ -68,6 +82,8 @@ class Upscale(WeightedOperator):
 
     Inputs:
         frames: T, C, H, W of any size and dtype. Networks see grey as colours; alpha goes by Lanczos.
+        blockiness: how strongly a codec's blocks show in the footage, as the operator of that name measures
+            it; for `method` or `fidelity` auto.
 
     Output:
         Frames of T, C, H', W', in the rate, dtype and kind of the input.
@@ -95,8 +111,10 @@ class Upscale(WeightedOperator):
         None, description="method to take if the weights can't be had; else the run ends with a message"
     )
     tile: int | None = Field(None, ge=0, description=TILE_TEXT)
-    fidelity: int = Field(
-        2, ge=0, le=10, description="steps of back-projection after a network; 0 for noisy or blocky sources"
+    fidelity: Annotated[int, Field(ge=0, le=10)] | Literal["auto"] = Field(
+        2,
+        description="steps of back-projection after a network, 0 to 10; 0 for noisy or blocky sources,"
+        " auto by blockiness",
     )
     clip: int = Field(8, ge=1, le=120, description="basicvsr: frames enlarged together")
     context: int = Field(4, ge=0, le=60, description="basicvsr: frames that a clip sees before and after it")
@@ -104,7 +122,7 @@ class Upscale(WeightedOperator):
 
     def stream(self) -> StreamKind:
         """Frame by frame; for basicvsr, clips at fixed places with what they see around them."""
-        return Resample() if self.method == "basicvsr" else Map()
+        return Resample() if self.method in _OF_CLIPS else Map()
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
         """The frames that clips of basicvsr see."""
@@ -114,7 +132,6 @@ class Upscale(WeightedOperator):
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Refuse a factor beside a size, and weights without their method or the method without weights."""
-        del inputs
         faults = []
         if self.factor is not None and (self.height is not None or self.width is not None):
             given = f"factor {self.factor}, height {self.height}, width {self.width}"
@@ -122,6 +139,12 @@ class Upscale(WeightedOperator):
         if (self.weights is None) == (self.method == "network"):
             given = f"weights {self.weights or 'none'}, method {self.method}"
             faults.append(Fault("params.weights", "without its method", "both or neither", given))
+        auto = [name for name in ("method", "fidelity") if getattr(self, name) == "auto"]
+        if auto and "blockiness" not in inputs:
+            expected = "an edge to the port blockiness, from a node of op blockiness"
+            faults.append(Fault(f"params.{auto[0]}", "auto has nothing to go by", expected))
+        if "blockiness" in inputs and not auto:
+            faults.append(Fault("inputs.blockiness", "acts on nothing", "method or fidelity auto"))
         return faults
 
     @property
@@ -129,15 +152,36 @@ class Upscale(WeightedOperator):
         return self.weights if self.method == "network" else _WEIGHTS.get(self.method)
 
     @property
-    def _role(self) -> Role[Any] | None:
-        return CLIP_UPSCALING if self.method == "basicvsr" else UPSCALING
+    def _choices(self) -> tuple[str, ...]:
+        if self.method == "auto":
+            return _WEIGHTS[_CLEAN_METHOD], _WEIGHTS[_OTHER_METHOD]
+        return super()._choices
 
-    def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
+    @property
+    def _role(self) -> Role[Any] | None:
+        return CLIP_UPSCALING if self.method in _OF_CLIPS else UPSCALING
+
+    def decided(self, blockiness: float) -> Upscale:
+        """Return the operator with what is left to `blockiness` filled in."""
+        method, fidelity = self.method, self.fidelity
+        if method == "auto":
+            method = _CLEAN_METHOD if blockiness < _CLEAN else _OTHER_METHOD
+        if fidelity == "auto":
+            fidelity = 2 if blockiness < _CLEAN else 1 if blockiness < _BLOCKY else 0
+        return self.model_copy(update={"method": method, "fidelity": fidelity})
+
+    def run(self, ctx: RunContext, /, *, frames: Frames, blockiness: float | None = None) -> Frames:
         """Resize each frame."""
         from flowsynth.functional.picture.resize import bicubic, lanczos
 
+        if blockiness is not None:
+            chosen = self.decided(blockiness)
+            if self.method == "auto" and chosen.method != "basicvsr":  # which needs no frames around its own
+                kept = [frames.slice(b.keep_start, b.keep_stop) for b in self._blocks(ctx, frames)]
+                frames = Frames.concat(kept or [frames.slice(0, 0)])
+            return chosen.run(ctx, frames=frames)
         size = self.target_size(frames.height, frames.width)
-        if self.method == "basicvsr":
+        if self.method in _OF_CLIPS:
             return self._enlarged_clips(ctx, frames, size)
         if self._weights is not None:
             return self._enlarged(ctx, frames, self._weights, size)
@@ -155,20 +199,29 @@ class Upscale(WeightedOperator):
         network = load_network(ctx, UPSCALING, weights, self.precision)
 
         def render(frame: Tensor) -> Tensor:
-            return enlarge(frame, network, self.tile, size, self.fidelity)
+            return enlarge(frame, network, self.tile, size, self._steps)
 
         return map_frames(ctx, frames, render)
 
     def _enlarged_clips(self, ctx: RunContext, frames: Frames, size: tuple[int, int]) -> Frames:
         from flowsynth.operators.size._clip_super import enlarge_clip
 
-        count = frames.num_frames
-        found = blocks(0, count, count, self.clip, self.context)
-        if ctx.span is not None and isinstance(ctx.span.geometry, list):
-            rows = [row for row in ctx.span.geometry if isinstance(row, list)]
-            found = [Block(*(int(str(number)) for number in row)) for row in rows]
         weights = _WEIGHTS["basicvsr"]
-        return enlarge_clip(ctx, frames, weights, self.precision, found, size, self.tile, self.fidelity)
+        found = self._blocks(ctx, frames)
+        return enlarge_clip(ctx, frames, weights, self.precision, found, size, self.tile, self._steps)
+
+    def _blocks(self, ctx: RunContext, frames: Frames) -> list[Block]:
+        """The blocks of what was read: all of a clip, or those that the engine asks for."""
+        count = frames.num_frames
+        if ctx.span is None or not isinstance(ctx.span.geometry, list):
+            return blocks(0, count, count, self.clip, self.context)
+        rows = [row for row in ctx.span.geometry if isinstance(row, list)]
+        return [Block(*(int(str(number)) for number in row)) for row in rows]
+
+    @property
+    def _steps(self) -> int:
+        """Steps of back-projection; by then `decided`."""
+        return 0 if self.fidelity == "auto" else self.fidelity
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result for frames of a size.
