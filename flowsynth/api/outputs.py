@@ -146,6 +146,19 @@ def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
     return str(paths[0].relative_to(folder)) if paths else stem
 
 
+def _audio(value: Any, stem: str, folder: Path, provenance: str) -> str:
+    from flowsynth.media.errors import MediaWriteError
+    from flowsynth.media.sound_writer import write_wav
+
+    path = folder / f"{stem}.wav"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_wav(path, value, provenance)
+    except MediaWriteError as error:
+        raise RunError(str(error)) from error
+    return path.name
+
+
 def _tensors(value: Any, stem: str, folder: Path, provenance: str) -> str:
     from safetensors.torch import save
 
@@ -171,4 +184,5 @@ WRITERS: Mapping[str, Callable[[Any, str, Path, str], str]] = {
     "file_set": _file_set,
     "frames": _frames,
     "mask": _frames,
+    "audio": _audio,
 }

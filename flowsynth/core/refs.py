@@ -65,11 +65,13 @@ class ChunkRef:
         object: name of the object that holds them.
         frames: one hash a frame, in order.
         nbytes: bytes of the tensors.
+        samples: samples in these frames, where they are blocks of sound; else 0.
     """
 
     object: str
     frames: tuple[str, ...]
     nbytes: int
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class StreamRef:
     def info(self) -> StreamInfo:
         """Length and rate."""
         fps = self.meta.get("fps")
-        return StreamInfo(self.length, Fraction(fps) if isinstance(fps, str) else None)
+        samples = sum(chunk.samples for chunk in self.chunks)
+        return StreamInfo(self.length, Fraction(fps) if isinstance(fps, str) else None, samples)
 
     def pieces(self, start: int, stop: int) -> list[tuple[ChunkRef, int, int]]:
         """The chunks that hold frames ``start`` to ``stop``, each with the range inside it."""
@@ -164,7 +167,10 @@ def ref_to_json(ref: Ref) -> Json:
         return ["j", ref.text, ref.hash]
     if isinstance(ref, ObjectRef):
         return ["o", ref.type, ref.hash, ref.nbytes]
-    chunks: list[Json] = [[c.object, "".join(c.frames), len(c.frames), c.nbytes] for c in ref.chunks]
+    chunks: list[Json] = [
+        [c.object, "".join(c.frames), len(c.frames), c.nbytes, *([c.samples] if c.samples else [])]
+        for c in ref.chunks
+    ]
     return ["s", ref.type, dict(ref.meta), ref.layout, chunks, ref.hash]
 
 
@@ -175,9 +181,10 @@ def ref_from_json(data: Any) -> Ref:
     if data[0] == "o":
         return ObjectRef(data[1], data[2], data[3])
     chunks = []
-    for name, text, count, nbytes in data[4]:
+    for name, text, count, nbytes, *samples in data[4]:
         size = len(text) // count if count else 0
-        chunks.append(ChunkRef(name, tuple(text[i * size : (i + 1) * size] for i in range(count)), nbytes))
+        frames = tuple(text[i * size : (i + 1) * size] for i in range(count))
+        chunks.append(ChunkRef(name, frames, nbytes, *samples))
     return StreamRef(data[1], data[2], data[3], tuple(chunks), data[5])
 
 

@@ -24,10 +24,12 @@ class StreamInfo:
     Attributes:
         length: frames in all.
         fps: frames a second, if the values carry it.
+        samples: samples in all where a frame is a block of them, the last one shorter (sound); else 0.
     """
 
     length: int
     fps: Fraction | None = None
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def traced_probe(step: Step, lookup: Callable[[str], bytes | None]) -> tuple[Str
     if row is None:
         return None
     length, fps, *more = json.loads(row)
-    return StreamInfo(length, Fraction(fps) if fps else None), more[0] if more else []
+    return StreamInfo(length, Fraction(fps) if fps else None, *more[1:]), more[0] if more else []
 
 
 def probe_key(step: Step) -> str:
@@ -48,7 +48,8 @@ def probe_key(step: Step) -> str:
 
 def probe_row(info: StreamInfo, notes: Sequence[str]) -> bytes:
     """What is remembered of it."""
-    return json.dumps([info.length, str(info.fps) if info.fps else None, list(notes)]).encode()
+    samples = [info.samples] if info.samples else []
+    return json.dumps([info.length, str(info.fps) if info.fps else None, list(notes), *samples]).encode()
 
 
 def forecast(plan: Plan, index: Index, chunk: int) -> dict[str, Forecast]:

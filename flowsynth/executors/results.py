@@ -72,6 +72,8 @@ def _check_count(order: Order, port: str, span: Span, value: Any) -> None:
     if value is not None and value.num_frames != span.count:
         expected = f"{span.count} frames ({span.start} to {span.stop} of {span.total})"
         raise RunError(f"{order.node}.{port}: expected {expected}, the operator gave {value.num_frames}")
+    if span.stop < span.total and getattr(value, "ragged", False):
+        raise RunError(f"{order.node}.{port}: expected full blocks before the end of a sound")
 
 
 def _reference(value: Any, encoded: Encoded) -> Ref:
@@ -79,7 +81,8 @@ def _reference(value: Any, encoded: Encoded) -> Ref:
     if not is_temporal(type(value)):
         return ObjectRef(name, content_hash(name, encoded), encoded.nbytes)
     frames, frame_layout = tuple(frame_hashes(encoded)), layout(encoded)
-    chunk = ChunkRef(temporal_hash(name, encoded.meta, frame_layout, frames), frames, encoded.nbytes)
+    held = temporal_hash(name, encoded.meta, frame_layout, frames)
+    chunk = ChunkRef(held, frames, encoded.nbytes, getattr(value, "num_samples", 0))
     return StreamRef.of(name, encoded.meta, frame_layout, [chunk])
 
 

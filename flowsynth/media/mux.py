@@ -15,8 +15,10 @@ from flowsynth.media.choose import Wanted, choose_audio, choose_video
 from flowsynth.media.codecs import RATE_TAG, EncodeSettings, container_options, copy_stream
 from flowsynth.media.errors import EncodeSettingsError, MediaWriteError
 from flowsynth.media.provenance import embed
-from flowsynth.media.sound import Sound, add_sound, begin_of
+from flowsynth.media.sound import begin_of
+from flowsynth.media.sound_writer import add_sound
 from flowsynth.media.source import open_input, read_packets
+from flowsynth.values import Audio
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -46,7 +48,7 @@ def mux(
     out: str | os.PathLike[str],
     settings: EncodeSettings,
     *,
-    audio: AudioFrom | Sound | None = None,
+    audio: AudioFrom | Audio | None = None,
     metadata: str = "",
 ) -> int:
     """Writes segments one after another into a file that plays as one video.
@@ -83,7 +85,7 @@ def _write(
     segments: Sequence[str | os.PathLike[str]],
     path: str,
     settings: EncodeSettings,
-    audio: AudioFrom | Sound | None,
+    audio: AudioFrom | Audio | None,
     metadata: str,
 ) -> int:
     import av
@@ -109,7 +111,7 @@ def _write(
         streams: list[Iterable[_Timed]] = [_video_packets(segments, plans, settings, video)]
         source = open_input(audio.path) if isinstance(audio, AudioFrom) else None
         try:
-            if isinstance(audio, Sound):
+            if isinstance(audio, Audio):
                 encoded = add_sound(output, settings.suffix, audio, total / settings.fps)
                 streams.append((when, 1, packet) for when, packet in encoded)
             elif source and audio:

@@ -1,10 +1,9 @@
-"""Sound as samples: decoding, FFmpeg's filters over it, encoding."""
+"""Reading the sound of a file, in parts, on the clock of its picture."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -13,94 +12,126 @@ import numpy as np
 import numpy.typing as npt
 
 from flowsynth.media.choose import Wanted, choose_audio
-from flowsynth.media.errors import DecodeError, MediaError, MediaRangeError
+from flowsynth.media.errors import DecodeError, MediaRangeError, raise_if_limit
+from flowsynth.media.sound_filters import LAYOUTS, RUN, Resampling, resample_part, resampled
 from flowsynth.media.source import open_input, read_packets
 
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.container import InputContainer
 
 Array = npt.NDArray[Any]
 
-
-@dataclass(frozen=True)
-class Sound:
-    """Samples to encode beside a video, from its first frame on.
-
-    Attributes:
-        samples: (channels, samples) float32 in [-1, 1].
-        rate: Hz.
-    """
-
-    samples: Array
-    rate: int
-
-
-#: FFmpeg's names of the usual layouts by number of channels.
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-#: Encoder, sample format and rates of each container; a rate that isn't there becomes the first.
-_AAC_RATES = (48_000, 44_100, 96_000, 88_200, 64_000, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
-_ENCODERS: dict[str, tuple[str, str, tuple[int, ...]]] = {
-    ".mp4": ("aac", "fltp", _AAC_RATES),
-    ".mov": ("aac", "fltp", _AAC_RATES),
-    ".mkv": ("flac", "s32", ()),
-    ".webm": ("libopus", "flt", (48_000, 24_000, 16_000, 12_000, 8_000)),
-    ".avi": ("pcm_s16le", "s16", ()),
-}
-_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
-#: Bits a second of a channel, where the encoder loses some.
-_BITS = 96_000
 #: Seconds by which a packet's time may be off before it counts as a gap: containers round to milliseconds.
 _GAP = Fraction(1, 20)
-#: Samples handed to a filter at a time.
-_BLOCK = 65_536
+#: Seconds of silence that a gap may be: a longer one is a damaged time.
+_LONGEST_GAP = 86_400
 
 
-def read_sound(
-    path: str | os.PathLike[str],
-    *,
-    start: Fraction = Fraction(0),
-    end: Fraction | None = None,
-    stream: Wanted = None,
-) -> tuple[Array, int]:
-    """Decodes a file's sound, on the clock of its picture.
+@dataclass(frozen=True)
+class SoundRange:
+    """A range of a file's sound, on the clock of its picture.
 
     Second 0 is the first video frame's start, or without a video the first sample's: a track that begins
     later begins with silence, and one that begins earlier loses what no picture belongs to. Gaps are silent.
 
-    Args:
+    Attributes:
         path: A file with sound.
         start: Seconds at which to begin.
         end: Seconds at which to stop; the track's end where not given, or where that comes first.
         stream: Which of several sound streams.
+    """
 
-    Returns:
-        float32 samples (channels, samples) in [-1, 1], and their rate in Hz.
+    path: str | os.PathLike[str]
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    stream: Wanted = None
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """What a range of sound holds: Hz, channels, samples of each."""
+
+    rate: int
+    channels: int
+    samples: int
+
+
+def probe_sound(wanted: SoundRange) -> SoundInfo:
+    """Decodes a range of sound and counts: what a header says may be off by what an encoder put before it.
 
     Raises:
         MediaError: No sound, damaged data, nothing within the range.
     """
-    with open_input(path) as container:
-        sound = choose_audio(container, path, stream)
-        rate = int(sound.rate)
-        zero = begin_of(container, sound)
-        first = round(start * rate)
-        stop = None if end is None else round(end * rate)
-        parts, place = [], first
-        for at, samples in _blocks(container, sound, path, zero, rate):
-            if stop is not None and place >= stop:
-                break
-            lead = at - place
-            if lead > 0:
-                parts.append(np.zeros((samples.shape[0], lead), np.float32))
-            kept = samples[:, max(-lead, 0) :]
-            parts.append(kept)
-            place = max(place, at) + kept.shape[1] if kept.shape[1] else place
-    whole = np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
-    whole = whole[:, : None if stop is None else max(stop - first, 0)]
-    if not whole.shape[1]:
-        raise MediaRangeError(path, f"sound after {float(start):g} s", "none")
-    return np.ascontiguousarray(whole), rate
+    rate = channels = samples = 0
+    for own, run in _runs(wanted):
+        rate, channels, samples = own, run.shape[0], samples + run.shape[1]
+    if not samples:
+        raise MediaRangeError(wanted.path, f"sound after {float(wanted.start):g} s", "none")
+    return SoundInfo(rate, channels, samples)
+
+
+class SoundReader:
+    """Reads parts of a range of sound: the same bits whichever parts are asked for.
+
+    What a decoder gives after a seek differs, so it runs on from part to part, and from the start again for
+    what lies before.
+
+    Args:
+        wanted: The range.
+        info: What :func:`probe_sound` found of it.
+        rate: Hz of the result.
+        channels: Channels of the result.
+    """
+
+    def __init__(self, wanted: SoundRange, info: SoundInfo, rate: int, channels: int) -> None:
+        """Opens nothing before the first ``read``.
+
+        Args:
+            wanted: The range.
+            info: What :func:`probe_sound` found of it.
+            rate: Hz of the result.
+            channels: Channels of the result.
+        """
+        self._wanted, self._info = wanted, info
+        self._change = Resampling(info.rate, rate, info.channels, channels)
+        self._runs: Iterator[tuple[int, Array]] | None = None
+        self._held: list[Array] = []
+        self._from = self._upto = 0
+        self.rate, self.channels = rate, channels
+        self.samples = self._change.length(info.samples)
+
+    def read(self, first: int, last: int) -> Array:
+        """Samples ``first`` to ``last`` (exclusive) of the result, (channels, samples) float32.
+
+        Raises:
+            MediaError: The file gives less than it did when it was probed.
+        """
+        part = resample_part(self._change, first, last, self._info.samples)
+        source = self._source(part.first, part.last)
+        return np.concatenate([*resampled([source], self._change, part)], axis=1)
+
+    def close(self) -> None:
+        """Closes the file; a later ``read`` opens it again."""
+        if self._runs is not None:
+            self._runs.close()  # type: ignore[attr-defined]  # a generator
+        self._runs, self._held, self._from, self._upto = None, [], 0, 0
+
+    def _source(self, first: int, last: int) -> Array:
+        """Samples as they are stored; those of the last part are kept, since the next may need its end."""
+        if self._runs is None or first < self._from:
+            self.close()
+            self._runs = _runs(self._wanted)
+        while self._upto < last:
+            _, run = next(self._runs, (0, None))
+            if run is None:
+                found = f"{self._upto} samples, now"
+                raise DecodeError(self._wanted.path, f"{self._info.samples} samples, as before", found)
+            self._held.append(run)
+            self._upto += run.shape[1]
+            while self._held and self._from + self._held[0].shape[1] <= first:
+                self._from += self._held.pop(0).shape[1]
+        held = np.concatenate(self._held, axis=1)
+        return held[:, first - self._from : last - self._from]
 
 
 def begin_of(container: InputContainer, sound: Any) -> Fraction:
@@ -111,6 +142,35 @@ def begin_of(container: InputContainer, sound: Any) -> Fraction:
     pictures = [stream for stream in container.streams.video if not stream.disposition & covers]
     stream = pictures[0] if pictures else sound
     return (stream.start_time or 0) * Fraction(stream.time_base or 0)
+
+
+def _runs(wanted: SoundRange) -> Iterator[tuple[int, Array]]:
+    """The rate, and samples from the range's start on, one after another."""
+    with open_input(wanted.path) as container:
+        sound = choose_audio(container, wanted.path, wanted.stream)
+        rate = int(sound.rate)
+        zero = begin_of(container, sound)
+        place = round(wanted.start * rate)
+        stop = None if wanted.end is None else round(wanted.end * rate)
+        for at, samples in _blocks(container, sound, wanted.path, zero, rate):
+            if at - place > _LONGEST_GAP * rate:
+                found = f"a gap of {(at - place) / rate:.0f} s"
+                raise DecodeError(wanted.path, f"gaps in the sound of at most {_LONGEST_GAP} s", found)
+            while place < (at if stop is None else min(at, stop)):
+                count = min(at - place, RUN)
+                yield from _kept(rate, np.zeros((samples.shape[0], count), np.float32), place, stop)
+                place += count
+            late = samples[:, max(place - at, 0) :]
+            yield from _kept(rate, late, place, stop)
+            place += late.shape[1]
+            if stop is not None and place >= stop:
+                return
+
+
+def _kept(rate: int, samples: Array, place: int, stop: int | None) -> Iterator[tuple[int, Array]]:
+    kept = samples if stop is None else samples[:, : max(stop - place, 0)]
+    if kept.shape[1]:
+        yield rate, kept
 
 
 def _blocks(
@@ -129,6 +189,7 @@ def _blocks(
         try:
             frames: list[Any] = packet.decode()
         except av.FFmpegError as error:
+            raise_if_limit(path, error)
             raise DecodeError(path, "sound that decodes", f"damaged data ({error.strerror})") from error
         for frame in frames:
             if frame.sample_rate != rate or frame.layout.nb_channels != channels:
@@ -143,148 +204,3 @@ def _blocks(
                 place = at or 0
                 yield place, samples
                 following = at = place + samples.shape[1]
-
-
-def filtered(
-    samples: Array, rate: int, filters: Sequence[tuple[str, str]]
-) -> tuple[Array, list[dict[str, str]]]:
-    """Runs samples through FFmpeg's filters.
-
-    Args:
-        samples: (channels, samples) float32.
-        rate: Hz.
-        filters: Names and options, in order.
-
-    Returns:
-        What comes out, and each block's metadata.
-    """
-    graph = _audio_graph(samples.shape[0], rate, filters)
-    parts: list[Array] = []
-    facts: list[dict[str, str]] = []
-    for begin in range(0, samples.shape[1], _BLOCK):
-        graph.push(as_frame(samples[:, begin : begin + _BLOCK], rate, begin))
-        _drain(graph, parts, facts)
-    graph.push(None)
-    _drain(graph, parts, facts)
-    return (np.concatenate(parts, axis=1) if parts else samples[:, :0]), facts
-
-
-def _audio_graph(channels: int, rate: int, filters: Sequence[tuple[str, str]]) -> Any:
-    from av.filter import Graph
-
-    graph: Any = Graph()
-    graph.threads = 1
-    last = graph.add_abuffer(
-        sample_rate=rate, format="fltp", layout=LAYOUTS[channels], time_base=Fraction(1, rate)
-    )
-    for name, options in (*filters, ("aformat", "sample_fmts=fltp")):
-        following = graph.add(name, options)
-        last.link_to(following)
-        last = following
-    last.link_to(graph.add("abuffersink"))
-    graph.configure()
-    return graph
-
-
-def _drain(graph: Any, parts: list[Array], facts: list[dict[str, str]]) -> None:
-    import av
-
-    while True:
-        try:
-            frame = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        parts.append(frame.to_ndarray())
-        facts.append(dict(frame.metadata))
-
-
-def as_frame(samples: Array, rate: int, begin: int) -> AudioFrame:
-    """Samples as a frame that starts ``begin`` samples after second 0."""
-    from av import AudioFrame
-
-    frame = AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples, np.float32), format="fltp", layout=LAYOUTS[samples.shape[0]]
-    )
-    frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
-    return frame
-
-
-def resampled(samples: Array, rate: int, to_rate: int, channels: int) -> Array:
-    """Samples at another rate and number of channels; as long in time, to the nearest sample."""
-    if (rate, samples.shape[0]) == (to_rate, channels):
-        return samples
-    if samples.shape[0] == 1 and channels == 2:
-        samples = np.repeat(samples, 2, axis=0)  # FFmpeg would take 3 dB off
-    options = f"sample_rate={to_rate}:out_chlayout={LAYOUTS[channels]}:filter_size=64:cutoff=0.97"
-    options += ":rematrix_maxval=1.0"  # as FFmpeg has it for whole numbers: no sum passes full scale
-    result, _ = filtered(samples, rate, [("aresample", options)])
-    length = round(samples.shape[1] * Fraction(to_rate, rate))
-    missing = max(length - result.shape[1], 0)
-    return np.pad(result, ((0, 0), (0, missing)))[:, :length]
-
-
-def add_sound(output: Any, suffix: str, sound: Sound, seconds: Fraction) -> Iterator[tuple[Fraction, Any]]:
-    """Adds an encoder's stream to a container at once, then gives its packets and when each is decoded.
-
-    What lies beyond the video's end is cut off.
-
-    Args:
-        output: Container to be written.
-        suffix: Its kind, which chooses the encoder: AAC, in Matroska FLAC, in WebM Opus, in AVI PCM.
-        sound: Samples.
-        seconds: Length of the video.
-    """
-    from av.codec.context import Flags
-
-    name, sample_format, rates = _ENCODERS[suffix]
-    rate = sound.rate if not rates or sound.rate in rates else rates[0]
-    samples = resampled(sound.samples, sound.rate, rate, sound.samples.shape[0])[:, : round(seconds * rate)]
-    stream: Any = output.add_stream(name, rate=rate)
-    context = stream.codec_context
-    context.layout, context.format = LAYOUTS[samples.shape[0]], sample_format
-    context.time_base = Fraction(1, rate)
-    context.thread_count = 1
-    context.flags |= Flags.bitexact
-    if name in ("aac", "libopus"):
-        context.bit_rate = _BITS * samples.shape[0]
-    return _encoded(stream, samples, rate)
-
-
-def _encoded(stream: Any, samples: Array, rate: int) -> Iterator[tuple[Fraction, Any]]:
-    for begin in range(0, samples.shape[1], _BLOCK):
-        for packet in stream.encode(as_frame(samples[:, begin : begin + _BLOCK], rate, begin)):
-            yield packet.dts * Fraction(packet.time_base), packet
-    for packet in stream.encode(None):
-        yield packet.dts * Fraction(packet.time_base), packet
-
-
-def sound_fault(path: str | os.PathLike[str], suffix: str, stream: Wanted = None) -> tuple[str, str] | None:
-    """What is wrong with carrying a file's sound into a container as it is stored: (expected, found)."""
-    import io
-
-    import av
-
-    with open_input(path) as container:
-        try:
-            name = choose_audio(container, path, stream).codec_context.codec.canonical_name
-        except MediaError as error:
-            return error.expected, error.found
-    with av.open(io.BytesIO(), "w", format=_FORMATS[suffix]) as output:
-        known = {_canonical(codec) for codec in output.supported_codecs}
-    if name in known:
-        return None
-    fitting = [
-        codec for codec in ("aac", "mp3", "opus", "vorbis", "flac", "ac3", "pcm_s16le") if codec in known
-    ]
-    return f"sound that {suffix} takes ({', '.join(fitting)})", name
-
-
-def _canonical(name: str) -> str:
-    """A codec's name, whichever program encodes or decodes it."""
-    import av
-
-    with contextlib.suppress(av.codec.codec.UnknownCodecError):
-        return av.Codec(name, "r").canonical_name
-    with contextlib.suppress(av.codec.codec.UnknownCodecError):
-        return av.Codec(name, "w").canonical_name
-    return name

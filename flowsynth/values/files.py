@@ -1,17 +1,13 @@
-"""Values that are encoded files already: a video, a set of pictures, a sound track."""
+"""Values that are encoded files already: a video, a set of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from flowsynth.core.canonical import Json, json_copy
 from flowsynth.core.codec import Buffer, Encoded, register_value
-from flowsynth.values.tensors import from_buffer, to_buffer
-
-if TYPE_CHECKING:
-    import torch
 
 
 def _readonly(data: bytes | memoryview) -> memoryview:
@@ -84,35 +80,3 @@ class FileSet:
         names = encoded.meta["names"]
         found = enumerate(names if isinstance(names, list) else [])
         return cls({str(name): encoded.tensors[f"{i:06d}"].data for i, name in found})
-
-
-@register_value
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """Sound: samples (channels, samples) float32 in [-1, 1] at a sample rate in Hz; 1 to 8 channels."""
-
-    codec_name: ClassVar[str] = "audio"
-    codec_version: ClassVar[int] = 1
-
-    samples: torch.Tensor
-    sample_rate: int
-
-    def __post_init__(self) -> None:
-        """Check rank, dtype, channels and rate."""
-        shape = tuple(self.samples.shape)
-        if len(shape) != 2 or not 1 <= shape[0] <= 8:
-            raise ValueError(f"Audio is channels (1 to 8), samples; given shape {shape}")
-        if str(self.samples.dtype) != "torch.float32":
-            raise TypeError(f"Audio holds float32; given {self.samples.dtype}")
-        if self.sample_rate < 1:
-            raise ValueError(f"Audio has a rate above 0; given {self.sample_rate}")
-
-    def encode(self) -> Encoded:
-        """The sound as JSON and bytes."""
-        return Encoded({"sample_rate": self.sample_rate}, {"samples": to_buffer(self.samples)})
-
-    @classmethod
-    def decode(cls, encoded: Encoded) -> Audio:
-        """The sound back from its bytes."""
-        rate = encoded.meta["sample_rate"]
-        return cls(from_buffer(encoded.tensors["samples"]), int(str(rate)))

@@ -13,6 +13,7 @@ import flowsynth.values
 from flowsynth.cache.store import Cache
 from flowsynth.core.codec import is_temporal, value_types
 from flowsynth.values import Audio, Conditioning, FileSet, Flow, Frames, Latents, Mask, Tensors, Video
+from flowsynth.values.audio import BLOCK
 from tests.cache.helpers import python
 from tests.executors.lives import identity
 
@@ -50,7 +51,10 @@ def values() -> dict[str, Any]:
         "video": Video(b"\x00\x01video", ".mkv", {"fps": "24/1"}),
         "video-empty": Video(b""),
         "file_set": FileSet({"a.png": b"a", "folder/b.png": b"bb"}),
-        "audio": Audio(ramp(2, 9) / 251, 48_000),
+        "audio": Audio(ramp(9, 2) / 251, 48_000),
+        "audio-empty": Audio(ramp(0, 8), 1),
+        "audio-blocks": Audio(ramp(2 * BLOCK, 1) / 251, 44_100),
+        "audio-parts": Audio((ramp(BLOCK, 2) / 251, ramp(BLOCK + 1, 2) / 251), 44_100),
     }
 
 

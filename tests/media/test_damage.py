@@ -15,7 +15,7 @@ from flowsynth.media.errors import MediaError
 from flowsynth.media.pictures import read_picture
 from flowsynth.media.provenance import embed, read_text
 from flowsynth.media.reader import VideoReader
-from flowsynth.media.sound import read_sound
+from flowsynth.media.sound import SoundRange, probe_sound
 from tests.media.conftest import picture, write_picture
 
 MakeClip = Callable[..., Path]
@@ -84,7 +84,7 @@ def read_video_anyhow(path: Path) -> list[Callable[[], object]]:
         lambda: beginning(VideoReader(path, width=32)),
         lambda: beginning(VideoReader(path, width=32, damage="repeat")),
         lambda: beginning(VideoReader(path, width=32, damage="skip")),
-        lambda: read_sound(path),
+        lambda: probe_sound(SoundRange(path)),
         lambda: read_text(path),
         lambda: embed(path, "x"),
     ]

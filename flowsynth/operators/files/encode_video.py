@@ -38,7 +38,6 @@ from flowsynth.values import Audio, Frames, Video
 
 if TYPE_CHECKING:
     from flowsynth.media.mux import AudioFrom
-    from flowsynth.media.sound import Sound
 
 Container = Literal["auto", "mp4", "mov", "mkv", "webm", "avi", "gif", "webp"]
 Preset = Literal[
@@ -84,6 +83,7 @@ class EncodeVideo(Operator):
     op: ClassVar[str] = "encode_video"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("av",)
+    whole_ports: ClassVar[tuple[str, ...]] = ("audio",)
 
     codec: Codec = Field("h264", description="how frames are stored")
     crf: int | None = Field(
@@ -146,7 +146,7 @@ class EncodeVideo(Operator):
         file = None if self.audio is None or self.audio.startswith("clip:") else user_path(self.audio)
         if file is None or not file.is_file():
             return []  # a file that isn't there is a fault of its own
-        from flowsynth.media.sound import sound_fault
+        from flowsynth.media.sound_writer import sound_fault
 
         try:
             fault = sound_fault(file, settings.suffix, self.audio_stream)
@@ -199,17 +199,15 @@ class EncodeVideo(Operator):
             data = out.read_bytes()
         return Video(data, settings.suffix, {**parts[0].info, "num_frames": count})
 
-    def _sound(self, ctx: RunContext, audio: Audio | None) -> AudioFrom | Sound | None:
+    def _sound(self, ctx: RunContext, audio: Audio | None) -> AudioFrom | Audio | None:
         from flowsynth.media.mux import AudioFrom
-        from flowsynth.media.sound import Sound
 
         if audio is not None:
-            samples = audio.samples.cpu().numpy()
-            if samples.size and abs(samples).max() > 1:
+            if any(part.numel() and float(part.abs().max()) > 1 for part in audio.parts):
                 ctx.note(
                     "the sound is louder than full scale and is cut off there: normalize_loudness avoids it"
                 )
-            return Sound(samples.clip(-1, 1), audio.sample_rate)
+            return audio
         if self.audio is None:
             return None
         start = Fraction(parse_instant(self.audio_start))

@@ -10,8 +10,10 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.operator import Operator
-from flowsynth.operators.sound._sound import require_alike, to_array, to_audio
+from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.operators.sound._sound import fan_in, parts_of, require_alike, require_rate
 from flowsynth.values import Audio
+from flowsynth.values.audio import sound_info
 
 
 class MixAudio(Operator):
@@ -43,14 +45,31 @@ class MixAudio(Operator):
             return [Fault("params.gains", "does not fit", f"{count}, one a sound", str(len(self.gains)))]
         return []
 
+    def stream(self) -> StreamKind:
+        """Block by block, while a sound lasts."""
+        return Resample()
+
+    def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
+        """The longest."""
+        return sound_info(max(info.samples for info in inputs.values()), require_rate(self.op, inputs))
+
+    def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
+        """The same blocks of every sound that is still to be heard."""
+        kept = [i for i, info in enumerate(inputs.values()) if start < info.length or not start]
+        ports = list(inputs.items())
+        ends = {ports[i][0]: (start, min(stop, ports[i][1].length)) for i in kept}
+        return Reads(ends, [*kept])
+
     def run(self, ctx: RunContext, /, *, audio: list[Audio]) -> Audio:
         """Add up."""
-        import numpy as np
+        import torch
 
         ctx.check_cancelled()
-        require_alike(self.op, audio)
-        tracks = [to_array(track) for track in audio]
-        total = np.zeros((tracks[0].shape[0], max(track.shape[1] for track in tracks)), np.float64)
-        for gain, track in zip(self.gains or (0.0,) * len(tracks), tracks, strict=True):
-            total[:, : track.shape[1]] += track * 10 ** (gain / 20)
-        return to_audio(total, audio[0].sample_rate)
+        kept, tracks = parts_of(self, ctx, fan_in(audio))
+        require_alike(self.op, tracks)
+        length = max(track.num_samples for track in tracks)
+        total = torch.zeros(length, tracks[0].channels, dtype=torch.float64)
+        for place, track in zip(kept, tracks, strict=True):
+            gain = self.gains[place] if self.gains else 0.0
+            total[: track.num_samples] += track.tensor.cpu().double() * 10 ** (gain / 20)
+        return Audio(total.float(), tracks[0].sample_rate)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
-from flowsynth.operators.sound._sound import to_array, to_audio
+from flowsynth.operators.sound._sound import to_audio, to_runs
 from flowsynth.values import Audio
 
 
@@ -20,7 +20,7 @@ class NormalizeLoudness(Operator):
     Nothing is compressed. A silent sound stays as it is.
 
     Inputs:
-        audio: channels, samples; 0.4 s or more.
+        audio: samples, channels; 0.4 s or more. All of it is needed before any is given.
 
     Output:
         The same sound, louder or softer.
@@ -43,18 +43,22 @@ class NormalizeLoudness(Operator):
 
     def run(self, ctx: RunContext, /, *, audio: Audio) -> Audio:
         """Measure, then turn up or down."""
-        from flowsynth.media.sound import filtered
-
-        ctx.check_cancelled()
-        samples = to_array(audio)
-        _, facts = filtered(samples, audio.sample_rate, [("ebur128", "metadata=1:peak=true")])
-        figures = facts[-1] if facts else {}
-        measured = float(figures.get("lavfi.r128.I", "-inf"))
-        peak = float(figures.get("lavfi.r128.true_peak", 0))
+        measured, peak = self._measured(ctx, audio)
         if not math.isfinite(measured) or measured <= -70 or peak <= 0:
             ctx.note("too short or too soft to have a loudness: left as it is")
-            return to_audio(samples, audio.sample_rate)
+            return audio
         gain, most = self.loudness - measured, self.true_peak - 20 * math.log10(peak)
         if gain > most:
             ctx.note(f"peaks allow {measured + most:.1f} LUFS, not {self.loudness:g}")
-        return to_audio(samples * 10 ** (min(gain, most) / 20), audio.sample_rate)
+        factor = 10 ** (min(gain, most) / 20)
+        return to_audio((run * factor for run in to_runs(ctx, audio)), audio.sample_rate, audio.channels)
+
+    def _measured(self, ctx: RunContext, audio: Audio) -> tuple[float, float]:
+        """Integrated loudness, LUFS, and the highest peak between samples, of 1."""
+        from flowsynth.media.sound_filters import filtered
+
+        figures: dict[str, str] = {}
+        for found in filtered(to_runs(ctx, audio), audio.sample_rate, [("ebur128", "metadata=1:peak=true")]):
+            figures = found.facts
+        loudness, peak = figures.get("lavfi.r128.I", "-inf"), figures.get("lavfi.r128.true_peak", "0")
+        return float(loudness), float(peak)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
+from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import parse_instant
 from flowsynth.operators.files._media import StreamChoice, find_file
 from flowsynth.operators.sound._sound import to_audio
 from flowsynth.values import Audio
+from flowsynth.values.audio import BLOCK, MOST_CHANNELS, sound_info
+
+if TYPE_CHECKING:
+    from flowsynth.media.sound import SoundInfo, SoundRange, SoundReader
+
+#: Open readers a thread keeps, so that the next part goes on where the last one ended; and files probed.
+_KEPT = 4
 
 
 class ReadAudio(Operator):
@@ -29,7 +40,7 @@ class ReadAudio(Operator):
         none.
 
     Output:
-        channels, samples: float32 in [-1, 1], at a rate in Hz.
+        samples, channels: float32 in [-1, 1], at a rate in Hz.
 
     Errors:
         InputError: no such file, no sound, nothing within the range, damaged data.
@@ -37,6 +48,7 @@ class ReadAudio(Operator):
 
     op: ClassVar[str] = "read_audio"
     version: ClassVar[int] = 1
+    positional: ClassVar[bool] = True
     io: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
@@ -47,7 +59,7 @@ class ReadAudio(Operator):
         None, ge=1000, le=768_000, description="samples a second; the file's own unless given"
     )
     channels: int | None = Field(
-        None, ge=1, le=8, description="1 is mono, 2 stereo; the file's own unless given"
+        None, ge=1, le=MOST_CHANNELS, description="1 is mono, 2 stereo; the file's own unless given"
     )
     audio_stream: StreamChoice = Field(
         None, description="which of several tracks: its place among them, from 0, or a language (eng)"
@@ -60,17 +72,67 @@ class ReadAudio(Operator):
             raise ValueError(f'expected seconds or "1:02.5", given {value!r}')
         return value
 
+    def stream(self) -> StreamKind:
+        """Reads from outside the graph."""
+        return Source()
+
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The file, fetched if it is a name."""
         return {"path": find_file(ctx, self.path)}
 
-    def run(self, ctx: RunContext, /) -> Audio:
-        """Decode the range."""
-        from flowsynth.media.sound import read_sound, resampled
+    def probe(self, ctx: RunContext) -> StreamInfo:
+        """Length and rate: the sound is decoded for it, since headers say too little."""
+        reader = self._reader(ctx)
+        return sound_info(reader.samples, reader.rate)
 
-        end = None if self.end is None else Fraction(parse_instant(self.end))
+    def run(self, ctx: RunContext, /) -> Audio:
+        """Decode the samples of the span, or all."""
+        reader = self._reader(ctx)
+        first, last = (ctx.span.start, ctx.span.stop) if ctx.span else (0, -(-reader.samples // BLOCK))
+        steps = range(first * BLOCK, min(last * BLOCK, reader.samples), BLOCK)
+        runs = []
+        for begin in steps:
+            ctx.progress(begin, reader.samples)
+            runs.append(reader.read(begin, min(begin + BLOCK, reader.samples)))
+        if ctx.span is None or ctx.span.stop == ctx.span.total:
+            reader.close()
+        return to_audio(runs, reader.rate, reader.channels)
+
+    def _reader(self, ctx: RunContext) -> SoundReader:
+        """This thread's reader of the file, where its last part ended."""
+        from flowsynth.media.errors import require_file
+        from flowsynth.media.sound import SoundRange, SoundReader
+
         file = find_file(ctx, self.path)
-        start = Fraction(parse_instant(self.start))
-        samples, rate = read_sound(file, start=start, end=end, stream=self.audio_stream)
-        to_rate, channels = self.rate or rate, self.channels or samples.shape[0]
-        return to_audio(resampled(samples, rate, to_rate, channels), to_rate)
+        stamp = (str(file.resolve()), file_stamp(require_file(file, "a file with sound")))
+        kept: OrderedDict[tuple[object, ...], SoundReader] = _readers.__dict__.setdefault(
+            "kept", OrderedDict()
+        )
+        key = (*stamp, self.model_dump_json(exclude={"path"}))
+        if key not in kept:
+            end = None if self.end is None else Fraction(parse_instant(self.end))
+            wanted = SoundRange(file, Fraction(parse_instant(self.start)), end, self.audio_stream)
+            info = _probed(wanted, stamp)
+            kept[key] = SoundReader(wanted, info, self.rate or info.rate, self.channels or info.channels)
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)[1].close()
+        kept.move_to_end(key)
+        return kept[key]
+
+
+def _probed(wanted: SoundRange, stamp: tuple[object, ...]) -> SoundInfo:
+    """What the file holds: decoded once a process."""
+    from flowsynth.media.sound import probe_sound
+
+    key = (*stamp, wanted)
+    with _probing:
+        if key not in _found:
+            _found[key] = probe_sound(wanted)
+            while len(_found) > _KEPT:
+                _found.popitem(last=False)
+        return _found[key]
+
+
+_readers = threading.local()
+_probing = threading.Lock()
+_found: OrderedDict[tuple[object, ...], SoundInfo] = OrderedDict()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import ClassVar
 
 from pydantic import Field
@@ -9,8 +11,10 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
 from flowsynth.core.operator import Operator
-from flowsynth.operators.sound._sound import to_array, to_audio
+from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
+from flowsynth.operators.sound._sound import blocks, parts_of
 from flowsynth.values import Audio
+from flowsynth.values.audio import BLOCK, sound_info, sound_rate
 
 
 class TrimAudio(Operator):
@@ -19,7 +23,7 @@ class TrimAudio(Operator):
     Negative moments count from the end, and a `stop` beyond the end is the end.
 
     Inputs:
-        audio: channels, samples.
+        audio: samples, channels.
 
     Output:
         The samples kept, as they are.
@@ -36,18 +40,39 @@ class TrimAudio(Operator):
         None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
     )
 
+    def stream(self) -> StreamKind:
+        """An index map of its own."""
+        return Resample()
+
+    def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
+        """Length of the part."""
+        first, last = self._bounds(inputs["audio"])
+        return sound_info(last - first, sound_rate(inputs["audio"]))
+
+    def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
+        """The blocks in which the samples lie, and where in them."""
+        first, last = self._bounds(inputs["audio"])
+        begin, end = first + start * BLOCK, min(first + stop * BLOCK, last)
+        held = blocks(begin, end)
+        return Reads({"audio": held}, [begin - held[0] * BLOCK, end - held[0] * BLOCK])
+
     def run(self, ctx: RunContext, /, *, audio: Audio) -> Audio:
         """Cut."""
         ctx.check_cancelled()
-        samples, rate = to_array(audio), audio.sample_rate
-        length = samples.shape[1]
-        first, last = (
-            round(moment * rate) for moment in (self.start, length / rate if self.stop is None else self.stop)
-        )
-        first, last = (max(place + length, 0) if place < 0 else min(place, length) for place in (first, last))
+        (first, last), (held,) = parts_of(self, ctx, {"audio": audio})
+        return held.cut(first, last)
+
+    def _bounds(self, info: StreamInfo) -> tuple[int, int]:
+        length, rate = info.samples, sound_rate(info)
+        first = self._place(self.start, length, rate)
+        last = length if self.stop is None else self._place(self.stop, length, rate)
         if first >= last:
             raise RequestError(
                 f"trim_audio: expected a part of {length / rate:g} s, given {self.start:g} to "
                 f"{'null' if self.stop is None else format(self.stop, 'g')}"
             )
-        return to_audio(samples[:, first:last], rate)
+        return first, last
+
+    def _place(self, moment: float, length: int, rate: int) -> int:
+        place = round(Fraction(str(moment)) * rate)
+        return max(place + length, 0) if moment < 0 else min(place, length)

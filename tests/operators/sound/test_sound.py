@@ -54,7 +54,7 @@ def heard(samples: Array, rate: int) -> list[float]:
 
 
 def audio(samples: Array, rate: int = RATE) -> Audio:
-    return Audio(torch.from_numpy(np.ascontiguousarray(samples)), rate)
+    return Audio(torch.from_numpy(np.ascontiguousarray(samples.T)), rate)
 
 
 def write(
@@ -212,8 +212,15 @@ def test_trim_concat_and_mix_are_exact() -> None:
     expected = one.samples.numpy().copy()
     expected[:, : two.samples.shape[1]] += two.samples.numpy() / 2
     assert np.abs(mixed - expected).max() < 1e-5
-    with pytest.raises(RequestError, match="44100 Hz with 2 and 48000 Hz with 2"):
-        run(MixAudio(), audio=[one, audio(clicks([0.1], 0.2), 44_100)])
+    for other, given in (
+        (audio(clicks([0.1], 0.2), 44_100), "44100 Hz and 48000 Hz"),
+        (audio(clicks([0.1], 0.2)[:1]), "48000 Hz with 1 and 48000 Hz with 2"),
+    ):
+        for op in (MixAudio(), ConcatAudio()):
+            with pytest.raises(RequestError, match=given):
+                run(op, audio=[one, other])
+    with pytest.raises(RequestError, match=r"sounds of 0.5 s or more, given 0.3001"):
+        run(ConcatAudio(crossfade=0.25), audio=[one, two, one])
     assert MixAudio(gains=(1.0,)).check({"audio": [1, 2]})[0].path == "params.gains"
 
 
