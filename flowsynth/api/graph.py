@@ -128,12 +128,7 @@ class Graph(core.CoreGraph):
     ) -> Run:
         graph, drawn = draw_seeds(self)
         plan = session.plan(graph, None if outputs is None else [str(edge) for edge in self.wanted(outputs)])
-        if session.cache.read_only and plan.executing():
-            names = listing(step.name for step in plan.executing())
-            raise RequestError(
-                f"cache: {session.root} can only be read, and {names} would have to run; set cache.dir to a "
-                "folder that you may write to"
-            )
+        session.require_writable(plan)
         if output_dir is not None:
             require_folder(output_dir)
         run = execute(session, plan, options, observer)

@@ -56,6 +56,7 @@ class Run:
         seconds: wall time of the run.
         peak_alive: most chunks that were in memory at once.
         notes: what the user should know of the run, besides what its cache and its nodes say.
+        shares: node -> how many jobs of a sweep it was made for.
     """
 
     def __init__(self, plan: Plan, runs: Mapping[str, StepRun], cache: Cache, shelf: Shelf) -> None:
@@ -70,6 +71,7 @@ class Run:
         self._ended = datetime.now(timezone.utc)
         self.seconds = 0.0
         self.notes: list[str] = []
+        self.shares: Mapping[str, int] = {}
 
     def __repr__(self) -> str:
         """What became of it, as ``Run('toon', done, hit=11, computed=1)``."""
@@ -94,6 +96,8 @@ class Run:
         record = _record(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
         record.notes = [*self.notes, *_cache_notes(self._cache)]
+        for name, jobs in self.shares.items():
+            record.nodes[name].jobs = jobs
         record.request = self.graph.request
         record.started = (self._ended - timedelta(seconds=self.seconds)).isoformat(timespec="milliseconds")
         record.ended = self._ended.isoformat(timespec="milliseconds")
@@ -114,6 +118,15 @@ class Run:
             raise KeyError(f"{edge.node} has no output {edge.port!r}")
         ref = run.outputs[edge.port]
         return ref.value if isinstance(ref, JsonRef) else self._load(run, edge)
+
+    def plain_values(self) -> dict[tuple[str, str], Any]:
+        """(node, port) -> value of every output that is JSON, delivered or not."""
+        return {
+            (name, port): ref.value
+            for name, run in self._runs.items()
+            for port, ref in (run.outputs or {}).items()
+            if isinstance(ref, JsonRef)
+        }
 
     def _edge(self, name: Name) -> Edge:
         found = name._edge if isinstance(name, Handle) else self.graph.named(name)

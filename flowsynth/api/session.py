@@ -14,6 +14,7 @@ from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
+from flowsynth.core.errors import RequestError, listing
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
 from flowsynth.core.graph import CoreGraph, Name
@@ -92,6 +93,19 @@ class Session:
         """
         self.sources.look_again()
         return make_plan(graph, self, outputs)
+
+    def require_writable(self, plan: Plan) -> None:
+        """See that what a plan has to run can be kept.
+
+        Raises:
+            RequestError: the cache can only be read.
+        """
+        if self.cache.read_only and plan.executing():
+            names = listing(step.name for step in plan.executing())
+            raise RequestError(
+                f"cache: {self.root} can only be read, and {names} would have to run; set cache.dir to a "
+                "folder that you may write to"
+            )
 
     def file_hash(self, path: Path) -> str:
         """Content hash of a file, remembered by its size and times."""

@@ -32,11 +32,11 @@ def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
     return composition, graph
 
 
-def session_of(composition: Composition) -> Session:
+def open_session(settings: Settings) -> Session:
     """The session that the settings ask for."""
     from flowsynth.api import Session
 
-    return Session.of(composition.settings.run_options())
+    return Session.of(settings.run_options())
 
 
 def look(settings: Settings) -> Session:
@@ -67,7 +67,7 @@ def run_one(
 
 
 @contextmanager
-def output_folder(composition: Composition) -> Iterator[Path]:
+def output_folder(settings: Settings, graph: str) -> Iterator[Path]:
     """Where a run writes: as asked, or a new folder ``outputs/<graph>/<time>`` that no other run has.
 
     The new folder is made at once, so that runs which start in one second do not share it, and goes again
@@ -78,13 +78,12 @@ def output_folder(composition: Composition) -> Iterator[Path]:
     """
     from flowsynth.api.outputs import require_folder
 
-    if composition.settings.output_dir is not None:
-        folder = composition.settings.output_dir.absolute()
+    if settings.output_dir is not None:
+        folder = settings.output_dir.absolute()
         require_folder(folder)
         yield folder
         return
-    name, moment = str(composition.graph.get("name", "graph")), time.strftime("%Y-%m-%d_%H-%M-%S")
-    base = Path("outputs", name, moment).absolute()
+    base = Path("outputs", graph, time.strftime("%Y-%m-%d_%H-%M-%S")).absolute()
     require_folder(base)
     made = [place for place in (base.parent, base.parent.parent) if not place.exists()]
     folder = _claimed(base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from flowsynth.cli.jobs import outcome, output_folder, request, run_one, session_of
+from flowsynth.cli.jobs import open_session, outcome, output_folder, request, run_one
 from flowsynth.cli.options import add_overrides, command_parser
 
 
@@ -39,7 +39,8 @@ def execute(args: argparse.Namespace) -> int:
 
         return run_sweep(args)
     composition, graph = request(args.overrides)
-    with output_folder(composition) as folder, session_of(composition) as session:
+    settings = composition.settings
+    with output_folder(settings, graph.name) as folder, open_session(settings) as session:
         run = run_one(graph, composition, session, folder, args)
     for note in run.record.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -66,6 +66,7 @@ class NodeRecord(_Part):
     tasks: TaskCounts = Field(default_factory=TaskCounts)
     notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
     error: str = Field("", description="why it failed or was skipped")
+    jobs: int = Field(1, ge=1, description="jobs of the sweep that it was made for, once; 1 outside of one")
 
 
 class RunRecord(_Part):
@@ -92,6 +93,41 @@ class RunRecord(_Part):
     def to_json(self) -> str:
         """The text of `run.json`."""
         return json_text(self, 2) + "\n"
+
+
+class JobRecord(_Part):
+    """What became of one job of a sweep."""
+
+    job: int = Field(ge=0, description="its number, counted from 0 in the order of the axes")
+    overrides: list[str] = Field(description="what it was asked for, in Hydra's grammar")
+    axes: dict[str, str | None] = Field(
+        default_factory=dict, description="axis -> its value as written; null where the job leaves it alone"
+    )
+    status: Literal["done", "failed"]
+    folder: str = Field(description="where its files are, relative to sweep.json")
+    outputs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="output -> path of its file (relative to its folder), or its value"
+    )
+    metrics: dict[str, float] = Field(
+        default_factory=dict, description="node, or node.name -> a number among its JSON outputs"
+    )
+    tasks: TaskCounts = Field(default_factory=TaskCounts)
+    nodes: int = Field(0, ge=0, description="nodes that it needs")
+    shared: int = Field(0, ge=0, description="those of them that other jobs of the sweep need too")
+    seconds: float = Field(0.0, ge=0, description="wall time until its last output was over")
+    compute: float = Field(
+        0.0, ge=0, description="compute of its tasks; what several jobs share is divided among them"
+    )
+    errors: list[str] = Field(default_factory=list, description="one message a failure")
+
+
+class SweepRecord(_Part):
+    """What `sweep.json` holds: jobs in the order in which they ended, sorted once all have."""
+
+    axes: dict[str, list[str | None]] = Field(
+        default_factory=dict, description="what differs between jobs -> its values in order of appearance"
+    )
+    jobs: list[JobRecord] = Field(default_factory=list)
 
 
 class NodePlan(_Part):
@@ -155,5 +191,6 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
 SCHEMAS: dict[str, type[BaseModel]] = {
     "run.schema.json": RunRecord,
     "plan.schema.json": PlanRecord,
+    "sweep.schema.json": SweepRecord,
     "provenance.schema.json": Provenance,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from flowsynth.core.streams import StreamInfo, Whole
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
 from flowsynth.executors.host import RunHost
-from flowsynth.executors.ledger import Ledger
+from flowsynth.executors.ledger import Ledger, remember
 from flowsynth.executors.loops import EXECUTORS
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.passes import first_runs, next_runs
@@ -42,6 +41,7 @@ class Engine:
         transport: carries orders out elsewhere; None does so in this process.
         shelf: values that are only in memory.
         peak_alive: most tasks whose values were in memory at once.
+        runs: every step as the pass under way has it.
     """
 
     plan: Plan
@@ -52,6 +52,7 @@ class Engine:
     transport: Callable[[Order], Outcome] | None = None
     shelf: Shelf = field(default_factory=Shelf)
     peak_alive: int = 0
+    runs: dict[str, StepRun] = field(default_factory=dict)
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _lost: set[str] = field(default_factory=set)
 
@@ -62,22 +63,23 @@ class Engine:
             KeyboardInterrupt: after everything that was finished is committed.
         """
         plan = self._confirmed()
-        runs = first_runs(plan)
+        self.runs = first_runs(plan)
         if type(self.observer) is not Observer:
-            self._outline(plan, runs)
+            self._outline(plan, self.runs)
         place = Workplace(
             self.cache, self.host, self.shelf, self.observer, self._cancelled, self.options.debug
         )
         try:
-            while gone := self._pass(runs, place):
+            while gone := self._pass(self.runs, place):
                 if gone <= self._lost:
                     raise RuntimeError(f"objects were lost twice: {', '.join(sorted(gone))}")
                 self._lost |= gone
                 plan = replan(plan, self.cache, self._lost)
-                runs = next_runs(plan, runs, self.observer)
+                before, self.runs = self.runs, next_runs(plan, self.runs)
+                self._tell_settled(before)
         finally:
-            self._remember(runs)
-        return runs
+            self._remember(self.runs)
+        return self.runs
 
     def _confirmed(self) -> Plan:
         """The plan, made anew if planned hits that the run must deliver are damaged."""
@@ -99,6 +101,12 @@ class Engine:
                 for note in run.notes:
                     self.observer.note(run.name, note)
                 self.observer.node_finished(run.name, "hit", 0.0)
+
+    def _tell_settled(self, before: dict[str, StepRun]) -> None:
+        """Say the end of steps that are hits by now and whose end the pass before did not come to."""
+        for name, run in self.runs.items():
+            if run.settled and not before[name].settled:
+                self.observer.node_finished(name, "computed" if run.computed else "hit", run.seconds)
 
     def _pass(self, runs: dict[str, StepRun], place: Workplace) -> set[str]:
         """Run what is not settled; returns objects that were gone though a hit was to give them."""
@@ -127,10 +135,8 @@ class Engine:
 
     def _remember(self, runs: dict[str, StepRun]) -> None:
         """Write down the keys: the next plan is one read, and `explain` can compare."""
-        keys = {**self.plan.last_keys, **{name: run.key for name, run in runs.items() if run.key}}
-        if not self.cache.read_only and keys != self.plan.last_keys:
-            self.cache.record(self.plan.row, json.dumps(keys).encode(), 0.0)
-            self.cache.commit()
+        keys = {name: run.key for name, run in runs.items()}
+        remember(self.cache, self.plan.row, self.plan.last_keys, keys)
 
     def _probe(self, run: StepRun) -> StreamInfo:
         step = run.step

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flowsynth.core.refs import Trace
@@ -75,3 +76,18 @@ class Ledger:
             notes = tuple(note for note in run.notes if note not in step.notes)
             row = Trace(run.outputs, run.seconds, step.static.why(pairs), notes).to_bytes()
             self.cache.record(run.key, row, 0.0)
+
+
+def remember(cache: Cache, row: str, before: Mapping[str, str], keys: Mapping[str, str]) -> None:
+    """Write down the last keys of a graph's nodes.
+
+    Args:
+        cache: where.
+        row: name of the index row.
+        before: what it holds.
+        keys: node -> its key, empty where that is not known.
+    """
+    now = {**before, **{name: key for name, key in keys.items() if key}}
+    if not cache.read_only and now != before:
+        cache.record(row, json.dumps(now).encode(), 0.0)
+        cache.commit()

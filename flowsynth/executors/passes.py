@@ -7,7 +7,6 @@ was finished as hits.
 
 from __future__ import annotations
 
-from flowsynth.core.events import Observer
 from flowsynth.executors.tasks import StepRun
 from flowsynth.planning.plan import Plan
 
@@ -22,13 +21,12 @@ def first_runs(plan: Plan) -> dict[str, StepRun]:
     return runs
 
 
-def next_runs(plan: Plan, before: dict[str, StepRun], observer: Observer) -> dict[str, StepRun]:
+def next_runs(plan: Plan, before: dict[str, StepRun]) -> dict[str, StepRun]:
     """The steps of another pass.
 
     Args:
         plan: made anew.
         before: the steps of the pass that ended.
-        observer: hears of steps that are hits by now and whose end was not told.
     """
     runs = first_runs(plan)
     for name, run in runs.items():
@@ -41,6 +39,4 @@ def next_runs(plan: Plan, before: dict[str, StepRun], observer: Observer) -> dic
             run.hits, run.computed = old.hits, old.computed
         elif run.settled:
             run.hits, run.computed, run.expanded = old.hits, old.computed, old.expanded
-            if not old.settled:
-                observer.node_finished(name, "computed" if run.computed else "hit", run.seconds)
     return runs

@@ -69,8 +69,8 @@ def make_plan(graph: CoreGraph, host: PlanHost, outputs: Sequence[Name] | None =
     with _collector_paused():
         wanted = graph.wanted(outputs)
         order = upstream_first(graph, [edge.node for edge in wanted])
-        row = "graph:" + digest_parts([graph.name, *graph.nodes])
-        last = _last_keys(host.lookup(row))
+        row = row_of(graph)
+        last = last_keys(host.lookup(row))
         known = host.lookup_many([last[name] for name in order if name in last]) if last else {}
         planner = _Planner(graph, host, wanted, _readers(graph, order), LookUp(host, known))
         steps = {name: planner.step(graph.nodes[name]) for name in order}
@@ -332,7 +332,13 @@ def _readers(graph: CoreGraph, order: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _last_keys(row: bytes | None) -> dict[str, str]:
+def row_of(graph: CoreGraph) -> str:
+    """Name of the index row that remembers the last keys of a graph's nodes."""
+    return "graph:" + digest_parts([graph.name, *graph.nodes])
+
+
+def last_keys(row: bytes | None) -> dict[str, str]:
+    """Node -> its key when it was last run, from what such a row holds."""
     try:
         data = json.loads(row) if row else {}
     except ValueError:

@@ -141,13 +141,13 @@ def test_null_seeds_of_one_run_are_one_seed_and_the_graph_keeps_its_own(home: Pa
 
 
 def test_runs_that_start_together_have_folders_of_their_own(home: Path) -> None:
-    composition = compose_request(["graph=small"])
+    settings = compose_request(["graph=small"]).settings
     folders: list[Path] = []
     gate = threading.Barrier(8)
 
     def claim() -> None:
         gate.wait()
-        with output_folder(composition) as folder:
+        with output_folder(settings, "small") as folder:
             folders.append(folder)
             (folder / "x").touch()
 
@@ -164,7 +164,7 @@ def test_a_request_that_is_refused_leaves_no_folder(cli: Cli, home: Path) -> Non
     assert cli("run", "graph=upscale_video", "input.video=nope.mp4", "cache.dir=c")[0] == 2
     assert cli("run", "--multirun", "graph=upscale_video", "input.video=a.mp4,b.mp4", "cache.dir=c")[0] == 1
     found = [path for path in (home / "outputs").rglob("*") if path.is_file()]
-    assert [path.name for path in found] == ["sweep.json"]
+    assert sorted(path.name for path in found) == ["sweep.csv", "sweep.json"]
 
 
 @pytest.mark.parametrize(

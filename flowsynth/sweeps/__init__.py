@@ -1,0 +1,1 @@
+"""Sweeps: many jobs as one plan, each delivered as if it had been run by itself."""

@@ -1,0 +1,53 @@
+"""From the overrides of a sweep to its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowsynth.api import Graph
+from flowsynth.config import compose_request, sweep
+from flowsynth.core.errors import Fault, GraphError, RequestError, listing
+from flowsynth.sweeps.job import Job
+
+
+def jobs_of(overrides: Sequence[str], command: Sequence[str] = ()) -> list[Job]:
+    """All jobs that overrides come to; those that are not right hold their error.
+
+    Args:
+        overrides: in Hydra's grammar, several values a key.
+        command: the command line, for records.
+
+    Raises:
+        RequestError: the overrides cannot be read, or no job is right.
+    """
+    jobs = [_composed(number, lines, command) for number, lines in enumerate(sweep(overrides))]
+    right = [job for job in jobs if job.error is None]
+    if not right:
+        raise next(job.error for job in jobs if job.error is not None)
+    _one_folder(right)
+    return jobs
+
+
+def _composed(number: int, overrides: list[str], command: Sequence[str]) -> Job:
+    job = Job(number, overrides)
+    try:
+        composition = compose_request(overrides)
+        job.graph = Graph.from_dict(composition.graph)
+        job.settings = composition.settings
+        request = composition.request()
+        job.graph.request = request.model_copy(update={"command": list(command)})
+    except RequestError as error:
+        job.error = error
+    return job
+
+
+def _one_folder(jobs: Sequence[Job]) -> None:
+    """See that all jobs go into one folder, which they share by their numbers.
+
+    Raises:
+        GraphError: they don't.
+    """
+    folders = {str(job.asked()[1].output_dir) for job in jobs}
+    if len(folders) > 1:
+        expected = "one folder for the sweep, in which each job has one of its own"
+        raise GraphError([Fault("output_dir", "several values", expected, listing(folders))], "--multirun")
