@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Protocol
 
 from flowsynth.core.errors import Fault, nearest
@@ -124,7 +125,22 @@ def _deprecated(values: LooksUp, path: Path, key: str, *_message: Any) -> Sized:
     return values.look_up(key, path)
 
 
+def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., Sized]:
+    """Of numbers, the one chosen; null is none, and of nothing but nulls it is null."""
+
+    def pick(_values: LooksUp, _path: Path, *args: Any) -> Sized:
+        wrong = [arg for arg in args if arg is not None and (type(arg) not in (int, float) or isnan(arg))]
+        if wrong or not args:
+            raise BrokenError(Fault("", "compares what is no number", "numbers or null", repr(wrong or "")))
+        numbers = [arg for arg in args if arg is not None]
+        return Sized(choose(numbers) if numbers else None, 8)
+
+    return pick
+
+
 _OWN: dict[str, Callable[..., Sized]] = {
+    "max": _extreme(max),
+    "min": _extreme(min),
     "oc.env": _env,
     "oc.decode": _decode,
     "oc.select": _select,

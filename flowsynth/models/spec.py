@@ -12,7 +12,7 @@ DtypeName: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 class Redraw(BaseModel):
-    """How graphs that redraw pictures use a model, unless told otherwise; nothing loaded depends on it.
+    """How graphs use a model to draw, unless told otherwise; nothing loaded depends on it.
 
     Graphs read it from the configuration (``${oc.select:model.redraw.take,whole}``); here it is checked.
     """
@@ -26,6 +26,7 @@ class Redraw(BaseModel):
     steps: int = Field(10, ge=1, le=1000, description="of the scheduler, of which strength * steps run")
     strength: float = Field(1.0, ge=0, le=1, description="share of noise on what is redrawn")
     guidance_scale: float = Field(7.0, ge=0, description="classifier-free guidance")
+    frames: int = Field(1, ge=1, description="of the shortest clip that it draws well")
 
 
 class ModelSpec(BaseModel):
@@ -36,4 +37,4 @@ class ModelSpec(BaseModel):
     family: str = Field(description="name of the model family")
     source: Source = Field(description="folder, single file, hub model or shipped:pocket")
     dtype: DtypeName = Field("auto", description="auto is float16 on CUDA, else float32")
-    redraw: Redraw = Field(default_factory=Redraw, description="how graphs that redraw use it")
+    redraw: Redraw = Field(default_factory=Redraw, description="how graphs use it to draw")

@@ -232,3 +232,26 @@ dollar: '$5 and $x'
     values = Values(plain)
     assert {key: values.get(key) for key in expected} == expected
     assert not values.faults
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("${max:${a},16}", 16),
+        ("${min:${a},16}", 8),
+        ("${max:2.5,${a},null}", 8),
+        ("${max:${nothing},${nothing}}", None),
+        ("${min:-1,${nothing}}", -1),
+    ],
+)
+def test_the_larger_and_the_smaller_of_numbers(written: str, right: float | None) -> None:
+    values = Values({"a": 8, "nothing": None, "got": written})
+    assert (values.get("got"), values.faults) == (right, [])
+
+
+@pytest.mark.parametrize("written", ["${max:x,1}", "${max:}", "${min:true}", "${max:[1,2]}", "${max:nan,1}"])
+def test_what_is_no_number_is_not_compared(written: str) -> None:
+    values = Values({"got": written})
+    values.get("got")
+    assert [fault.path for fault in values.faults] == ["got"]
+    assert "expected numbers or null" in str(values.faults[0])

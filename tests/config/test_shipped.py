@@ -93,3 +93,19 @@ def test_every_experiment_gives_a_right_graph(folder: Writer) -> None:
     assert params["window"] == 16
     assert params["controlnets"] == ["lines", "tile"]
     assert params["num_inference_steps"] == 10
+
+
+@pytest.mark.parametrize(
+    ("overrides", "drawn", "kept"),
+    [
+        (["frames=8"], 16, 8),
+        (["frames=24"], 24, 24),
+        (["frames=8", "model=sd15_animatediff"], 8, 8),
+    ],
+)
+def test_a_clip_shorter_than_the_model_draws_well_is_cut_from_a_longer_one(
+    folder: Writer, overrides: list[str], drawn: int, kept: int
+) -> None:
+    nodes = compose_graph("text_to_video", overrides)["nodes"]
+    assert nodes["latents"]["params"]["num_frames"] == drawn
+    assert nodes["kept"]["params"]["stop"] == kept
