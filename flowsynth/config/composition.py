@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowsynth.config.folders import graph_names, search_path
+from flowsynth.config.interpolation import Values
 from flowsynth.config.settings import Settings, parse_settings
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 from flowsynth.core.record import Request
@@ -50,13 +51,23 @@ def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> C
     Raises:
         RequestError: anything wrong with the files or the overrides, and what in them acts on nothing.
     """
+    return compose_parts(overrides, cwd)[0]
+
+
+def compose_parts(overrides: Sequence[str], cwd: Path | None = None) -> tuple[Composition, Values]:
+    """The composition, and how its values were worked out.
+
+    Raises:
+        RequestError: as `compose_request`.
+    """
     from flowsynth.config.hydra_compose import compose_config
-    from flowsynth.config.resolve import resolve
+    from flowsynth.config.resolve import resolved
     from flowsynth.config.unread import unread_faults
 
     with _LOCK:
         composed = compose_config(overrides, search_path(cwd))
-        values, reads = resolve(composed.values)
+        worked_out = Values(composed.values)
+        values, reads = resolved(worked_out)
     graph = values.pop("graph", None)
     if not isinstance(graph, dict):
         expected = f"a mapping, from graph=NAME with one of {listing(graph_names(cwd))}"
@@ -64,7 +75,8 @@ def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> C
     name = str(graph.get("name", "graph"))
     if faults := unread_faults(composed.written, reads, composed.mentions, name):
         raise GraphError(faults, "configuration")
-    return Composition(graph, parse_settings(values), values, tuple(overrides), composed.experiments)
+    made = Composition(graph, parse_settings(values), values, tuple(overrides), composed.experiments)
+    return made, worked_out
 
 
 def compose_settings(overrides: Sequence[str], command: str, cwd: Path | None = None) -> Settings:

@@ -8,11 +8,11 @@ is read only where the user allowed it, and so that it is known which values a g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowsynth.config.resolvers import BrokenError, Path, Sized, resolve, scalar_size, written_size
+from flowsynth.config.resolvers import OWN, BrokenError, Path, Sized, resolve, scalar_size, written_size
 from flowsynth.core.errors import Fault, listing, nearest
 
 MISSING = "???"
@@ -34,12 +34,16 @@ class Values:
         raw: the configuration as plain mappings, lists and scalars, interpolations as texts.
         faults: what could not be worked out.
         reads: the places that interpolations led to.
+        links: place -> the places that its interpolations led to.
+        foreign: a resolver was called that somebody else registered, which may say something else next time.
     """
 
     raw: Mapping[str, Any]
     faults: list[Fault] = field(default_factory=list)
     reads: set[Path] = field(default_factory=set)
-    _done: dict[Path, Sized] = field(default_factory=dict)
+    links: dict[Path, set[Path]] = field(default_factory=dict)
+    foreign: bool = False
+    done: dict[Path, Sized] = field(default_factory=dict)
     _open: list[Path] = field(default_factory=list)
     _broken: set[Path] = field(default_factory=set)
     _chain: int = 0
@@ -58,8 +62,8 @@ class Values:
         Raises:
             BrokenError: it cannot be worked out; the fault is noted.
         """
-        if path in self._done:
-            return self._done[path]
+        if path in self.done:
+            return self.done[path]
         if path in self._broken:
             raise BrokenError(None)
         if path in self._open:
@@ -74,8 +78,12 @@ class Values:
             raise self._noted(path, BrokenError(fault)) from None
         finally:
             self._open.pop()
-        self._done[path] = done
+        self.done[path] = done
         return done
+
+    def outside(self, places: Set[Path]) -> dict[Path, Sized]:
+        """What was worked out of all other places."""
+        return {path: done for path, done in self.done.items() if path not in places}
 
     def written(self, path: Path) -> Any:
         """What the files say at a place, interpolations as they stand."""
@@ -151,6 +159,7 @@ class Values:
 
         def resolver(name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:
             del args_str
+            self.foreign = self.foreign or name not in OWN
             return add(resolve(self, path, name, args))
 
         try:
@@ -174,6 +183,7 @@ class Values:
         """
         path, found, tail = self._walk(key, asker)
         self.reads.add(path)
+        self.links.setdefault(asker, set()).add(path)
         if found == MISSING:
             raise BrokenError(Fault("", f"needs {key}, which is not set", f"{key}=...", MISSING))
         done = self.at(path)

@@ -150,6 +150,9 @@ _OWN: dict[str, Callable[..., Sized]] = {
     "oc.dict.values": _values,
 }
 
+#: Resolvers that give the same for the same values, as long as the process runs.
+OWN = frozenset(_OWN)
+
 
 def _registered(name: str) -> Callable[..., Any]:
     """A resolver that code which the user runs has registered with OmegaConf."""

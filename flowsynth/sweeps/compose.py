@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowsynth.api import Graph
-from flowsynth.config import compose_request, sweep
+from flowsynth.config import Composer, sweep
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing
+from flowsynth.sweeps.axes import axes_of
 from flowsynth.sweeps.job import Job
 
 
@@ -20,7 +20,9 @@ def jobs_of(overrides: Sequence[str], command: Sequence[str] = ()) -> list[Job]:
     Raises:
         RequestError: the overrides cannot be read, or no job is right.
     """
-    jobs = [_composed(number, lines, command) for number, lines in enumerate(sweep(overrides))]
+    asked = sweep(overrides)
+    composer = Composer(axes_of(asked))
+    jobs = [_composed(number, lines, composer, command) for number, lines in enumerate(asked)]
     right = [job for job in jobs if job.error is None]
     if not right:
         raise next(job.error for job in jobs if job.error is not None)
@@ -28,16 +30,15 @@ def jobs_of(overrides: Sequence[str], command: Sequence[str] = ()) -> list[Job]:
     return jobs
 
 
-def _composed(number: int, overrides: list[str], command: Sequence[str]) -> Job:
+def _composed(number: int, overrides: list[str], composer: Composer, command: Sequence[str]) -> Job:
     job = Job(number, overrides)
     try:
-        composition = compose_request(overrides)
-        job.graph = Graph.from_dict(composition.graph)
-        job.settings = composition.settings
-        request = composition.request()
-        job.graph.request = request.model_copy(update={"command": list(command)})
+        made = composer.compose(overrides)
     except RequestError as error:
         job.error = error
+        return job
+    made.graph.request.command = list(command)
+    job.graph, job.settings = made.graph, made.settings
     return job
 
 
@@ -47,7 +48,7 @@ def _one_folder(jobs: Sequence[Job]) -> None:
     Raises:
         GraphError: they don't.
     """
-    folders = {str(job.asked()[1].output_dir) for job in jobs}
+    folders = {str(job.settings.output_dir) for job in jobs if job.settings is not None}
     if len(folders) > 1:
         expected = "one folder for the sweep, in which each job has one of its own"
         raise GraphError([Fault("output_dir", "several values", expected, listing(folders))], "--multirun")
