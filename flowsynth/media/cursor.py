@@ -11,7 +11,7 @@ from flowsynth.media.errors import DecodeError, TruncatedMediaError
 from flowsynth.media.info import VideoInfo
 from flowsynth.media.packets import is_cut_off
 from flowsynth.media.source import open_input, read_packets
-from flowsynth.media.walk import Clock, walk
+from flowsynth.media.walk import Clock, Start, walk
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -79,7 +79,7 @@ class FrameCursor:
         self._decoder = Decoder(self._stream, self._info.damage)
         self._index = -1
         self._frame = None
-        self._frames = self._decode(read_packets(self._container, self._stream, self._path))
+        self._frames = self._decode(read_packets(self._container, self._stream, self._path), self._info.start)
 
     def _seek(self, index: int) -> bool:
         """Jumps to ``index`` by way of a key frame; False leaves the cursor to be reopened."""
@@ -102,7 +102,7 @@ class FrameCursor:
             packets = self._from_key(read_packets(container, stream, self._path), index)
             if packets is None:
                 return False
-            self._frames = self._decode(packets)
+            self._frames = self._decode(packets, "any")
             self._index, self._frame = next((pair for pair in self._frames if pair[0] >= index), (-1, None))
         except (av.FFmpegError, DecodeError, TruncatedMediaError):
             return False
@@ -129,15 +129,16 @@ class FrameCursor:
         found = f"the file's end after {self._index + 1} frames (frame {index} was asked for)"
         raise TruncatedMediaError(self._path, self._expected(), found, self._index + 1)
 
-    def _decode(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[tuple[int, VideoFrame]]:
+    def _decode(
+        self, packets: Iterator[Packet[VideoStream]], start: Start
+    ) -> Iterator[tuple[int, VideoFrame]]:
         import av
 
         info, counted = self._info, 0
         assert self._container is not None
         fails = info.damage == "fail"
-        # Sought by their own times, frames need no other clock; and what comes after a seek starts anywhere.
+        # Sought by their own times, frames need no other clock.
         clock = None if info.seekable else Clock(self._container, self._stream)
-        start = "any" if info.seekable else info.start
         whole = self._whole(packets)
         try:
             for frame in walk(
@@ -148,7 +149,8 @@ class FrameCursor:
                 if place >= 0:
                     yield place, frame
         except av.FFmpegError as error:
-            expected = f"frames that decode, after frame {self._index} (on_damage: skip or repeat goes on)"
+            where = f"after frame {self._index}" if self._index >= 0 else "from the start"
+            expected = f"frames that decode, {where} (on_damage: skip or repeat goes on)"
             raise DecodeError(self._path, expected, f"damaged data ({error.strerror})") from error
 
     def _whole(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:

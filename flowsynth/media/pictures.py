@@ -46,6 +46,22 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TG
 SUFFIXES: dict[PictureFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
+#: What is found in place of a picture that is read.
+HEIC = "an HEIC picture, which isn't read (save it as JPEG, PNG or AVIF)"
+
+
+def heif_kind(head: bytes) -> str:
+    """Tells AVIF from HEIC by the first 64 bytes of a file; empty for others (ISO/IEC 23008-12, 10)."""
+    if head[4:8] != b"ftyp":
+        return ""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))}
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    heic = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+    return "heic" if head[8:12] in heic | {b"mif1", b"msf1"} else ""
+
+
 def read_picture(
     path: str | os.PathLike[str],
     *,
@@ -88,7 +104,7 @@ def read_picture(
                     raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
                 pixels = _upright(picture, file, path, note)
         except UnidentifiedImageError as error:
-            raise NotMediaError(path, "a picture file", "data in no known picture format") from error
+            raise _unknown(path, file) from error
         except Image.DecompressionBombError as error:
             raise _too_large(path, "more", max_pixels) from error
         except (*DAMAGE, MemoryError) as error:
@@ -112,11 +128,21 @@ def _upright(
     pixels = _pixels(picture, path) if deep is None else deep
     profile = picture.info.get("icc_profile")
     if profile:
-        pixels = _in_srgb(picture, pixels, profile, note)
+        pixels = in_srgb(picture, pixels, profile, note)
     return orient(pixels, exif_orientation(turn))
 
 
-def _in_srgb(picture: Image, pixels: Array, profile: bytes, note: Callable[[str], None] | None) -> Array:
+def in_srgb(
+    picture: Image, pixels: Array, profile: bytes, note: Callable[[str], None] | None = None
+) -> Array:
+    """Colours of a profile as those of sRGB; the same pixels where they are already.
+
+    Args:
+        picture: The picture as Pillow has it.
+        pixels: Its pixels, (H, W, 3 or 4).
+        profile: Its ICC profile.
+        note: Told where colours change.
+    """
     curved = picture.mode not in ("CMYK", "LAB")
     colours = to_srgb(pixels[..., :3], profile) if curved else None
     if colours is None:
@@ -156,6 +182,15 @@ def open_picture(file: Path | BinaryIO) -> Image:
 
     Image.init()
     return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def _unknown(path: str | os.PathLike[str], file: Path) -> Exception:
+    """What to say of a file that Pillow doesn't know."""
+    with file.open("rb") as opened:
+        kind = heif_kind(opened.read(64))
+    if kind == "avif":
+        return TruncatedMediaError(path, "a whole picture", "the start of an AVIF: damaged or cut off")
+    return NotMediaError(path, "a picture file", HEIC if kind else "data in no known picture format")
 
 
 def _too_large(path: str | os.PathLike[str], found: str, limit: int) -> PictureTooLargeError:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from flowsynth.media.animated import by_pillow, probe_pictures
 from flowsynth.media.choose import Wanted, choose_video
 from flowsynth.media.hdr import PEAK, colour_of, peak_of
 from flowsynth.media.info import VideoInfo
@@ -16,7 +17,6 @@ from flowsynth.media.packets import Packets, header_seconds, require_complete, s
 from flowsynth.media.rate import Rate, declared_rates, measure_rate, untimed_rate
 from flowsynth.media.source import open_input
 from flowsynth.media.walk import Damage
-from flowsynth.media.webp import is_animated_webp, probe_webp
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -40,8 +40,9 @@ def probe(path: str | os.PathLike[str], *, stream: Wanted = None, damage: Damage
         TruncatedMediaError: Fewer frames than the file's own index promises, or its index is cut off.
         DecodeError: No frame can be decoded.
     """
-    if is_animated_webp(path):
-        return probe_webp(path)
+    kind = by_pillow(path)
+    if kind:
+        return probe_pictures(path, kind)
     with open_input(path) as container:
         video = choose_video(container, path, stream)
         packets = survey(container, video, path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.media.animated import PictureCursor
 from flowsynth.media.choose import Wanted
 from flowsynth.media.color import to_rgb
 from flowsynth.media.cursor import FrameCursor
@@ -22,7 +23,6 @@ from flowsynth.media.rational import Resample, ToneMap
 from flowsynth.media.siting import Siting
 from flowsynth.media.timeline import Timeline, make_timeline
 from flowsynth.media.walk import Damage
-from flowsynth.media.webp import WebpCursor
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -101,7 +101,7 @@ class VideoReader:
         self._maps = tone_map != "none" and bool(self.info.colour)
         self._resample: Resample = resample
         self._background = background
-        self._cursor: FrameCursor | WebpCursor | None = None
+        self._cursor: FrameCursor | PictureCursor | None = None
         self._last: tuple[int, Array] | None = None
 
     @property
@@ -164,8 +164,9 @@ class VideoReader:
         if self._cursor is None:
             from av.video.reformatter import VideoReformatter
 
-            webp = self.info.container == "webp"
-            self._cursor = WebpCursor(self._path) if webp else FrameCursor(self._path, self.info)
+            kind = self.info.container.upper()
+            pictures = kind in ("WEBP", "AVIF")
+            self._cursor = PictureCursor(self._path, kind) if pictures else FrameCursor(self._path, self.info)
             self._reformatter, self._siting = VideoReformatter(), Siting(self.info.codec)
         rgb = self._colours(self._siting.place(self._cursor.frame(index)))
         upright = orient(rgb, self.info.orientation)

@@ -29,21 +29,8 @@ if TYPE_CHECKING:
 _SHIPPED = "picture:"
 _SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".avifs", ".bmp", ".dib", ".gif"),
-    *(
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-        ".tga",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".jpf",
-        ".ico",
-    ),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".icb", ".vda", ".vst", ".ico"),
+    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf", ".mpo"),
 )
 
 

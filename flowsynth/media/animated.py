@@ -1,4 +1,4 @@
-"""Animated WebP, which FFmpeg doesn't decode: its frames and their times, by Pillow."""
+"""Animations and pictures that FFmpeg gives in part, by Pillow: WebP's frames, AVIF's alpha and tiles."""
 
 from __future__ import annotations
 
@@ -8,52 +8,77 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.media.errors import PictureTooLargeError, TruncatedMediaError, require_file
-from flowsynth.media.pictures import DAMAGE, MAX_PIXELS
+from flowsynth.media.errors import NotMediaError, PictureTooLargeError, TruncatedMediaError, require_file
+from flowsynth.media.pictures import DAMAGE, HEIC, MAX_PIXELS, heif_kind, in_srgb
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from flowsynth.media.info import VideoInfo
 
-#: WebP's ticks are milliseconds.
+#: Pillow's ticks are milliseconds.
 _BASE = Fraction(1, 1000)
 #: What browsers make of a frame without a duration.
 _SHORTEST, _DEFAULT = 11, 100
+#: How long a picture is shown that is no animation: FFmpeg's 25 a second.
+_STILL = 40
 
 
-def is_animated_webp(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a WebP with an animation (RFC 9649, 2.7: the flag of its VP8X chunk)."""
+def by_pillow(path: str | os.PathLike[str]) -> str:
+    """Pillow's name of a file's format where FFmpeg would lose part of it, else an empty text.
+
+    That is so for a WebP with an animation (RFC 9649, 2.7: the flag of its VP8X chunk), and for AVIF.
+
+    Raises:
+        NotMediaError: An HEIC picture, of which FFmpeg would give one tile.
+    """
     if not os.path.isfile(path):  # noqa: PTH113  a pipe blocks; Path raises of names that cannot be
-        return False
+        return ""
     try:
         with open(path, "rb") as opened:  # noqa: PTH123
-            head = opened.read(21)
+            head = opened.read(64)
     except OSError:
-        return False
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+        return ""
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & 2:
+        return "WEBP"
+    kind = heif_kind(head)
+    if kind == "heic":
+        raise NotMediaError(path, "a video file", HEIC)
+    return "AVIF" if kind == "avif" and _reads_avif() else ""
 
 
-def probe_webp(path: str | os.PathLike[str]) -> VideoInfo:
+def _reads_avif() -> bool:
+    from PIL import features
+
+    return bool(features.check("avif"))
+
+
+def probe_pictures(path: str | os.PathLike[str], kind: str) -> VideoInfo:
     """What an animation holds; every frame is decoded once, since only that tells its time.
+
+    Args:
+        path: The file.
+        kind: What :func:`by_pillow` said.
 
     Raises:
         MediaError: As :func:`flowsynth.media.probe.probe`.
     """
     from flowsynth.media.info import VideoInfo
-    from flowsynth.media.orientation import UPRIGHT
+    from flowsynth.media.orientation import exif_orientation, rotation_of
     from flowsynth.media.rate import measure_rate
     from flowsynth.media.rational import USUAL_RATES
 
     ticks, now = [], 0
-    with _opened(path) as picture:
+    with _opened(path, kind) as picture:
         width, height = picture.size
-        for index in range(picture.n_frames):
+        orientation = exif_orientation(picture.getexif().get(0x0112, 1))
+        count = getattr(picture, "n_frames", 1)
+        for index in range(count):
             picture.seek(index)
             picture.load()
             ticks.append(now)
             shown = int(picture.info.get("duration", 0))
-            last = shown if shown >= _SHORTEST else _DEFAULT
+            last = _STILL if count == 1 else shown if shown >= _SHORTEST else _DEFAULT
             now += last
     average = len(ticks) / (now * _BASE)
     near = sorted(USUAL_RATES, key=lambda rate: abs(rate - average))
@@ -61,12 +86,12 @@ def probe_webp(path: str | os.PathLike[str]) -> VideoInfo:
     return VideoInfo(
         path=str(path),
         stream=0,
-        width=width,
-        height=height,
+        width=width if orientation[0] else height,
+        height=height if orientation[0] else width,
         coded_width=width,
         coded_height=height,
-        orientation=UPRIGHT,
-        rotation=0,
+        orientation=orientation,
+        rotation=rotation_of(orientation),
         fps=rate.fps,
         variable_frame_rate=rate.variable,
         on_grid=rate.grid,
@@ -75,8 +100,8 @@ def probe_webp(path: str | os.PathLike[str]) -> VideoInfo:
         end_timestamp=now,
         key_frames=(0,),
         has_audio=False,
-        codec="webp",
-        container="webp",
+        codec=kind.lower(),
+        container=kind.lower(),
         pixel_format="rgba",
         bit_depth=8,
         seekable=True,
@@ -84,12 +109,12 @@ def probe_webp(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+def _opened(path: str | os.PathLike[str], kind: str) -> Iterator[Any]:
     from PIL import Image
 
     file = require_file(path, "a video file")
     try:
-        with Image.open(file, formats=["WEBP"]) as picture:
+        with Image.open(file, formats=[kind]) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 found = f"{picture.width}x{picture.height}"
                 raise PictureTooLargeError(path, f"pictures of at most {MAX_PIXELS:,} pixels", found)
@@ -100,11 +125,11 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise TruncatedMediaError(path, "a whole animation", f"damaged or missing data ({error})") from error
 
 
-class WebpCursor:
+class PictureCursor:
     """Any frame of an animation by its index."""
 
-    def __init__(self, path: str) -> None:
-        self._opener = _opened(path)
+    def __init__(self, path: str, kind: str) -> None:
+        self._opener = _opened(path, kind)
         self._picture = self._opener.__enter__()
         self._path = path
 
@@ -120,6 +145,9 @@ class WebpCursor:
         try:
             self._picture.seek(index)
             pixels = np.asarray(self._picture.convert("RGBA"))
+            profile = self._picture.info.get("icc_profile")
+            if profile:
+                pixels = np.ascontiguousarray(in_srgb(self._picture, pixels, profile))
         except DAMAGE as error:
             raise TruncatedMediaError(
                 self._path, f"frame {index}", f"damaged or missing data ({error})", index
