@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from av.container import OutputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 Array = npt.NDArray[Any]
+
+#: Frames by which decoding may be ahead of showing; 16 in H.264 and H.265.
+_MOST_DELAY = 64
 
 
 def encode_segment(
@@ -61,7 +65,7 @@ def _encode(
 ) -> tuple[int, int, int]:
     import av
 
-    count, size = 0, (0, 0)
+    count, size, encoded = 0, (0, 0), 0
     with _quiet(settings), av.open(path, "w", format="nut", options={"fflags": "+bitexact"}) as container:
         stream: VideoStream | None = None
         maker: FrameMaker | None = None
@@ -78,12 +82,25 @@ def _encode(
             assert maker is not None
             frame = maker.make(padded)
             frame.pts, frame.time_base = count, 1 / settings.fps
-            container.mux(stream.encode(frame))
+            encoded = _write(container, stream.encode(frame), encoded)
             count += 1
         if stream is None:
             raise EncodeSettingsError(settings.codec, "at least one frame to encode", "none")
-        container.mux(stream.encode(None))
+        _write(container, stream.encode(None), encoded)
     return size[0], size[1], count
+
+
+def _write(container: OutputContainer, packets: list[Packet[VideoStream]], place: int) -> int:
+    """Writes packets of which the first is the so-manieth in decoding order; gives the next one's place.
+
+    To clips that are shorter than its B-frames' delay x265 gives decoding times out of unset memory (4.2).
+    """
+    for packet in packets:
+        if packet.dts is None or abs(packet.dts - place) > _MOST_DELAY:
+            packet.dts = place - _MOST_DELAY
+        container.mux(packet)
+        place += 1
+    return place
 
 
 def _add_stream(container: OutputContainer, settings: EncodeSettings, size: tuple[int, int]) -> VideoStream:
