@@ -30,6 +30,11 @@ def picture(index: int, seed: int = 0, size: int = 8) -> torch.Tensor:
     return torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator)
 
 
+def stacked(rows: list[torch.Tensor], like: Frames) -> torch.Tensor:
+    """Pictures as frames; there may be none."""
+    return torch.stack(rows) if rows else like.tensor[:0]
+
+
 class Counter(fs.Operator):
     """Frames out of a text file whose lines are the frames' seeds: a source with a file."""
 
@@ -86,7 +91,7 @@ class Mean(fs.Operator):
         for i in range(lead, lead + count):
             low, high = max(0, i - self.radius), min(data.shape[0], i + self.radius + 1)
             rows.append(data[low:high].mean(0))
-        return frames.with_data(torch.stack(rows).round().to(torch.uint8))
+        return frames.with_data(stacked(rows, frames).round().to(torch.uint8))
 
 
 class Twice(fs.Operator):
@@ -109,7 +114,7 @@ class Twice(fs.Operator):
     def run(self, ctx: fs.RunContext, /, *, frames: Frames) -> Frames:
         data = frames.tensor
         first = 0
-        if ctx.span is not None:
+        if ctx.span is not None and ctx.span.count:
             assert isinstance(ctx.span.geometry, list)
             (first,) = (int(str(number)) for number in ctx.span.geometry)
         count = ctx.span.count if ctx.span else 2 * frames.num_frames
@@ -118,7 +123,7 @@ class Twice(fs.Operator):
             a = data[k // 2]
             b = data[min(k // 2 + 1, data.shape[0] - 1)]
             rows.append(a if k % 2 == 0 else ((a.int() + b.int()) // 2).to(torch.uint8))
-        return Frames(torch.stack(rows), frames.fps * 2 if frames.fps else None, frames.kind)
+        return Frames(stacked(rows, frames), frames.fps * 2 if frames.fps else None, frames.kind)
 
 
 class Smooth(fs.Operator):
@@ -136,9 +141,9 @@ class Smooth(fs.Operator):
         for frame in frames.tensor.to(torch.float64):
             state = frame if state is None else 0.5 * state + 0.5 * frame
             rows.append(state)
-        assert state is not None
-        ctx.state = Tensors({"mean": state})
-        return frames.with_data(torch.stack(rows).round().to(torch.uint8))
+        if state is not None:
+            ctx.state = Tensors({"mean": state})
+        return frames.with_data(stacked(rows, frames).round().to(torch.uint8))
 
 
 class Sum(fs.Operator):

@@ -25,6 +25,7 @@ from flowsynth.cache.container import Header, StoredObject
 from flowsynth.cache.errors import CacheError, CacheFolderError, FormatError, write_error
 from flowsynth.cache.newfile import NewFiles
 from flowsynth.cache.platform import map_private, remove_file, sweep, temp_name
+from flowsynth.cache.spool import Spool
 from flowsynth.core.codec import Encoded, content_hash, frame_hashes, layout, temporal_hash
 
 __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
@@ -62,6 +63,7 @@ class ObjectStore:
     Attributes:
         root: the cache folder.
         read_only: nothing is written, moved or created.
+        spool: files of values that are no objects.
         quarantined: ``(key, reason)`` of every damaged object met since this store was opened.
     """
 
@@ -71,6 +73,7 @@ class ObjectStore:
         self.quarantined: list[tuple[str, str]] = []
         self._folder = os.path.join(self.root, "objects")  # noqa: PTH118  (strings: hot path)
         self._new = NewFiles(os.path.join(self.root, "tmp"))  # noqa: PTH118
+        self.spool = Spool(self._new)
         self._verified: dict[str, tuple[int, int, int]] = {}
         self._written: dict[str, int] = {}
         self._lock = threading.Lock()

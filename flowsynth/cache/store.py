@@ -40,6 +40,7 @@ class Cache:
         root: the folder.
         traces: the index of results by key.
         objects: the store of values by content.
+        spool: files of values that wait for the end of a run.
         leases: who computes what; usable only when not opened for reading only.
         live: object keys of the running graph, which eviction leaves alone; see :meth:`release`.
         refused: how many objects found no room in the budget.
@@ -66,6 +67,7 @@ class Cache:
             prepare_folder(self.root)
             self.leases = Leases(self.root / "leases")
         self.objects = ObjectStore(self.root, read_only)
+        self.spool = self.objects.spool
         self.traces = TraceStore(self.root / "index", read_only)
         self._eviction = Eviction(self.objects, max_bytes)
         self._pending: dict[str, bytes] = {}

@@ -43,7 +43,8 @@ class Span:
         reads: port -> (first, one past last) frame that was handed over; see `edge_name` for fan-in ports.
         lead: frames handed over before the first output frame's own (window operators).
         tail: frames handed over after the last output frame's own (window operators).
-        geometry: what a resampling operator said about this part, relative to what it reads.
+        geometry: what a resampling operator said about this part, relative to what it reads;
+            None where there are no frames at all.
     """
 
     start: int

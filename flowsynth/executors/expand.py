@@ -56,9 +56,10 @@ class Expander:
         self.runs = runs
         self.chunk = chunk
         self.probe = probe
+        self._ends: list[Task] = []
 
     def expand(self, run: StepRun) -> list[Task]:
-        """The tasks of a step, joined to their upstream.
+        """The tasks of a step, joined to their upstream, and new ends of streams that they wait for.
 
         Raises:
             RunError: streams that should run in step differ in length, or a source cannot be probed.
@@ -80,7 +81,8 @@ class Expander:
                 if isinstance(kind, Scan) and task.index:
                     task.depend(run.tasks[task.index - 1])
         run.open = len(run.tasks)
-        return run.tasks
+        ends, self._ends = self._ends, []
+        return [*ends, *run.tasks]
 
     def _place_in_time(self, run: StepRun) -> None:
         step = run.step
@@ -167,8 +169,20 @@ class Expander:
                 continue
             for edge in given.edges:
                 upstream = self.runs[edge.node]
+                if upstream.chunked and upstream.tasks and task.role is Role.CHUNK:
+                    task.depend(self._end(upstream))
+                    continue
                 for other in upstream.tasks if upstream.chunked else upstream.tasks[-1:]:
                     task.depend(other)
+
+    def _end(self, run: StepRun) -> Task:
+        """What all chunks wait for that need all of a stream: 2 n edges, not n * n."""
+        if run.end is None or run.end.counted:
+            run.end = self._task(run, len(run.tasks), Role.END, None)
+            for task in run.tasks:
+                run.end.depend(task)
+            self._ends.append(run.end)
+        return run.end
 
     def _read_span(self, task: Task) -> None:
         span = task.span

@@ -84,9 +84,10 @@ def _forecast(run: StepRun, expander: Expander, index: Index) -> Forecast:
         there = [all(index.has_object(c.object) for c in part) for part in zip(*chunks, strict=True)]
         return Forecast(len(there), len(there) if step.status == "hit" else sum(there))
     try:
-        tasks = expander.expand(run)
+        expander.expand(run)
     except FlowsynthError:
         return Forecast(None, None)
+    tasks = run.tasks
     return Forecast(len(tasks), len(tasks) if step.status == "hit" else _hits(run, tasks, index))
 
 

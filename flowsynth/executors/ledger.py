@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flowsynth.core.refs import Trace
-from flowsynth.core.streams import Whole
+from flowsynth.core.refs import Ref, StreamRef, Trace
+from flowsynth.core.streams import Source, Whole
 from flowsynth.executors.inputs import whole_ref
 from flowsynth.executors.order import Outcome
 from flowsynth.executors.tasks import StepRun, Task
@@ -47,9 +47,10 @@ class Ledger:
         """Put the outputs of a step together whose tasks are all over, and record the node as one.
 
         Raises:
-            ValueError: chunks of one stream differ in what they must share.
+            ValueError: chunks of one stream differ in what they must share, or their rate from what was said.
         """
         outputs = {port: whole_ref(run, port) for port in run.step.ports.outputs}
+        _require_rate(run, outputs)
         with self._lock:
             run.outputs = outputs
             if not isinstance(run.step.kind, Whole):  # a whole task's key is the node's
@@ -91,3 +92,18 @@ def remember(cache: Cache, row: str, before: Mapping[str, str], keys: Mapping[st
     if not cache.read_only and now != before:
         cache.record(row, json.dumps(now).encode(), 0.0)
         cache.commit()
+
+
+def _require_rate(run: StepRun, outputs: Mapping[str, Ref]) -> None:
+    """What reads a stream is told its rate before it is made: a later run, told by them, must not differ.
+
+    Raises:
+        ValueError: the frames have another rate.
+    """
+    said = run.info
+    if said is None:
+        return
+    for port, ref in outputs.items():
+        if isinstance(ref, StreamRef) and ref.info.fps != said.fps:
+            where = "probe" if isinstance(run.step.kind, Source) else "output_info"
+            raise ValueError(f"{where}() said {said.fps} frames a second; {port} has {ref.info.fps}")

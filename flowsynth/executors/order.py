@@ -108,6 +108,7 @@ class Order:
         scans: it hands a state on to the next chunk.
         shared: several will read what comes out, so each must get one of its own.
         keep: ``always`` store what comes out, ``never``, or ``auto``: where that pays.
+        late: what comes out and is not stored waits long for its reader: in a file, not in memory.
     """
 
     node: str
@@ -122,6 +123,7 @@ class Order:
     scans: bool = False
     shared: bool = True
     keep: str = "auto"
+    late: bool = False
 
     def to_bytes(self) -> bytes:
         """The order as JSON."""
@@ -141,6 +143,7 @@ class Order:
                 "scans": self.scans,
                 "shared": self.shared,
                 "keep": self.keep,
+                "late": self.late,
             }
         ).encode()
 
@@ -167,6 +170,7 @@ class Order:
             found["scans"],
             found["shared"],
             found["keep"],
+            found["late"],
         )
 
 
@@ -178,7 +182,8 @@ class Outcome:
         refs: output port -> reference, hidden ports included.
         seconds: what computing took.
         notes: what the operator wanted said.
-        stored: every value is on disk.
+        stored: every value is in the cache.
+        spooled: those that are not wait in files, not in memory.
         missing: names of objects that are neither in memory nor on disk; nothing was computed.
         failed: why it failed.
         code: exit code of the failure: 2 where the request was wrong.
@@ -188,6 +193,7 @@ class Outcome:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     stored: bool = True
+    spooled: bool = False
     missing: tuple[str, ...] = ()
     failed: str = ""
     code: int = 0
@@ -200,6 +206,7 @@ class Outcome:
                 "seconds": self.seconds,
                 "notes": list(self.notes),
                 "stored": self.stored,
+                "spooled": self.spooled,
                 "missing": list(self.missing),
                 "failed": self.failed,
                 "code": self.code,
@@ -215,6 +222,7 @@ class Outcome:
             found["seconds"],
             tuple(found["notes"]),
             found["stored"],
+            found["spooled"],
             tuple(found["missing"]),
             found["failed"],
             found["code"],

@@ -18,8 +18,8 @@ from flowsynth.executors.fetch import Fetcher
 from flowsynth.executors.host import RunHost
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.placed import handed
-from flowsynth.executors.results import object_names, references, store, worth_storing
-from flowsynth.executors.shelf import Shelf
+from flowsynth.executors.results import object_names, references, store, stored_object, worth_storing
+from flowsynth.executors.shelf import Shelf, Spooled
 from flowsynth.executors.tasks import SEGMENT, STATE, Role
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class Workplace:
             if self._concerns_the_run(error):
                 raise
             return self._failure(order, error, notes)
-        return Outcome(made.refs, made.seconds, tuple(notes), self._stored(order, made))
+        stored, spooled = self._put_away(order, made)
+        return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled)
 
     def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
         """Run the operator, which is somebody else's code."""
@@ -92,17 +93,22 @@ class Workplace:
         seconds = time.perf_counter() - start
         return Made(values, *references(order, values), seconds)
 
-    def _stored(self, order: Order, made: Made) -> bool:
-        """Put what came out where its readers find it; whether all of it is on disk."""
+    def _put_away(self, order: Order, made: Made) -> tuple[bool, bool]:
+        """Put what came out where its readers find it; whether that is the cache, or else files."""
         names = object_names(made.refs)
         if not names:
-            return True
-        held = {name: made.values[port] for port, name in names.items()}
+            return True, False
+        keep, refs = worth_storing(order.keep, made.refs, made.seconds), made.refs
+        kept = [keep and store(self.cache, refs[port], made.encoded[port], made.seconds) for port in names]
+        done = all(kept)
+        late = order.late and not done
+        items = names.items()
+        held = {name: self._spooled(made, port) if late else made.values[port] for port, name in items}
         self.shelf.put(held, order.device, shared=order.shared)
-        if not worth_storing(order.keep, made.refs, made.seconds):
-            return False
-        done = [store(self.cache, made.refs[port], made.encoded[port], made.seconds) for port in names]
-        return all(done)
+        return done, late
+
+    def _spooled(self, made: Made, port: str) -> Spooled:
+        return Spooled(self.cache.spool.write(stored_object(made.refs[port], made.encoded[port])))
 
     def _context(self, order: Order, state: Any, notes: list[str]) -> RunContext:
         context = self.host.context(order.node, order.device)

@@ -101,8 +101,12 @@ def worth_storing(keep: str, refs: Mapping[str, Ref], seconds: float) -> bool:
 
 def store(cache: Cache, ref: Ref, encoded: Encoded, seconds: float) -> bool:
     """Write a value's object; False if it is larger than the cache's budget."""
-    stored = StoredObject(ref_type(ref), value_type(ref_type(ref)).codec_version, encoded)
-    return cache.put_object(objects_of(ref)[0], stored, seconds) is not None
+    return cache.put_object(objects_of(ref)[0], stored_object(ref, encoded), seconds) is not None
+
+
+def stored_object(ref: Ref, encoded: Encoded) -> StoredObject:
+    """What is written of a value."""
+    return StoredObject(ref_type(ref), value_type(ref_type(ref)).codec_version, encoded)
 
 
 def ref_type(ref: Ref) -> str:

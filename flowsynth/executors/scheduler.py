@@ -123,7 +123,7 @@ class Scheduler:
         with self.changed:
             task.tally(status, seconds)
             if task.held:
-                self.alive += 1
+                self.alive += not task.spooled
                 self._drop_if_idle(task)
                 self.peak_alive = max(self.peak_alive, self.alive)
             over = self._finish(task, State.DONE)
@@ -171,8 +171,29 @@ class Scheduler:
     def _push(self, task: Task) -> None:
         if task.state is State.FAILED:
             return
+        if task.role is Role.END:
+            self._reached(task)
+            return
         task.state = State.READY
         self._ready.push(task)
+
+    def _reached(self, end: Task) -> None:
+        """All chunks of a stream are over: who needs them all may go on."""
+        end.state = State.FAILED if any(t.state is State.FAILED for t in end.deps) else State.DONE
+        self._wake_waiters(end)
+        self._advance()
+        self._drop_if_idle(end)
+
+    def _wake_waiters(self, task: Task) -> None:
+        for waiter in task.waiters:
+            waiter.waiting -= 1
+            if waiter.waiting == 0 and waiter.state is State.WAITING:
+                self._push(waiter)
+        task.waiters = []
+
+    def _advance(self) -> None:
+        while self._low < len(self._order) and self._order[self._low].state in (State.DONE, State.FAILED):
+            self._low += 1
 
     def _unpark(self) -> None:
         now = time.monotonic()
@@ -258,7 +279,9 @@ class Scheduler:
         other.soon += 1
         needer.extra.append(other)
         if other.held:
-            return
+            if self.shelf.has(other.held):
+                return
+            self._drop(other)  # its files are gone
         if other.state is State.DONE:
             other.state = State.WAITING
             if other.waiting == 0:
@@ -268,11 +291,9 @@ class Scheduler:
 
     def _finish(self, task: Task, state: State) -> list[StepRun]:
         task.state, task.forced = state, False
-        for waiter in task.waiters:
-            waiter.waiting -= 1
-            if waiter.waiting == 0 and waiter.state is State.WAITING:
-                self._push(waiter)
-        task.waiters = []
+        if state is State.FAILED and task.run.end is not None and task.run.end.state is State.DONE:
+            task.run.end.state = state  # it was lost, and could not be made again
+        self._wake_waiters(task)
         self._release(task)
         over: list[StepRun] = []
         if not task.counted:
@@ -280,8 +301,7 @@ class Scheduler:
             task.run.open -= 1
             if task.run.open == 0:
                 over.append(task.run)
-        while self._low < len(self._order) and self._order[self._low].state in (State.DONE, State.FAILED):
-            self._low += 1
+        self._advance()
         self.changed.notify_all()
         return over
 
@@ -298,10 +318,17 @@ class Scheduler:
         task.extra = []
 
     def _drop_if_idle(self, task: Task) -> None:
-        if task.held and task.idle:
-            self.shelf.drop(task.held)
-            task.held = ()
-            self.alive -= 1
+        if task.role is Role.END:
+            if task.users <= 0 and not task.counted:
+                self._release(task)
+                task.counted = True
+        elif task.held and task.idle:
+            self._drop(task)
+
+    def _drop(self, task: Task) -> None:
+        self.shelf.drop(task.held)
+        task.held = ()
+        self.alive -= not task.spooled
 
     def _cut(self, failed: StepRun) -> list[StepRun]:
         """End what a failed step leaves without a purpose: its descendants, and what only they needed."""

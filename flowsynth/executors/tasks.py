@@ -27,12 +27,13 @@ class State(Enum):
 
 
 class Role(Enum):
-    """What part of its node a task makes."""
+    """What part of its node a task makes; an end makes nothing: it is over when all chunks are."""
 
     WHOLE = "whole"
     CHUNK = "chunk"
     SEGMENT = "segment"
     COMBINE = "combine"
+    END = "end"
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -60,8 +61,9 @@ class Task:
         forced: run it though its trace is known, because its object is gone and needed.
         status: whether it was a hit or was computed, once it is done.
         refs: output port -> reference, once known.
-        held: names of its objects that are held in memory.
-        stored: its objects are on disk.
+        held: names of its objects that are held on the shelf.
+        stored: its objects are in the cache.
+        spooled: what is held lies in files, not in memory.
     """
 
     run: StepRun
@@ -87,6 +89,7 @@ class Task:
     refs: Mapping[str, Ref] | None = None
     held: Sequence[str] = ()
     stored: bool = False
+    spooled: bool = False
 
     def __repr__(self) -> str:
         """What and where only: tasks hold each other."""
@@ -130,6 +133,13 @@ class Task:
         )
 
     @property
+    def shared(self) -> bool:
+        """Whether several read what it gives, so that each must get a value of its own."""
+        readers = self.dependents
+        several = len(readers) > 1 or any(reader.role is Role.END for reader in readers)
+        return several or self.run.unread > 0 or bool(self.run.step.wanted)
+
+    @property
     def idle(self) -> bool:
         """Whether its values need no longer be in memory."""
         if self.pinned:
@@ -153,6 +163,7 @@ class StepRun:
         key: its key, once its inputs are known.
         info: length and rate of its output stream, once known.
         tasks: its tasks, in order; empty until it is expanded.
+        end: what waits for all of its chunks, for the chunks of others that need them all.
         open: tasks that are not over.
         blockers: edges that must be settled before it can be expanded.
         unread: steps that read it and are not expanded yet: what it gives must not be dropped.
@@ -174,6 +185,7 @@ class StepRun:
     info: StreamInfo | None = None
     tasks: list[Task] = field(default_factory=list)
     expanded: bool = False
+    end: Task | None = None
     open: int = 0
     blockers: int = 0
     unread: int = 0
@@ -224,8 +236,18 @@ class StepRun:
         return (self.peers[edge.node] for given in self.step.inputs for edge in given.edges)
 
     def comes_late_for(self, run: StepRun) -> bool:
-        """Whether the frames of another step, which others read too, wait long for this one."""
-        return self.late and len(run.step.readers) > 1
+        """Whether another step's frames, made early for the sake of others, wait long for this one."""
+        return self.late and (len(run.step.readers) > 1 or self.reads_whole(run))
+
+    def reads_whole(self, run: StepRun) -> bool:
+        """Whether every part of it needs all of another step's stream."""
+        step = self.step
+        return any(
+            edge.node == run.name
+            for given in step.inputs
+            if given.port not in step.streamed
+            for edge in given.edges
+        )
 
     def overlapping(self, start: int, stop: int) -> Sequence[Task]:
         """Its tasks that make some of frames ``start`` to ``stop``."""

@@ -14,6 +14,11 @@ def keep_policy(task: Task) -> str:
     return step.node.cache
 
 
+def comes_late(task: Task) -> bool:
+    """Whether what a task gives waits long for a reader, so that it must not wait in memory."""
+    return task.role is Role.SEGMENT or bool(task.run.step.wanted) or needed_whole(task)
+
+
 def needed_whole(task: Task) -> bool:
     """Whether some reader of a chunk needs many chunks at once, or only later, so that it is spooled."""
     run = task.run
@@ -24,8 +29,4 @@ def needed_whole(task: Task) -> bool:
 
 def reads_all(reader: StepRun, run: StepRun) -> bool:
     """Whether a step needs all of another's stream at once."""
-    step = reader.step
-    if isinstance(step.kind, (Whole, Fold)):
-        return True
-    whole = [given for given in step.inputs if given.port not in step.streamed]
-    return any(edge.node == run.name for given in whole for edge in given.edges)
+    return isinstance(reader.step.kind, (Whole, Fold)) or reader.reads_whole(run)

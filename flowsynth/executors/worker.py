@@ -20,7 +20,7 @@ from flowsynth.executors.order import Given, Order, Outcome
 from flowsynth.executors.results import object_names
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
 from flowsynth.executors.tasks import Role, Task, task_key
-from flowsynth.executors.uses import keep_policy
+from flowsynth.executors.uses import comes_late, keep_policy
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -168,8 +168,9 @@ class Worker:
             task.key,
             specs,
             task.role is Role.CHUNK and isinstance(step.kind, Scan),
-            len(task.dependents) > 1 or task.run.unread > 0 or bool(step.wanted),
+            task.shared,
             keep,
+            comes_late(task),
         )
 
     # --- after ------------------------------------------------------------------------------------------
@@ -194,7 +195,8 @@ class Worker:
             raise
         if task.counted and task.refs != outcome.refs:
             self._changed(task, outcome.refs)
-        task.refs, task.held, task.stored = outcome.refs, held, outcome.stored
+        task.refs, task.held = outcome.refs, held
+        task.stored, task.spooled = outcome.stored, outcome.spooled
         task.pinned = bool(run.step.wanted and held) and not outcome.stored
         self._done(task, "computed", outcome.seconds)
 

@@ -107,7 +107,7 @@ class Against(fs.Operator):
 
     def run(self, ctx: RunContext, /, *, frames: Frames, reference: Frames) -> Frames:
         check(ctx)
-        mean = int(reference.tensor.to(torch.float64).mean())
+        mean = int(reference.tensor.to(torch.float64).mean()) if reference.num_frames else 5
         count = ctx.span.count if ctx.span else frames.num_frames
         data = frames.tensor[:count].to(torch.int64) + frames.tensor[-1:].shape[0] * mean
         return frames.with_data((data % 256).to(torch.uint8))

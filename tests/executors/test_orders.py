@@ -92,7 +92,7 @@ def test_another_process_computes_every_kind_of_task(tmp_path: Path, executor: s
         same(again, here, g.outputs)
     assert there.record.nodes["smooth"].tasks.computed == here.record.nodes["smooth"].tasks.computed
     orders = [Order.from_bytes(data) for data in elsewhere.orders]
-    assert {order.role for order in orders} == set(Role)
+    assert {order.role for order in orders} == set(Role) - {Role.END}, "nobody carries an end out"
     assert any(given.port == "$state" for order in orders for given in order.inputs)
     assert [order.to_bytes() for order in orders] == elsewhere.orders
     outcomes = [Outcome.from_bytes(data) for data in elsewhere.outcomes]
