@@ -36,6 +36,10 @@ def _text_maker(sort_keys: bool) -> Callable[[object], str]:
     return lambda value: "".join(parts(value, 0))
 
 
+#: The JSON of a text, as it stands in the canonical JSON of what holds it.
+json_text: Callable[[str], str] = json.encoder.encode_basestring
+
+_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 _text = _text_maker(sort_keys=True)
 _text_in_order = _text_maker(sort_keys=False)
 
@@ -82,6 +86,21 @@ def json_copy(value: Any) -> Any:
     return json.loads(canonical_json(value))
 
 
+def parsed_json(text: str) -> Any:
+    """A value back from its text as it is written here: `json.loads` in half the time, without spaces around.
+
+    Raises:
+        ValueError: it is no JSON, or more than one value.
+    """
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        raise ValueError(f"{text!r:.80} is no JSON") from None
+    if end != len(text):
+        raise ValueError(f"{text[end:]!r:.80} follows the JSON")
+    return value
+
+
 def _checked(value: object, text_of: Callable[[object], str]) -> str:
     try:
         text = text_of(value)  # first: what refers to itself has no end to walk to
@@ -90,7 +109,7 @@ def _checked(value: object, text_of: Callable[[object], str]) -> str:
     except (TypeError, ValueError) as error:
         require_json(value)
         raise ValueError(f"value cannot be written as JSON: {error}") from None  # digits without end
-    if not _is_plain(value):
+    if type(value) not in _SCALARS and not _is_plain(value):
         require_json(value)
     return text
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
-from flowsynth.core.canonical import Json, canonical_json, digest_text, plain_json
+from flowsynth.core.canonical import Json, canonical_json, digest_text, json_text, plain_json
 from flowsynth.core.context import RunContext
-from flowsynth.core.devices import device_arch, device_type
+from flowsynth.core.devices import device_arch
 from flowsynth.core.errors import FlowsynthError, ParamError
 from flowsynth.core.exact import MARK, NoFormError, exact_fields
 from flowsynth.core.operator import Operator
@@ -21,6 +22,8 @@ TAG = "flowsynth/2"
 
 #: What the text of params holds that are not all plain JSON.
 MARKED = f'"{MARK}'
+
+_NO_FILES: Mapping[str, Path] = {}
 
 #: Libraries that compute on one type of device: on others, having them or not changes nothing.
 _ONLY_ON = {"triton": "cuda"}
@@ -48,13 +51,106 @@ def numerics(cls: type[Operator], device_type: str) -> str:
     return canonical_json([device_type, arch, libraries] if libraries else [])
 
 
-class StaticKey:
+class ClassKey(NamedTuple):
+    """What the nodes of one operator class share of their keys on one type of device.
+
+    Attributes:
+        op: the operator.
+        version: its version.
+        source: fingerprint of its code.
+        numerics: see `numerics`.
+        positional: where a chunk lies in its stream may matter.
+        head: the text of a key before what differs from node to node.
+        why: the JSON of these parts, before and after that of the params.
+    """
+
+    op: str
+    version: str
+    source: str
+    numerics: str
+    positional: bool
+    head: str
+    why: tuple[str, str]
+
+    @classmethod
+    def of(cls, operator: type[Operator], device_type: str, source: str) -> ClassKey:
+        """The share of a class.
+
+        Args:
+            operator: the class.
+            device_type: such as ``cuda``.
+            source: its fingerprint.
+        """
+        op, version, of_device = operator.op, str(operator.version), numerics(operator, device_type)
+        before = f',"numerics":{json_text(of_device)},"op":{json_text(op)},"params":'
+        after = f',"source":{json_text(source)},"version":{json_text(version)}}}'
+        head = f"{TAG}\0{op}\0{version}\0{source}\0"
+        return cls(op, version, source, of_device, operator.positional, head, (before, after))
+
+
+class StaticKey(NamedTuple):
     """What is known of a node's key before its inputs are: computed once a node.
+
+    Attributes:
+        shared: what it shares with other nodes.
+        params: canonical JSON of the parameters.
+        files: canonical JSON of the hashes of the files that parameters name; empty without any.
+        models: canonical JSON of the fingerprints of its models; empty without any.
+    """
+
+    shared: ClassKey
+    params: str
+    files: str = ""
+    models: str = ""
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts of the key by name."""
+        shared = self.shared
+        return {
+            "op": shared.op,
+            "version": shared.version,
+            "source": shared.source,
+            "params": self.params,
+            "files": self.files,
+            "models": self.models,
+            "numerics": shared.numerics,
+        }
+
+    @property
+    def prefix(self) -> str:
+        """The text of the key as far as it is known."""
+        shared = self.shared
+        return f"{shared.head}{self.params}\0{self.files}\0{self.models}\0{shared.numerics}"
+
+    def key(self, inputs: Sequence[tuple[str, str]], span: Json = None) -> str:
+        """The key, given (port, hash) of every input in the order of the ports, and the task's span."""
+        text = "\1".join([f"{port}={hash_}" for port, hash_ in inputs])
+        tail = "" if span is None else canonical_json(span)
+        return digest_text(f"{self.prefix}\0{text}\0{tail}")
+
+    def why(self, inputs: Sequence[tuple[str, str]]) -> str:
+        """The parts of the key as canonical JSON, for `explain`."""
+        before, after = self.shared.why
+        read = plain_json(dict(inputs)) if inputs else "{}"
+        files, models, params = json_text(self.files), json_text(self.models), json_text(self.params)
+        return f'{{"files":{files},"inputs":{read},"models":{models}{before}{params}{after}'
+
+
+def static_key(
+    operator: Operator,
+    shared: ClassKey,
+    source: Callable[[type], str],
+    file_hash: Callable[[Path], str],
+    models: Mapping[str, Json],
+    context: Callable[[], RunContext],
+) -> StaticKey:
+    """What is known of a node's key.
 
     Args:
         operator: the operator with its parameters.
-        device: where it is placed.
-        source: source fingerprint of a class: the operator's, or that of an object among its params.
+        shared: what its class says.
+        source: source fingerprint of a class whose object is among its params.
         file_hash: content hash of a file that a parameter names.
         models: model port -> fingerprint(s) of what feeds it.
         context: makes a context, for operators that find their files by name.
@@ -62,50 +158,17 @@ class StaticKey:
     Raises:
         ParamError: a parameter has a value that no key can hold.
     """
-
-    __slots__ = ("parts", "positional", "prefix")
-
-    def __init__(
-        self,
-        operator: Operator,
-        device: str,
-        source: Callable[[type], str],
-        file_hash: Callable[[Path], str],
-        models: Mapping[str, Json],
-        context: Callable[[], RunContext],
-    ) -> None:
-        cls = type(operator)
-        files = operator.files(context()) if cls.files is not Operator.files else {}
-        try:
-            params = plain_json(operator.key_params(files))
-            if MARKED in params:
-                params = _with_code(params, operator, files, source)
-        except NoFormError as error:
-            raise ParamError(str(error)) from error
-        except (TypeError, ValueError) as error:
-            raise FlowsynthError(f"{cls.op}: {error}") from error
-        named = {name: file_hash(path) for name, path in files.items()}
-        self.positional = cls.positional
-        self.parts: dict[str, str] = {
-            "op": cls.op,
-            "version": str(cls.version),
-            "source": source(cls),
-            "params": params,
-            "files": canonical_json(named) if named else "",
-            "models": canonical_json(dict(models)) if models else "",
-            "numerics": numerics(cls, device_type(device)),
-        }
-        self.prefix = "\0".join([TAG, *self.parts.values()])
-
-    def key(self, inputs: Sequence[tuple[str, str]], span: Json = None) -> str:
-        """The key, given (port, hash) of every input in the order of the ports, and the task's span."""
-        text = "\1".join(f"{port}={hash_}" for port, hash_ in inputs)
-        tail = "" if span is None else canonical_json(span)
-        return digest_text(f"{self.prefix}\0{text}\0{tail}")
-
-    def why(self, inputs: Sequence[tuple[str, str]]) -> str:
-        """The parts of the key as JSON, for `explain`."""
-        return plain_json({**self.parts, "inputs": dict(inputs)})
+    files = operator.files(context()) if type(operator).files is not Operator.files else _NO_FILES
+    try:
+        params = plain_json(operator.key_params(files))
+        if MARKED in params:
+            params = _with_code(params, operator, files, source)
+    except NoFormError as error:
+        raise ParamError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise FlowsynthError(f"{shared.op}: {error}") from error
+    named = canonical_json({name: file_hash(path) for name, path in files.items()}) if files else ""
+    return StaticKey(shared, params, named, canonical_json(dict(models)) if models else "")
 
 
 def _with_code(params: str, operator: Operator, files: Collection[str], source: Callable[[type], str]) -> str:

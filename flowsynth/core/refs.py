@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
-from flowsynth.core.canonical import Json, canonical_json, edge_json, plain_json
+from flowsynth.core.canonical import Json, canonical_json, edge_json, json_text, parsed_json, plain_json
 from flowsynth.core.codec import json_hash, temporal_hash
 from flowsynth.core.streams import StreamInfo
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRef:
+class JsonRef(NamedTuple):
     """A JSON value, kept inline as text: everybody who reads it gets one of his own, the same as a later run.
 
     Attributes:
@@ -39,11 +38,10 @@ class JsonRef:
     @property
     def value(self) -> Any:
         """The value, made anew at every call."""
-        return json.loads(self.text)
+        return parsed_json(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
+class ObjectRef(NamedTuple):
     """A value in the object store that has no frames.
 
     Attributes:
@@ -57,8 +55,7 @@ class ObjectRef:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRef:
+class ChunkRef(NamedTuple):
     """Some contiguous frames of a stream, as one object.
 
     Attributes:
@@ -174,6 +171,13 @@ def ref_to_json(ref: Ref) -> Json:
     return ["s", ref.type, dict(ref.meta), ref.layout, chunks, ref.hash]
 
 
+def _ref_text(ref: Ref) -> str:
+    """A reference as the text of its JSON."""
+    if isinstance(ref, JsonRef):
+        return f'["j",{json_text(ref.text)},{json_text(ref.hash)}]'
+    return plain_json(ref_to_json(ref))
+
+
 def ref_from_json(data: Any) -> Ref:
     """The reference back from what `ref_to_json` made."""
     if data[0] == "j":
@@ -188,8 +192,7 @@ def ref_from_json(data: Any) -> Ref:
     return StreamRef(data[1], data[2], data[3], tuple(chunks), data[5])
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """One row of the cache's index.
 
     Attributes:
@@ -206,19 +209,20 @@ class Trace:
 
     def to_bytes(self) -> bytes:
         """The row: a line of JSON with the outputs, and a line with the parts of the key."""
-        outputs = {port: ref_to_json(ref) for port, ref in self.outputs.items()}
-        said: dict[str, Json] = {"n": list(self.notes)} if self.notes else {}
-        row = plain_json({"out": outputs, "s": round(self.seconds, 6), **said})
-        return f"{row}\n{self.why}".encode("utf-8", "surrogatepass")
+        outputs = ",".join([f"{json_text(p)}:{_ref_text(self.outputs[p])}" for p in sorted(self.outputs)])
+        notes = f'"n":{plain_json(self.notes)},' if self.notes else ""
+        row = f'{{{notes}"out":{{{outputs}}},"s":{round(self.seconds, 6)!r}}}\n{self.why}'
+        return row.encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_bytes(cls, row: bytes) -> Trace | None:
         """The row back; None for one that another version wrote or that is damaged (a miss)."""
         try:
             head, _, why = row.decode("utf-8", "surrogatepass").partition("\n")
-            data = json.loads(head)
+            data = parsed_json(head)
             outputs = {p: ref_from_json(r) for p, r in data["out"].items()}
-            return cls(outputs, data["s"], why, tuple(map(str, data.get("n", ()))))
+            notes = tuple(map(str, data["n"])) if "n" in data else ()
+            return cls(outputs, data["s"], why, notes)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
 

@@ -18,7 +18,7 @@ def draw_seeds(graph: AnyGraph) -> tuple[AnyGraph, str]:
     Returns:
         The graph itself where no seed is null, else a copy; and what to tell the user of it.
     """
-    undrawn = [name for name, node in graph.nodes.items() if getattr(node.operator, "seed", 0) is None]
+    undrawn = [name for name, node in graph.nodes.items() if vars(node.operator).get("seed", 0) is None]
     if not undrawn:
         return graph, ""
     seed = secrets.randbelow(2**32)

@@ -268,7 +268,7 @@ def task_key(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
     static = task.run.step.static
     span: Json = None
     if task.span is not None:
-        span = [task.role.value, task.span.identity(static.positional)]
+        span = [task.role.value, task.span.identity(static.shared.positional)]
     elif task.role is Role.COMBINE:
         span = task.role.value
     return static.key(pairs, span)

@@ -133,5 +133,5 @@ def input_hashes(
             if known is None:
                 return None
             refs.append(known[edge.port])
-        pairs.append((port, whole_hash(refs, many)))
+        pairs.append((port, whole_hash(refs, True) if many else refs[0].hash))
     return pairs

@@ -9,7 +9,7 @@ from flowsynth.core.canonical import canonical_json, plain_json
 from flowsynth.core.exact import NoFormError, exact_fields
 from flowsynth.core.graph import CoreGraph, Edge, ModelEdge, Node
 from flowsynth.core.operator import Operator
-from flowsynth.planning.plan import upstream_first
+from flowsynth.planning.reading import Reading
 
 
 class Identities:
@@ -45,7 +45,7 @@ class Identities:
             RunError: an operator raised while it was asked what it reads.
         """
         found: dict[str, int] = {}
-        for name in upstream_first(graph, roots):
+        for name in Reading.of(graph, roots).order:
             found[name] = self._node(job, graph, graph.nodes[name], places[name], found)
         self.sharers.update(found.values())
         return found

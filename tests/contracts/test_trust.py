@@ -22,9 +22,10 @@ from pydantic import ValidationError
 import flowsynth as fs
 from flowsynth.api.session import Session
 from flowsynth.core.context import RunContext
+from flowsynth.core.devices import device_type
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
-from flowsynth.core.keys import StaticKey
+from flowsynth.core.keys import ClassKey, static_key
 from flowsynth.core.operator import Operator
 from flowsynth.core.registry import operator_class
 from flowsynth.core.shipped import asset_folder, shipped_modules
@@ -65,8 +66,9 @@ READS: dict[str, dict[str, object]] = {
 
 def key(operator: Operator, device: str = "cpu", models: dict[str, Any] | None = None) -> str:
     """The part of the key that does not come from inputs."""
-    static = StaticKey(operator, device, lambda cls: cls.__name__, file_hash, models or {}, RunContext)
-    return static.prefix
+    shared = ClassKey.of(type(operator), device_type(device), type(operator).__name__)
+    source = lambda cls: cls.__name__  # noqa: E731
+    return static_key(operator, shared, source, file_hash, models or {}, RunContext).prefix
 
 
 def candidates(name: str, field: str, hint: Any, value: object) -> Iterator[object]:
