@@ -72,19 +72,30 @@ class EvenDdim:
         alpha = self._alpha[t]
         following = self._next[t]
         alpha_next = self._alpha[following] if following >= 0 else 1.0
-        x0, noise = decompose(model_output, sample, alpha, self.config.prediction_type)
+        x0, noise = decompose(model_output, sample, level_of(alpha), self.config.prediction_type)
         return alpha_next**0.5 * x0 + (1 - alpha_next) ** 0.5 * noise, x0
 
 
+#: Factors of the clean latents and of the noise: x_t = signal x_0 + sigma eps.
+Level: TypeAlias = tuple[float, float]
+
+
+def level_of(alpha: float) -> Level:
+    """The factors where `alpha` is the share of signal in a variance of one, a."""
+    return alpha**0.5, (1 - alpha) ** 0.5
+
+
 def decompose(
-    output: torch.Tensor, sample: torch.Tensor, alpha: float, prediction_type: str
+    output: torch.Tensor, sample: torch.Tensor, level: Level, prediction_type: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The predicted x_0 and noise behind a network's output; `alpha` is their share of signal, a."""
-    signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
+    """The predicted x_0 and noise behind a network's output."""
+    signal, sigma = level
     if prediction_type == "epsilon":
         return (sample - sigma * output) / signal, output
     if prediction_type == "v_prediction":
         return signal * sample - sigma * output, signal * output + sigma * sample
+    if prediction_type == "flow_prediction":  # eps - x_0, where signal + sigma = 1 (arXiv 2209.03003)
+        return sample - sigma * output, sample + signal * output
     return output, (sample - signal * output) / sigma
 
 

@@ -53,6 +53,40 @@ def triangular_weights(length: int) -> list[float]:
     return [max(1 - abs(i - centre) / half, _FLOOR) for i in range(length)]
 
 
+class Blend:
+    """The mean of overlapping windows, each weighed with a triangle, in float32."""
+
+    def __init__(self, like: torch.Tensor, axis: int, frames: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            like: some of the frames: gives shape, dtype and device.
+            axis: of the frames.
+            frames: how many there are in all.
+        """
+        import torch
+
+        self._dtype, self._axis = like.dtype, axis
+        shape = [*like.shape[:axis], frames, *like.shape[axis + 1 :]]
+        self._total = torch.zeros(shape, dtype=torch.float32, device=like.device)
+        self._weight = torch.zeros(frames, device=like.device)
+
+    def add(self, window: torch.Tensor, start: int, stop: int) -> None:
+        """Add the frames from `start` up to `stop`."""
+        import torch
+
+        w = torch.tensor(triangular_weights(stop - start), device=self._total.device)
+        self._total.narrow(self._axis, start, stop - start).add_(window.float() * self._along(w))
+        self._weight[start:stop] += w
+
+    def mean(self) -> torch.Tensor:
+        """All frames, once; each must have been in some window."""
+        return self._total.div_(self._along(self._weight)).to(self._dtype)
+
+    def _along(self, values: torch.Tensor) -> torch.Tensor:
+        return values.reshape([-1 if axis == self._axis else 1 for axis in range(self._total.ndim)])
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What one step's prediction reads besides the latents.
@@ -99,21 +133,16 @@ def predict_noise(
         t: the timestep, a scalar tensor.
         sample_GTCHW: latents scaled for the scheduler.
     """
-    import torch
-
     residuals = ResidualBuffer(controls, t, sample_GTCHW, job.text)
     if len(job.spans) == 1:
         job.check()
         return _forward(job, residuals, t, sample_GTCHW, list(job.spans))[0]
-    total = torch.zeros(sample_GTCHW.shape, dtype=torch.float32, device=sample_GTCHW.device)
-    weight = torch.zeros(sample_GTCHW.shape[1], device=sample_GTCHW.device)
+    blend = Blend(sample_GTCHW, 1, sample_GTCHW.shape[1])
     for batch in batches_of(job.spans, job.window_batch):
         job.check()
-        for (start, stop), out in zip(batch, _forward(job, residuals, t, sample_GTCHW, batch), strict=True):
-            w = torch.tensor(triangular_weights(stop - start), device=total.device)
-            total[:, start:stop] += out.float() * w[None, :, None, None, None]
-            weight[start:stop] += w
-    return (total / weight[None, :, None, None, None]).to(sample_GTCHW.dtype)
+        for span, out in zip(batch, _forward(job, residuals, t, sample_GTCHW, batch), strict=True):
+            blend.add(out, *span)
+    return blend.mean()
 
 
 def _forward(

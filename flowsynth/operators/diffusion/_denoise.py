@@ -73,10 +73,11 @@ def require_frames(
         raise RequestError(
             f"denoise: {what} is {frames.width}x{frames.height}; expected the frames' {size[1]}x{size[0]}"
         )
-    if frames.num_frames != latents.num_frames and not (single and frames.num_frames == 1):
+    count = latents.frames or latents.num_frames
+    if frames.num_frames != count and not (single and frames.num_frames == 1):
         raise RequestError(
             f"denoise: {what} has {frames.num_frames} frames;"
-            f" expected {latents.num_frames} as the latents{', or one for all' if single else ''}"
+            f" expected {count} as the latents{', or one for all' if single else ''}"
         )
 
 

@@ -46,6 +46,8 @@ class Denoise(Operator):
     `stride` frames; inside every step the noise of overlapping windows is averaged with triangular weights,
     then guidance is applied, then the scheduler steps (Diffutoon, arXiv 2401.16224). Without motion modules a
     frame's noise does not depend on its neighbours, and `window` only bounds how many go through at once.
+    Family `diffusers` does the same around any denoiser of clips (Wan, CogVideoX, LTX, HunyuanVideo, ...),
+    where `window` is given; the memory that the network needs is then flat in the clip's length.
 
     **Noise** is drawn on the CPU from `seed`, or from one seed a frame; a null seed takes a new one every
     run, and is never cached. The scheduler's own noise follows the same rule.

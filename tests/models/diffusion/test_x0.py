@@ -7,8 +7,8 @@ import torch
 
 from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.schedulers import SCHEDULERS, make_scheduler
-from flowsynth.models.diffusion.timesteps import decompose, set_timesteps
-from flowsynth.models.diffusion.x0 import edited_output, require_plain, signal_share
+from flowsynth.models.diffusion.timesteps import decompose, level_of, set_timesteps
+from flowsynth.models.diffusion.x0 import edited_output, level_at, require_plain
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
@@ -27,25 +27,26 @@ def noise(seed: int) -> torch.Tensor:
     return torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample", "flow_prediction"])
 @pytest.mark.parametrize("alpha", [0.02, 0.5, 0.998])
 def test_an_edit_leads_to_the_new_clean_latents_from_the_same_sample(kind: str, alpha: float) -> None:
     x0, eps, other = noise(0), noise(1), noise(2)
-    signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
+    signal, sigma = level = (alpha, 1 - alpha) if kind == "flow_prediction" else level_of(alpha)
     sample = signal * x0 + sigma * eps
-    output = {"epsilon": eps, "v_prediction": signal * eps - sigma * x0, "sample": x0}[kind]
+    outputs = {"epsilon": eps, "v_prediction": signal * eps - sigma * x0, "flow_prediction": eps - x0}
+    output = outputs.get(kind, x0)
     seen = []
 
     def edit(clean: torch.Tensor) -> torch.Tensor:
         seen.append(clean)
         return other
 
-    made = edited_output(output, sample, alpha, kind, edit)
+    made = edited_output(output, sample, level, kind, edit)
     torch.testing.assert_close(seen[0], x0, atol=1e-4, rtol=1e-4)
-    clean, left = decompose(made, sample, alpha, kind)
+    clean, left = decompose(made, sample, level, kind)
     torch.testing.assert_close(clean, other, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(signal * other + sigma * left, sample, atol=1e-4, rtol=1e-4)
-    assert edited_output(output, sample, alpha, kind, lambda clean: clean) is output
+    assert edited_output(output, sample, level, kind, lambda clean: clean) is output
 
 
 @pytest.mark.parametrize("strength", [None, 0.6])
@@ -56,10 +57,11 @@ def test_the_noise_level_is_the_scheduler_s_own(name: str, strength: float | Non
     x0, eps = noise(0), noise(1)
     for step, t in enumerate(timesteps):
         noisy = scheduler.add_noise(x0, eps, t[None].repeat(2))
-        alpha = signal_share(scheduler, len(timesteps), step, t)
+        index = len(scheduler.timesteps) - len(timesteps) + step
+        signal, sigma = level_at(scheduler, index, t)
         # What the network sees at t, told by the scheduler's own way of adding noise.
         seen = scheduler.scale_model_input(noisy, t)
-        torch.testing.assert_close(seen, alpha**0.5 * x0 + (1 - alpha) ** 0.5 * eps, atol=2e-3, rtol=0)
+        torch.testing.assert_close(seen, signal * x0 + sigma * eps, atol=2e-3, rtol=0)
         scheduler.step(eps, t, noisy)
 
 
@@ -70,8 +72,8 @@ def test_ddim_steps_to_the_edited_latents(kind: str) -> None:
         scheduler, timesteps = set_timesteps(base, 4, None, spacing, torch.device("cpu"))
         sample, output, other = noise(0), noise(1), noise(2)
         for step, t in enumerate(timesteps):
-            alpha = signal_share(scheduler, len(timesteps), step, t)
-            changed = edited_output(output, sample, alpha, kind, always(other))
+            level = level_at(scheduler, step, t)
+            changed = edited_output(output, sample, level, kind, always(other))
             _, clean = scheduler.step(changed, t, sample, return_dict=False)
             torch.testing.assert_close(clean, other, atol=1e-3, rtol=1e-3)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
 from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedulers
+from flowsynth.models.families.diffusers.clip_checks import clip_faults
 from flowsynth.models.families.diffusers.facts import Facts, facts
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import ALIASES, ports_of
@@ -26,7 +27,7 @@ def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list
     if isinstance(asked, TextRequest):
         return _text_faults(known, asked)
     if isinstance(asked, DenoiseSettings):
-        return [*_port_faults(known, inputs), *_setting_faults(spec, known, asked)]
+        return [*_port_faults(known, inputs), *_setting_faults(spec, known, asked, inputs)]
     if isinstance(asked, DecodeSettings) and asked.tile_size:
         return [
             Fault(
@@ -101,7 +102,9 @@ def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
     return found
 
 
-def _setting_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings) -> list[Fault]:
+def _setting_faults(
+    spec: DiffusersSpec, known: Facts, asked: DenoiseSettings, inputs: Mapping[str, int]
+) -> list[Fault]:
     found = [
         Fault(f"params.{name}", "no use for it", f"null: {known.name} has no such argument", str(value))
         for name, value in (
@@ -111,20 +114,10 @@ def _setting_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings) -
         )
         if value is not None and name not in known.arguments
     ]
-    unknown = {
-        "window": asked.window, "stride": asked.stride, "controlnets": asked.controlnets,
-        "deflicker": asked.deflicker or None,
-    }  # fmt: skip
-    found += [
-        Fault(
-            f"params.{name}",
-            "not for this family",
-            "null: a diffusers pipeline runs as published",
-            str(value),
-        )
-        for name, value in unknown.items()
-        if value is not None
-    ]
+    if asked.controlnets is not None:
+        expected, given = "null: its ControlNet is a part of the model", str(asked.controlnets)
+        found.append(Fault("params.controlnets", "not for this family", expected, given))
+    found += clip_faults(spec, known, asked, inputs)
     found += _scheduler_faults(spec, known, asked)
     if not isinstance(asked.seed, int):
         found.append(Fault("params.seed", "one a frame", "one seed", f"{len(asked.seed)} seeds"))

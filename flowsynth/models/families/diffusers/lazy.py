@@ -59,8 +59,13 @@ def _arm(network: nn.Module, load: Callable[[], nn.Module]) -> None:
     """Have the first use, by whatever entrance or inner layer, fill the network."""
     hooks: list[Any] = []
     doors: dict[str, Callable[..., Any]] = {}
+    filled = False
 
     def fill() -> None:
+        nonlocal filled
+        if filled:  # what was put around a door goes on calling it
+            return
+        filled = True
         for name, door in doors.items():
             if network.__dict__.get(name) is door:  # a seam may stand in its place
                 del network.__dict__[name]

@@ -19,9 +19,9 @@ from flowsynth.models.diffusion.windows import Prediction, predict_noise, window
 from flowsynth.models.diffusion.x0 import (
     CleanEdit,
     edited_output,
+    level_at,
     require_plain,
     require_steps,
-    signal_share,
 )
 from flowsynth.models.families.sd.options import SdDenoiseOptions, numbers
 from flowsynth.models.requests import DenoiseSettings, Hooks
@@ -210,11 +210,12 @@ class _Run:
         self, clean: CleanEdit, output: torch.Tensor, latents: torch.Tensor, t: torch.Tensor, step: int
     ) -> torch.Tensor:
         """The guided output, changed so that it leads to the edited clean latents."""
-        alpha = signal_share(self.scheduler, len(self.timesteps), step, t)
+        begin = len(self.scheduler.timesteps) - len(self.timesteps)
+        level = level_at(self.scheduler, begin + step, t)
         sample = self.scheduler.scale_model_input(latents, t)
         kind = self.scheduler.config.prediction_type
         frames = self._frames_first(output), self._frames_first(sample)
-        changed = edited_output(*frames, alpha, kind, clean.edit)
+        changed = edited_output(*frames, level, kind, clean.edit)
         return changed[None].transpose(1, 2) if self.motion else changed
 
     def _guide(self, noise_GTCHW: torch.Tensor) -> torch.Tensor:
