@@ -7,6 +7,10 @@ from typing import Any
 
 
 def sharing_copy(net: Any) -> Any:
-    """A copy of a module whose parameters and buffers are the original's own."""
-    shared = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-    return copy.deepcopy(net, shared)
+    """A copy of a module on the original's memory, whose parameters are its own objects."""
+    from torch import nn
+
+    memo: dict[int, Any] = {id(buffer): buffer for buffer in net.buffers()}
+    for parameter in net.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+    return copy.deepcopy(net, memo)

@@ -38,19 +38,17 @@ def with_loras(net: Any, component: Component, adapters: Sequence[Adapter]) -> A
     """A variant of a network with adapters, in order; the network itself if none concerns it.
 
     Args:
-        net: a UNet, with or without motion modules, or a text encoder.
-        component: which of the two.
+        net: any network of diffusers or transformers.
+        component: which of a model's it is.
         adapters: all of the model's; those without layers for this network leave it alone.
 
     Raises:
         InputError: layers that the network does not have, tensors of other shapes, metadata that cannot act.
     """
-    concerned = [adapter for adapter in adapters if adapter.file.layers[component]]
+    concerned = [adapter for adapter in adapters if adapter.file.layers.get(component)]
     if not concerned:
         return net
-    known = aliases(
-        name for name, module in net.named_modules() if getattr(module, "weight", None) is not None
-    )
+    known = layer_names(net)
     variant = sharing_copy(net)
     for i, adapter in enumerate(concerned):
         layers = _placed(adapter.file, component, known)
@@ -59,6 +57,13 @@ def with_loras(net: Any, component: Component, adapters: Sequence[Adapter]) -> A
         with _no_warning(adapter.file):
             _add(variant, f"lora{i}", adapter.file, layers, scales)
     return _settled(variant, net, len(concerned))
+
+
+def layer_names(net: Any) -> dict[str, str]:
+    """Every name that an adapter may call a network's layer -> its own."""
+    return aliases(
+        name for name, module in net.named_modules() if getattr(module, "weight", None) is not None
+    )
 
 
 def _placed(file: LoraFile, component: Component, known: Mapping[str, str]) -> dict[str, LoraLayer]:
@@ -141,13 +146,17 @@ def _set(file: LoraFile, layer: LoraLayer, role: Role, parameter: torch.nn.Param
 
 
 def _settled(variant: Any, base: Any, count: int) -> Any:
-    """All adapters active, their tensors on the base's device and in its dtype; nothing else is moved."""
+    """All adapters active, their tensors on the base's device and in its dtype; nothing else is moved.
+
+    What asks for a gradient goes on doing so: the last bits of some products depend on it.
+    """
     names = [f"lora{i}" for i in range(count)]
+    asking = {name: parameter.requires_grad for name, parameter in base.named_parameters()}
     for module in variant.modules():
         if hasattr(module, "lora_A"):
             module.set_adapter([name for name in names if name in module.lora_A])
     for name, parameter in variant.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.to(device=base.device, dtype=base.dtype)
-        parameter.requires_grad_(False)
+        parameter.requires_grad_(asking.get(name.replace(".base_layer", ""), False))
     return variant.eval()

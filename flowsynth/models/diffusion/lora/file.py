@@ -9,7 +9,7 @@ with its name: LoHa, LoKr, (IA)^3, OFT, full differences, Tucker factors and bia
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -19,19 +19,27 @@ from flowsynth.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-Component: TypeAlias = Literal["unet", "text_encoder"]
+#: Name of the network that a layer is of, as a pipeline's folder calls it.
+Component: TypeAlias = str
 Role: TypeAlias = Literal["down", "up", "alpha", "magnitude"]
 
+#: Stands for whatever network predicts the noise: files of transformers say ``unet`` too.
+_DENOISER = "unet"
 #: What a name begins with -> the network; longer ones first.
 _PREFIXES: tuple[tuple[str, Component], ...] = (
     ("text_encoders.clip_l.transformer.", "text_encoder"),
     ("cond_stage_model.transformer.", "text_encoder"),
     ("model.diffusion_model.", "unet"),
     ("diffusion_model.", "unet"),
+    ("text_encoder_2.", "text_encoder_2"),
+    ("text_encoder_3.", "text_encoder_3"),
     ("text_encoder.", "text_encoder"),
+    ("transformer_2.", "transformer_2"),
     ("transformer.", "unet"),
     ("lora_unet_", "unet"),
     ("lora_te1_", "text_encoder"),
+    ("lora_te2_", "text_encoder_2"),
+    ("lora_te3_", "text_encoder_3"),
     ("lora_te_", "text_encoder"),
     ("unet.", "unet"),
 )
@@ -82,25 +90,33 @@ class LoraFile:
     layers: Mapping[Component, Mapping[str, LoraLayer]]
 
 
-def parse_lora(path: Path, tensors: Mapping[str, torch.Tensor]) -> LoraFile:
+def parse_lora(
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    denoiser: Component = _DENOISER,
+    others: Collection[Component] = ("text_encoder",),
+) -> LoraFile:
     """Sort the tensors of a file into layers.
 
     Args:
         path: the file, for messages.
         tensors: by name.
+        denoiser: the network that predicts the noise.
+        others: further networks that the model has.
 
     Raises:
         InputError: no LoRA, or tensors that belong to no layer of one.
     """
-    layers: dict[Component, dict[str, LoraLayer]] = {"unet": {}, "text_encoder": {}}
+    networks = {name: name for name in others} | {_DENOISER: denoiser}
+    layers: dict[Component, dict[str, LoraLayer]] = {name: {} for name in networks.values()}
     strange = []
     for name, tensor in tensors.items():
         found = _place(name)
-        if found is None:
+        if found is None or found[0] not in networks:
             strange.append(name)
             continue
         component, module, role = found
-        layer = layers[component].setdefault(module, LoraLayer(module))
+        layer = layers[networks[component]].setdefault(module, LoraLayer(module))
         if role in layer.names:
             raise InputError(f"{path}: {name} and {layer.names[role]} name one tensor")
         layer.names[role], layer.tensors[role] = name, tensor
@@ -117,13 +133,11 @@ def parse_lora(path: Path, tensors: Mapping[str, torch.Tensor]) -> LoraFile:
 
 
 def _place(name: str) -> tuple[Component, str, Role] | None:
-    """Network, module and role of a tensor; None where it is no part of a LoRA on either network."""
+    """Network, module and role of a tensor; None where it is no part of a LoRA."""
     component, rest = _component(name)
-    if component is None:
-        return None
     old = _OLD.fullmatch(rest)
     if old is not None:
-        parts = _OLD_TEXT if component == "text_encoder" else _OLD_UNET
+        parts = _OLD_TEXT if component.startswith("text_encoder") else _OLD_UNET
         return component, f"{old['module']}.{parts[old['part']]}", "down" if old["role"] == "down" else "up"
     for pattern, role in _ROLES:
         match = pattern.fullmatch(rest)
@@ -132,12 +146,10 @@ def _place(name: str) -> tuple[Component, str, Role] | None:
     return None
 
 
-def _component(name: str) -> tuple[Component | None, str]:
+def _component(name: str) -> tuple[Component, str]:
     """The network that a name is of, and the rest of the name."""
     for wrapper in _WRAPPERS:
         name = name.removeprefix(wrapper)
-    if name.startswith(("lora_te2_", "text_encoder_2.")):
-        return None, name
     for prefix, component in _PREFIXES:
         if name.startswith(prefix):
             rest = name.removeprefix(prefix)

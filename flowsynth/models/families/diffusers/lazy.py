@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.families.diffusers.placed import placed
 from flowsynth.models.manager import LOADING
 
@@ -95,12 +96,24 @@ def _fill(network: nn.Module, real: nn.Module) -> None:
     """Take over the tensors of the real network: parameters of its own on the same memory."""
     from torch import nn
 
+    inside = _take_adapted(network, real)
     for name, parameter in real.named_parameters(remove_duplicate=False):
-        owner, leaf = _owner(network, name)
-        owner._parameters[leaf] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+        if not name.startswith(inside):
+            owner, leaf = _owner(network, name)
+            owner._parameters[leaf] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
     for name, buffer in real.named_buffers(remove_duplicate=False):
+        if not name.startswith(inside):
+            owner, leaf = _owner(network, name)
+            owner._buffers[leaf] = buffer.clone()  # small, and some are written to
+
+
+def _take_adapted(network: nn.Module, real: nn.Module) -> tuple[str, ...]:
+    """Take over the layers that hold adapters, which a skeleton lacks; what their tensors begin with."""
+    names = [name for name, module in real.named_modules() if hasattr(module, "lora_A")]
+    for name in names:
         owner, leaf = _owner(network, name)
-        owner._buffers[leaf] = buffer.clone()  # small, and some are written to
+        owner._modules[leaf] = sharing_copy(real.get_submodule(name))
+    return tuple(f"{name}." for name in names)
 
 
 def _owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json, digest_json
@@ -77,32 +78,54 @@ class DiffusersModel:
 
     def network(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
         """The real network of a part, from the store: keyed by the content of its files, not their place."""
-        memo = None if self._store.cache_dir is None else self._store.cache_dir / "file_hashes"
         folder = self.spec.part_folder(name, offline=self._store.offline)
         content: list[Json] = [
-            [path.name, file_hash(path, memo)] for path in sorted(folder.iterdir()) if path.is_file()
+            [path.name, file_hash(path, self._memo)] for path in sorted(folder.iterdir()) if path.is_file()
         ]
-        kind = list(self._parts[name])
-        key = digest_json(["diffusers", name, kind, content, str(self.dtype)])
+        key = digest_json(["diffusers", name, list(self._parts[name]), content, str(self.dtype)])
         self._keys.add(key)
         files = list(folder.glob("*.safetensors"))
-        return self._store.part(
-            key, load, lambda: sum(tensor_bytes(file, self.dtype.itemsize) for file in files)
-        )
+        size = self.dtype.itemsize
+        base = self._store.part(key, load, lambda: sum(tensor_bytes(file, size) for file in files))
+        return self._adapted(name, key, base) if self.spec.loras else base
+
+    def _adapted(self, name: str, key: str, base: nn.Module) -> nn.Module:
+        """A part with the model's LoRAs: a variant that shares the base's tensors."""
+        from flowsynth.models.families.diffusers.lora import with_part_loras
+
+        offline = self._store.offline
+
+        def load() -> nn.Module:
+            variant: nn.Module = with_part_loras(
+                base, name, self.spec.loras, tuple(self._parts), self._class, offline=offline
+            )
+            return variant
+
+        variant_key = digest_json([key, self.spec.lora_identity(self._memo)])
+        self._keys.add(variant_key)
+        return self._store.part(variant_key, load)
+
+    @property
+    def _memo(self) -> Path | None:
+        return None if self._store.cache_dir is None else self._store.cache_dir / "file_hashes"
+
+    @property
+    def _class(self) -> type[Any]:
+        import diffusers
+
+        found: type[Any] = getattr(diffusers, self.facts.name)
+        return found
 
     def _pipe(self) -> Any:
         """A pipeline object for one call."""
-        import diffusers
-
         from flowsynth.models.families.diffusers.pipe import assemble
 
         offline = self._store.offline
         ignore_library_warnings()
-        cls = getattr(diffusers, self.facts.name)
         index = self.spec.index(offline=offline)
         folders = {name: self.spec.part_folder(name, offline=offline) for name in part_classes(index)}
         with quiet():
-            return assemble(cls, folders, index, self, self.dtype, self._store.device)
+            return assemble(self._class, folders, index, self, self.dtype, self._store.device)
 
     @property
     def _parts(self) -> Mapping[str, tuple[str, str]]:

@@ -13,6 +13,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.lora.declared import Lora, lora_identity
 from flowsynth.models.families.diffusers.facts import library_versions
 from flowsynth.models.families.diffusers.index import part_classes, read_index
 from flowsynth.models.locate import locate
@@ -23,6 +24,14 @@ from flowsynth.models.weights import weight_files
 _TEXTS = (".json", ".txt", ".model", ".jinja")
 #: Parts that only the text step loads, and those that only the decoder's step does.
 TEXT_PARTS, VAE_PARTS = ("text_encoder", "tokenizer"), ("vae", "movq", "vqvae")
+
+
+class PartLora(Lora):
+    """A low-rank adapter on a pipeline's denoiser and text encoders."""
+
+    part: str | None = Field(
+        None, description="denoiser that it is for, such as transformer_2; null takes the first"
+    )
 
 
 class DiffusersSpec(ModelSpec):
@@ -36,6 +45,7 @@ class DiffusersSpec(ModelSpec):
     family: Literal["diffusers"] = "diffusers"
     pipeline: str | None = Field(None, description="pipeline class; null takes what model_index.json says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
+    loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
 
     @field_validator("source")
     @classmethod
@@ -94,6 +104,8 @@ class DiffusersSpec(ModelSpec):
             "pipeline": self.pipeline,
             "libraries": dict(library_versions()),
         }
+        if self.loras and (not parts or {"text", "denoiser"} & {*parts}):
+            known["loras"] = self.lora_identity(memo)
         if self.source.hub or any(source.hub for source in self.components.values()):
             names = sorted(self.components)
             sources = [self.source, *(self.components[name] for name in names)]
@@ -103,6 +115,10 @@ class DiffusersSpec(ModelSpec):
         for name in sorted(part_classes(self.index())):
             known[name] = [[label, file_hash(path, memo)] for label, path in self._files(name, parts)]
         return known
+
+    def lora_identity(self, memo: Path | None) -> Json:
+        """Content, scale and place of the adapters."""
+        return [[lora_identity(lora, memo), lora.scale, lora.part] for lora in self.loras]
 
     def _files(self, name: str, parts: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
         folder = self.part_folder(name)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
 from flowsynth.models.diffusion.lora.apply import Adapter
+from flowsynth.models.diffusion.lora.declared import Lora, adapter_file
 from flowsynth.models.diffusion.lora.file import parse_lora
 from flowsynth.models.diffusion.motion import MotionNorm, normalise_frames
 from flowsynth.models.diffusion.sharing import sharing_copy
-from flowsynth.models.families.sd.components import adapter_file
-from flowsynth.models.families.sd.spec import Lora, TextualInversion
+from flowsynth.models.families.sd.spec import TextualInversion
 from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import read_metadata, read_weights, tensors_only
 

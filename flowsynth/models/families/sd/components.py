@@ -9,7 +9,7 @@ from typing import Any
 from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.families.sd.known import described
-from flowsynth.models.families.sd.spec import Lora, SdSpec, TextualInversion
+from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.locate import locate
 
 #: Folders of a pipeline that are read; a safety checker or feature extractor is not.
@@ -82,24 +82,3 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping, given a {type(data).__name__}")
     return data
-
-
-def adapter_file(adapter: Lora | TextualInversion, *, offline: bool = False) -> Path:
-    """The file of an adapter: the source itself, ``weight_name`` inside it, or its only weight file.
-
-    Raises:
-        InputError: no file, or several to choose from.
-    """
-    path = locate(adapter.source, offline=offline)
-    if path.is_file():
-        return path
-    if adapter.weight_name:
-        if not (path / adapter.weight_name).is_file():
-            found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
-            raise InputError(f"{path}: no file {adapter.weight_name!r}; found {found}")
-        return path / adapter.weight_name
-    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin", ".pt"))
-    if len(files) != 1:
-        names = ", ".join(p.name for p in files) or "none"
-        raise InputError(f"{path}: expected one weight file, found {names}; set weight_name")
-    return files[0]

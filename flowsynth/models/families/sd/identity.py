@@ -11,9 +11,9 @@ from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
-from flowsynth.models.diffusion.lora.config import config_file
-from flowsynth.models.families.sd.components import COMPONENTS, adapter_file, component_source, config_dir
-from flowsynth.models.families.sd.spec import Lora, SdSpec, TextualInversion
+from flowsynth.models.diffusion.lora.declared import adapter_file, lora_identity
+from flowsynth.models.families.sd.components import COMPONENTS, component_source, config_dir
+from flowsynth.models.families.sd.spec import SdSpec, TextualInversion
 from flowsynth.models.families.sd.vocabulary import vocabulary_file
 from flowsynth.models.locate import locate
 from flowsynth.models.weights import weight_files
@@ -85,15 +85,6 @@ def _texts(folder: Path) -> list[Json]:
     """Hashes of the configurations and tokenizer files of a folder, with their names."""
     files = sorted(p for p in folder.iterdir() if p.suffix in _TEXTS)
     return [[path.name, file_hash(path)] for path in files]
-
-
-def lora_identity(lora: Lora, memo: Path | None) -> Json:
-    """Identity of a LoRA's file, and of the configuration that peft writes beside it."""
-    if lora.source.hub:
-        return [lora.source.model_dump(mode="json"), lora.weight_name]
-    file = adapter_file(lora)
-    beside = config_file(file)
-    return [file_hash(file, memo), file_hash(beside) if beside else None]
 
 
 def word_identity(word: TextualInversion, memo: Path | None) -> Json:

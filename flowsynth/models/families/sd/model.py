@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.lora.declared import lora_identity
 from flowsynth.models.families.sd.components import component_config, component_source
-from flowsynth.models.families.sd.identity import lora_identity, part_identity, part_key, word_identity
+from flowsynth.models.families.sd.identity import part_identity, part_key, word_identity
 from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.options import options_of

@@ -8,19 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.lora.declared import Lora
 from flowsynth.models.diffusion.motion import MotionNorm
 from flowsynth.models.diffusion.schedulers import UnknownSchedulerError, resolve_scheduler
 from flowsynth.models.spec import ModelSpec
-
-
-class Lora(BaseModel):
-    """A low-rank adapter on the UNet and, if it holds such weights, the text encoder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: Source = Field(description="folder or .safetensors file")
-    scale: float = Field(1.0, description="factor on the adapter")
-    weight_name: str | None = Field(None, description="file inside the folder")
 
 
 class TextualInversion(BaseModel):
