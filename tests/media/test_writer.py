@@ -155,13 +155,15 @@ def test_odd_sizes_are_padded_only_where_the_format_needs_it(tmp_path: Path) -> 
         assert VideoReader(write(tmp_path, settings, images)).read().shape == (4, 101, 151, 3)
 
 
-def test_decoding_times_of_short_h265_are_times(tmp_path: Path) -> None:
-    # x265 4.2 reads them from unset memory where a clip is shorter than its delay: about one run in four.
-    settings = EncodeSettings(Fraction(25), "h265", preset="ultrafast")
+def test_times_of_short_h265_are_times(tmp_path: Path) -> None:
+    # x265 4.2 takes decoding times from unset memory where a clip is shorter than its delay, and NUT moves
+    # all times by the first of them: about one clip in four was off by millions of years.
+    settings = EncodeSettings(Fraction(25), "h265", preset="medium")
     for _ in range(12):
         encode_segment([picture(k, 64, 48) for k in range(2)], tmp_path / "a.nut", settings)
         with av.open(str(tmp_path / "a.nut")) as container:
-            assert all(abs(packet.dts or 0) <= 64 for packet in container.demux(video=0))
+            first = next(container.demux(video=0))
+            assert (first.pts or 0) * (first.time_base or 0) < 3
 
 
 def test_sixteen_bits_survive_ffv1(tmp_path: Path) -> None:
