@@ -82,15 +82,15 @@ def _encode(
             assert maker is not None
             frame = maker.make(padded)
             frame.pts, frame.time_base = count, 1 / settings.fps
-            encoded = _write(container, stream.encode(frame), encoded)
+            encoded = write_packets(container, stream.encode(frame), encoded)
             count += 1
         if stream is None:
             raise EncodeSettingsError(settings.codec, "at least one frame to encode", "none")
-        _write(container, stream.encode(None), encoded)
+        write_packets(container, stream.encode(None), encoded)
     return size[0], size[1], count
 
 
-def _write(container: OutputContainer, packets: list[Packet[VideoStream]], place: int) -> int:
+def write_packets(container: OutputContainer, packets: list[Packet[VideoStream]], place: int) -> int:
     """Writes packets of which the first is the so-manieth in decoding order; gives the next one's place.
 
     To clips that are shorter than its B-frames' delay x265 gives decoding times out of unset memory (4.2).
