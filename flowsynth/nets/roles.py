@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowsynth.nets.likeness.lpips import Lpips
     from flowsynth.nets.lineart.drawings import DrawingGenerator
     from flowsynth.nets.motion.spynet import SPyNet
+    from flowsynth.nets.naturalness.niqe import Niqe
     from flowsynth.nets.people.litert import LiteModels
     from flowsynth.nets.staged import StagedNetwork
 
@@ -32,4 +33,5 @@ MOTION: Role[SPyNet] = Role("motion")
 EDGES: Role[HED] = Role("edges")
 LINEART: Role[DrawingGenerator] = Role("lineart")
 LIKENESS: Role[Lpips] = Role("likeness")
+NATURALNESS: Role[Niqe] = Role("naturalness")
 PEOPLE: Role[LiteModels] = Role("people")

