@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "model",
         metavar="MODEL",
-        help="a name that model=NAME takes, or the folder of a diffusers pipeline",
+        help="a name that model=NAME takes, the folder of a diffusers pipeline, or a .safetensors checkpoint",
     )
     return made
 
@@ -58,16 +58,21 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _spec(name: str) -> ModelSpec:
-    """The model of a configuration's name, or of a folder.
+    """The model of a configuration's name, of a folder, or of a single file.
 
     Raises:
-        RequestError: neither; says the nearest name.
+        RequestError: none of them; says the nearest name.
     """
     from flowsynth.config.folders import search_path
     from flowsynth.models import parse_model
 
     if (Path(name) / "model_index.json").is_file():
         return parse_model(name, {"family": "diffusers", "source": name})
+    if name.endswith(".safetensors") and Path(name).is_file():
+        from flowsynth.models.diffusion.single_file.known import checkpoint_of
+
+        is_sd = checkpoint_of(Path(name)).pipeline == "StableDiffusionPipeline"
+        return parse_model(name, {"family": "sd" if is_sd else "diffusers", "source": name})
     files = {
         path.stem: path
         for place in reversed(search_path(Path.cwd()))
@@ -75,10 +80,16 @@ def _spec(name: str) -> ModelSpec:
     }
     if name not in files:
         raise RequestError(
-            f"model: no model {name!r}; expected one of {listing(sorted(files))}, or the folder of a"
-            f" diffusers pipeline (with a model_index.json){did_you_mean(name, files)}"
+            f"model: no model {name!r}; expected one of {listing(sorted(files))}, the folder of a diffusers"
+            f" pipeline (with a model_index.json), or a checkpoint that ends in .safetensors"
+            f"{did_you_mean(name, files)}"
         )
-    return parse_model(name, read_yaml(files[name]))
+    data = read_yaml(files[name])
+    if data.get("source") == "???":
+        raise RequestError(
+            f"model: {name!r} says no source; expected its folder or file: flowsynth model FOLDER"
+        )
+    return parse_model(name, data)
 
 
 def _page(data: Mapping[str, Any]) -> Iterator[str]:

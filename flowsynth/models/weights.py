@@ -180,20 +180,27 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def read_weights(path: Path, prefixes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The tensors of a weight file by name.
 
     Safetensors, or a pickled file that ``torch.load(weights_only=True)`` takes: tensors and plain
     containers, nothing that could run.
+
+    Args:
+        path: of the file.
+        prefixes: of a safetensors file only the tensors whose names begin so are read, if there are such.
 
     Raises:
         InputError: the file is damaged, or holds anything besides tensors and plain values.
     """
     if path.suffix == ".safetensors":
         check_safetensors(path)
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
-        return load_file(path)
+        with safe_open(path, framework="pt") as opened:
+            names = list(opened.keys())
+            chosen = [name for name in names if name.removeprefix("module.").startswith(prefixes)]
+            return {name: opened.get_tensor(name) for name in chosen or names}
     return _read_pickled(path)
 
 

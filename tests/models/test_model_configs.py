@@ -23,7 +23,9 @@ def composed(name: str) -> dict[str, Any]:
     return dict(result)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "pipeline")
+)
 def test_every_configuration_is_a_valid_spec_with_lines_and_tile(name: str) -> None:
     spec: Any = parse_model(name, composed(name))
     assert list(spec.controlnets) == ["lines", "tile"]

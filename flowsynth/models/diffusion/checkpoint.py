@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 _PREFIXES: dict[str, tuple[str, ...]] = {
     "unet": ("model.diffusion_model.",),
     "vae": ("first_stage_model.",),
-    "text_encoder": ("cond_stage_model.transformer.", "cond_stage_model.model."),
+    "text_encoder": (
+        "cond_stage_model.transformer.", "cond_stage_model.model.", "conditioner.embedders.0.transformer.",
+    ),
+    "text_encoder_2": ("conditioner.embedders.1.model.", "conditioner.embedders.0.model."),
+    "transformer": ("model.diffusion_model.",),
     "controlnet": ("control_model.",),
-}
+}  # fmt: skip
+#: Prefixes of text towers in OpenCLIP's names.
+_OPEN_CLIP_PREFIXES = ("cond_stage_model.model.", *_PREFIXES["text_encoder_2"])
 #: Tensors of no effect: positions that count from 0, losses and averages of training, CLIP's way to pictures.
 _IDLE = re.compile(
     r"(.*\.)?(embeddings\.position_ids|logit_scale|text_projection(\.weight)?)|(loss|model_ema)\..*"
@@ -60,13 +66,14 @@ def part_of(weights: Mapping[str, torch.Tensor], kind: str) -> Tensors:
 
     Args:
         weights: by name; ``module.`` in front of names, as data parallel training writes, is taken off.
-        kind: ``unet``, ``vae``, ``text_encoder``, ``controlnet`` or ``motion``.
+        kind: ``unet``, ``transformer``, ``vae``, ``text_encoder``, ``text_encoder_2``, ``controlnet`` or
+            ``motion``.
     """
     plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
     for prefix in part_prefixes(kind):
         found = {n.removeprefix(prefix): t for n, t in plain.items() if n.startswith(prefix)}
         if found:
-            return _from_open_clip(found) if prefix == "cond_stage_model.model." else found
+            return _from_open_clip(found) if prefix in _OPEN_CLIP_PREFIXES else found
     if kind == "motion":
         return {_motion_name(name): tensor for name, tensor in plain.items()}
     return plain
@@ -83,7 +90,9 @@ def _from_open_clip(weights: Tensors) -> Tensors:
     found: Tensors = {}
     for name, tensor in weights.items():
         match = _OPEN_CLIP_PART.fullmatch(name)
-        if match is None or name in _OPEN_CLIP:
+        if name == "text_projection":
+            found["text_projection.weight"] = tensor.T.contiguous()
+        elif match is None or name in _OPEN_CLIP:
             found[_OPEN_CLIP.get(name, name)] = tensor
         elif match[4] is None:
             found[f"encoder.layers.{match[1]}.{_OPEN_CLIP_LAYER.get(match[2], match[2])}.{match[3]}"] = tensor
@@ -135,7 +144,8 @@ def _own_names(own: Mapping[str, Any], weights: Iterable[str]) -> dict[str, str 
 
 
 def _buffers(own: Iterable[str]) -> set[str]:
-    return {name for name in own if _IDLE.fullmatch(name) or name.endswith("pos_embed.pe")}
+    """What a network works out by itself: tables of positions."""
+    return {name for name in own if name.endswith(("position_ids", "pos_encoder.pe", "pos_embed.pe"))}
 
 
 def _fitting(

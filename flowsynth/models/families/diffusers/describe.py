@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -12,14 +11,15 @@ from flowsynth.models.families.diffusers.facts import facts
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import ports_of
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
-from flowsynth.models.weights import weight_files
+
+#: Bytes of a number once it is loaded; ``auto`` is that of a CPU.
+_ITEM_BYTES = {"float16": 2, "bfloat16": 2}
 
 
 def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
     """Class, parts, ports and licence; only what is known of a pipeline that is not on this machine."""
     try:
         known = facts(spec.class_name(offline=True))
-        folder = spec.folder(offline=True)
         parts = part_classes(spec.index(offline=True))
     except FlowsynthError as error:
         return {"class": f"{spec.pipeline or 'unknown'} ({error})"}
@@ -29,7 +29,7 @@ def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
     }
     return {
         "class": f"{known.name}{', gives pixels' if known.space_is_pixels else ''}",
-        "licence": _licence(folder),
+        "licence": _licence(spec),
         "parts": {name: {"class": kind, "bytes": _bytes(spec, name)} for name, (_, kind) in parts.items()},
         "ports": ports,
     }
@@ -37,14 +37,16 @@ def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
 
 def _bytes(spec: DiffusersSpec, name: str) -> int:
     try:
-        return sum(path.stat().st_size for path in weight_files(spec.part_folder(name, offline=True)))
+        return spec.part(name, offline=True).nbytes(_ITEM_BYTES.get(spec.dtype, 4))
     except FlowsynthError:
         return 0
 
 
-def _licence(folder: Path) -> str | None:
+def _licence(spec: DiffusersSpec) -> str | None:
     """The licence that a model card's header names."""
-    card = folder / "README.md"
+    if spec.source.file:
+        return None
+    card = spec.folder(offline=True) / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     found = re.search(r"^licen[cs]e:\s*(\S+)", text, re.MULTILINE)
     return found[1] if found else None

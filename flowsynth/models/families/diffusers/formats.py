@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from flowsynth.core.errors import InputError
@@ -139,12 +137,7 @@ def part_config(spec: DiffusersSpec, name: str, *, offline: bool = False) -> dic
     Raises:
         InputError: missing or damaged.
     """
-    path = spec.part_folder(name, offline=offline) / "config.json"
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    return data if isinstance(data, dict) else {}
+    return spec.part(name, offline=offline).config()
 
 
 def _patch(spec: DiffusersSpec, channels: int, *, offline: bool) -> int:

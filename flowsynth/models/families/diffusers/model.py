@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json, digest_json
-from flowsynth.core.filehash import file_hash
 from flowsynth.models.families.diffusers.call import (
     FIXED,
     call_arguments,
@@ -32,7 +31,6 @@ from flowsynth.models.families.diffusers.tree import flatten
 from flowsynth.models.families.diffusers.windows import put_windows, window_sizes
 from flowsynth.models.quiet import ignore_library_warnings, quiet
 from flowsynth.models.requests import DecodeSettings, DenoiseRequest, Hooks, TextRequest
-from flowsynth.models.weights import tensor_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -78,15 +76,11 @@ class DiffusersModel:
 
     def network(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
         """The real network of a part, from the store: keyed by the content of its files, not their place."""
-        folder = self.spec.part_folder(name, offline=self._store.offline)
-        content: list[Json] = [
-            [path.name, file_hash(path, self._memo)] for path in sorted(folder.iterdir()) if path.is_file()
-        ]
+        part = self.spec.part(name, offline=self._store.offline)
+        content = part.identity(self._memo)
         key = digest_json(["diffusers", name, list(self._parts[name]), content, str(self.dtype)])
         self._keys.add(key)
-        files = list(folder.glob("*.safetensors"))
-        size = self.dtype.itemsize
-        base = self._store.part(key, load, lambda: sum(tensor_bytes(file, size) for file in files))
+        base = self._store.part(key, load, lambda: part.nbytes(self.dtype.itemsize))
         return self._adapted(name, key, base) if self.spec.loras else base
 
     def _adapted(self, name: str, key: str, base: nn.Module) -> nn.Module:
@@ -123,9 +117,9 @@ class DiffusersModel:
         offline = self._store.offline
         ignore_library_warnings()
         index = self.spec.index(offline=offline)
-        folders = {name: self.spec.part_folder(name, offline=offline) for name in part_classes(index)}
+        parts = {name: self.spec.part(name, offline=offline) for name in part_classes(index)}
         with quiet():
-            return assemble(self._class, folders, index, self, self.dtype, self._store.device)
+            return assemble(self._class, parts, index, self, self.dtype, self._store.device)
 
     @property
     def _parts(self) -> Mapping[str, tuple[str, str]]:
@@ -182,12 +176,12 @@ class DiffusersModel:
     # --- between ----------------------------------------------------------------------------------------
 
     def _decoder(self) -> Any:
-        from flowsynth.models.families.diffusers.parts import class_of, network_loader
+        from flowsynth.models.families.diffusers.parts import class_of
 
         name = self.facts.decoder
-        cls = class_of(*self._parts[name])
-        folder = self.spec.part_folder(name, offline=self._store.offline)
-        return self.network(name, network_loader(cls, folder, self.dtype, self._store.device))
+        part = self.spec.part(name, offline=self._store.offline)
+        load = part.loader(class_of(*self._parts[name]), self.dtype, self._store.device)
+        return self.network(name, load)
 
     def _over_time(self, pipe: Any, request: DenoiseRequest) -> None:
         """Have its denoisers see some frames at a time, and its scheduler smoothed ones, as the node says."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
+from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
+from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
+from flowsynth.models.manager import LOADING
 from flowsynth.models.quiet import quiet
+from flowsynth.models.weights import read_weights, tensors_only
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Classes whose original names `fill` knows itself.
+_OWN_NAMES = ("UNet2DConditionModel", "AutoencoderKL")
 
 
 def class_of(library: str, name: str) -> type[Any]:
@@ -65,7 +72,9 @@ def network_builder(cls: type[Any], folder: Path) -> Callable[[], nn.Module]:
     return lambda: cls._from_config(config)
 
 
-def network_loader(cls: type[Any], folder: Path, dtype: Any, device: str) -> Callable[[], nn.Module]:
+def network_loader(
+    cls: type[Any], folder: Path, variant: str | None, dtype: Any, device: str
+) -> Callable[[], nn.Module]:
     """What loads a network with its weights, in eval mode, on a device."""
     argument = "torch_dtype" if hasattr(cls, "load_config") else "dtype"
 
@@ -75,8 +84,65 @@ def network_loader(cls: type[Any], folder: Path, dtype: Any, device: str) -> Cal
 
     def _load() -> nn.Module:
         network: nn.Module = cls.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, **{argument: dtype}
+            folder, local_files_only=True, use_safetensors=True, variant=variant, **{argument: dtype}
         )
         return network
 
     return load
+
+
+def described_builder(cls: type[Any], config: Mapping[str, Any]) -> Callable[[], nn.Module]:
+    """What makes a network without weights from a configuration that lies nowhere."""
+    if hasattr(cls, "load_config"):  # of diffusers
+        return lambda: cls.from_config(dict(config))
+    return lambda: cls._from_config(cls.config_class(**config))
+
+
+def implied_tool(cls: type[Any], config: Mapping[str, Any]) -> Any:
+    """CLIP's tokenizer, or a scheduler, from what a single file implies."""
+    if "pad_token" in config:
+        return clip_tokenizer(str(config["pad_token"]))
+    return cls.from_config(dict(config))
+
+
+def load_from_file(
+    cls: type[Any], name: str, file: Path, config: Mapping[str, Any], dtype: Any, device: str
+) -> nn.Module:
+    """Load a network out of a single file, in eval mode, on a device.
+
+    Args:
+        cls: its class.
+        name: of the part, which says the prefix of its tensors.
+        file: a safetensors file.
+        config: its configuration.
+        dtype: of its weights.
+        device: torch's name of it.
+
+    Raises:
+        InputError: the file is damaged, or does not hold exactly the network's tensors.
+    """
+    from accelerate import init_empty_weights
+
+    weights = part_of(tensors_only(read_weights(file, part_prefixes(name))), name)
+    with quiet(), LOADING:
+        with init_empty_weights():
+            network = described_builder(cls, config)()
+        own = set(network.state_dict())
+        if 2 * len(own & set(weights)) < len(own):  # some names are everybody's
+            weights = _converted(cls, weights, config, file)
+        filled: nn.Module = fill(network, weights, file, dtype)
+        return filled.eval().to(device)
+
+
+def _converted(cls: type[Any], weights: Any, config: Mapping[str, Any], file: Path) -> Any:
+    """Tensors in diffusers' names, by the conversion that the library has for a class of denoisers."""
+    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
+
+    known = SINGLE_FILE_LOADABLE_CLASSES.get(cls.__name__)
+    if known is None or cls.__name__ in _OWN_NAMES:
+        return weights  # `fill` knows their other names, and says what is missing
+    try:
+        return known["checkpoint_mapping_fn"](checkpoint=dict(weights), config=dict(config))
+    except (KeyError, ValueError, RuntimeError, IndexError, TypeError, AttributeError) as error:
+        first = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise InputError(f"{file}: holds no {cls.__name__} that diffusers can convert ({first})") from None

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowsynth.models.families.diffusers.index import constants, part_classes
 from flowsynth.models.families.diffusers.lazy import skeleton
-from flowsynth.models.families.diffusers.parts import (
-    class_of,
-    is_network,
-    load_tool,
-    network_builder,
-    network_loader,
-)
+from flowsynth.models.families.diffusers.part import Part
+from flowsynth.models.families.diffusers.parts import class_of, is_network
 from flowsynth.models.families.diffusers.placed import placed
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ class Shelf(Protocol):
 
 def assemble(
     cls: type[Any],
-    folders: Mapping[str, Path],
+    parts: Mapping[str, Part],
     index: Mapping[str, Any],
     shelf: Shelf,
     dtype: torch.dtype,
@@ -43,7 +37,7 @@ def assemble(
 
     Args:
         cls: the pipeline class.
-        folders: of the parts, by name.
+        parts: by name.
         index: the pipeline's model_index.json.
         shelf: gives real networks.
         dtype: of the weights.
@@ -53,7 +47,7 @@ def assemble(
     given: dict[str, Any] = {k: v for k, v in constants(dict(index)).items() if k in wanted}
     for name, (library, kind) in part_classes(dict(index)).items():
         if name in wanted:
-            given[name] = _part(name, class_of(library, kind), folders[name], shelf, dtype, device)
+            given[name] = _part(name, class_of(library, kind), parts[name], shelf, dtype, device)
     for name, parameter in wanted.items():
         if name != "self" and name not in given and parameter.default is inspect.Parameter.empty:
             given[name] = None
@@ -62,8 +56,8 @@ def assemble(
     return pipe
 
 
-def _part(name: str, cls: type[Any], folder: Path, shelf: Shelf, dtype: torch.dtype, device: str) -> Any:
+def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, dtype: torch.dtype, device: str) -> Any:
     if not is_network(cls):
-        return load_tool(cls, folder)
-    load = network_loader(cls, folder, dtype, device)
-    return skeleton(network_builder(cls, folder), lambda: shelf.network(name, load), dtype, device)
+        return part.tool(cls)
+    load = part.loader(cls, dtype, device)
+    return skeleton(part.builder(cls), lambda: shelf.network(name, load), dtype, device)

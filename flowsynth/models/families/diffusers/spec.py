@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from flowsynth.core.canonical import Json
+from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
-from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.checkpoint import part_prefixes
 from flowsynth.models.diffusion.lora.declared import Lora, lora_identity
+from flowsynth.models.diffusion.single_file.known import Checkpoint, checkpoint_of
 from flowsynth.models.families.diffusers.facts import library_versions
 from flowsynth.models.families.diffusers.index import part_classes, read_index
+from flowsynth.models.families.diffusers.part import FilePart, FolderPart, ImpliedPart, Part
 from flowsynth.models.locate import locate
 from flowsynth.models.spec import ModelSpec
-from flowsynth.models.weights import weight_files
+from flowsynth.models.weights import tensor_shapes
 
-#: Files of a part that are no weights.
-_TEXTS = (".json", ".txt", ".model", ".jinja")
 #: Parts that only the text step loads, and those that only the decoder's step does.
 TEXT_PARTS, VAE_PARTS = ("text_encoder", "tokenizer"), ("vae", "movq", "vqvae")
 
@@ -35,34 +34,26 @@ class PartLora(Lora):
 
 
 class DiffusersSpec(ModelSpec):
-    """A pipeline's folder, or a repository of the hub at a commit.
+    """A pipeline's folder, a repository of the hub at a commit, or a checkpoint in one file.
 
     `pipeline` names another class of diffusers that takes the same parts, such as the inpainting class of a
-    text-to-image model. `components` puts other parts in the place of the folder's, or adds what it lacks: a
-    VAE, a ControlNet, a motion adapter, a transformer.
+    text-to-image model. `components` puts other parts in the place of the source's, or adds what it lacks: a
+    VAE, a ControlNet, a motion adapter, a transformer; the source's own part of that name describes a file
+    among them that has no config.
     """
 
     family: Literal["diffusers"] = "diffusers"
-    pipeline: str | None = Field(None, description="pipeline class; null takes what model_index.json says")
+    pipeline: str | None = Field(None, description="pipeline class; null takes what the source says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
     loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
 
-    @field_validator("source")
-    @classmethod
-    def _a_folder(cls, source: Source) -> Source:
-        if source.file:
-            raise ValueError(
-                "family diffusers takes the folder of a pipeline, or one of the hub; given a file"
-            )
-        return source
-
     def folder(self, *, offline: bool = False) -> Path:
-        """The local folder of the pipeline.
+        """The local folder of the pipeline, or the one that describes a single file.
 
         Raises:
             InputError: there is none; a hub model that is not in the local cache may not be fetched.
         """
-        return locate(self.source, offline=offline)
+        return locate(described_by(self.source), offline=offline)
 
     def index(self, *, offline: bool = False) -> dict[str, Any]:
         """Its ``model_index.json``, with parts from elsewhere entered.
@@ -70,10 +61,16 @@ class DiffusersSpec(ModelSpec):
         Raises:
             InputError: missing, or not one.
         """
-        index = read_index(self.folder(offline=offline))
+        index = self._own_index(offline=offline)
         for name, source in self.components.items():
-            index[name] = list(part_class(locate(source, offline=offline), name))
+            if not source.file or source.config or name not in index:
+                index[name] = list(part_class(locate(described_by(source), offline=offline), name))
         return index
+
+    def _own_index(self, *, offline: bool = False) -> dict[str, Any]:
+        if self.source.file and not self.source.config:
+            return implied_index(checkpoint_of(locate(self.source)))
+        return read_index(self.folder(offline=offline))
 
     def class_name(self, *, offline: bool = False) -> str:
         """Name of the pipeline class.
@@ -81,23 +78,44 @@ class DiffusersSpec(ModelSpec):
         Raises:
             InputError: the index is missing.
         """
-        return self.pipeline or str(read_index(self.folder(offline=offline))["_class_name"])
+        return self.pipeline or str(self._own_index(offline=offline)["_class_name"])
 
-    def part_folder(self, name: str, *, offline: bool = False) -> Path:
-        """The folder of a part.
+    def part(self, name: str, *, offline: bool = False) -> Part:
+        """A part.
 
         Raises:
-            InputError: missing.
+            InputError: its folder or file is missing.
         """
-        if name in self.components:
-            return locate(self.components[name], offline=offline)
-        return self.folder(offline=offline) / name
+        source = self.components.get(name)
+        if source is None:
+            return self._own_part(name, offline=offline)
+        if not source.file:
+            return FolderPart(locate(source, offline=offline), source)
+        config = (
+            FolderPart(locate(described_by(source)), source)
+            if source.config
+            else self._own_part(name, offline=offline)
+        )
+        return FilePart(name, locate(source), config.config())
+
+    def _own_part(self, name: str, *, offline: bool = False) -> Part:
+        if not self.source.file:
+            return FolderPart(self.folder(offline=offline) / name, self.source)
+        file = locate(self.source)
+        if self.source.config:
+            beside = FolderPart(self.folder() / name, self.source)
+            return FilePart(name, file, beside.config()) if holds_part(file, name) else beside
+        found = checkpoint_of(file).configs
+        if name not in found:
+            raise InputError(f"{file}: holds no {name}; give one under components")
+        return FilePart(name, file, found[name]) if holds_part(file, name) else ImpliedPart(found[name])
 
     def identity(self, memo: Path | None, parts: tuple[str, ...] = ()) -> Json:
         """Everything that decides what is loaded and how it is called; with `parts` only what they depend on.
 
         Skeletons are built of all parts' configurations, so that those count always; weights and tokenizers
-        count where they are loaded. The libraries' code is the pipeline: their versions count in full.
+        count where they are loaded. The libraries' code is the pipeline: their versions count in full. What
+        is of the hub is named by its commit.
         """
         known: dict[str, Json] = {
             "dtype": self.dtype,
@@ -106,30 +124,61 @@ class DiffusersSpec(ModelSpec):
         }
         if self.loras and (not parts or {"text", "denoiser"} & {*parts}):
             known["loras"] = self.lora_identity(memo)
-        if self.source.hub or any(source.hub for source in self.components.values()):
-            names = sorted(self.components)
-            sources = [self.source, *(self.components[name] for name in names)]
-            return {**known, "names": list(names), "sources": [s.model_dump(mode="json") for s in sources]}
-        folder = self.folder()
-        known["index"] = file_hash(folder / "model_index.json", memo)
-        for name in sorted(part_classes(self.index())):
-            known[name] = [[label, file_hash(path, memo)] for label, path in self._files(name, parts)]
+        if self.source.hub:
+            own = {name: source for name, source in self.components.items() if not source.hub}
+            hub = {name: source for name, source in self.components.items() if source.hub}
+            known["sources"] = [
+                self.source.model_dump(mode="json"),
+                {name: source.model_dump(mode="json") for name, source in hub.items()},
+            ]
+            if any(source.file and not source.config for source in own.values()):
+                self.index()  # those are described by the source
+            names = sorted(own)
+        else:
+            known["index"] = digest_json(self._own_index())
+            names = sorted(part_classes(self.index()))
+        for name in names:
+            known[name] = self._part_identity(name, memo, parts)
         return known
 
     def lora_identity(self, memo: Path | None) -> Json:
         """Content, scale and place of the adapters."""
         return [[lora_identity(lora, memo), lora.scale, lora.part] for lora in self.loras]
 
-    def _files(self, name: str, parts: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-        folder = self.part_folder(name)
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; {name} is a part of this pipeline")
+    def _part_identity(self, name: str, memo: Path | None, parts: tuple[str, ...]) -> Json:
+        source = self.components.get(name)
+        if source is not None and source.hub:
+            return source.model_dump(mode="json")
         loaded = not parts or any(part in parts for part in steps_of(name))
-        for path in sorted(folder.iterdir()):
-            if path.suffix in _TEXTS and (loaded or path.name == "config.json"):
-                yield path.name, path
-        if loaded and (folder / "config.json").is_file():
-            yield from ((path.name, path) for path in weight_files(folder, self.source.variant))
+        return self.part(name).identity(memo, loaded=loaded)
+
+
+def described_by(source: Source) -> Source:
+    """Where the folder lies that describes a source: itself, or a single file's ``config``."""
+    if not source.file:
+        return source
+    if not source.config:
+        raise InputError(f"{source.file}: a file of one part needs config: the folder that describes it")
+    return Source(path=source.config)
+
+
+def holds_part(file: Path, name: str) -> bool:
+    """Whether a single file holds a network of a pipeline, by the prefix of its tensors."""
+    prefixes = part_prefixes(name)
+    return bool(prefixes) and any(
+        key.removeprefix("module.").startswith(prefixes) for key in tensor_shapes(file)
+    )
+
+
+def implied_index(found: Checkpoint) -> dict[str, Any]:
+    """The ``model_index.json`` that a single file stands for."""
+    index: dict[str, Any] = {"_class_name": found.pipeline, **found.constants}
+    for name, config in found.configs.items():
+        if "_class_name" in config:
+            index[name] = ["diffusers", config["_class_name"]]
+        else:
+            index[name] = ["transformers", (config.get("architectures") or ["CLIPTokenizer"])[0]]
+    return index
 
 
 def steps_of(part: str) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.fetch.source import Source
-from flowsynth.models.families.sd.known import described
+from flowsynth.models.diffusion.single_file.known import checkpoint_of
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.locate import locate
 
@@ -42,6 +43,21 @@ def component_config(spec: SdSpec, name: str, *, offline: bool = False) -> dict[
             " scheduler: {prediction_type: epsilon} (the 512 pixel base) or v_prediction (768 pixels)"
         )
     return config
+
+
+def described(file: Path) -> Mapping[str, dict[str, Any]]:
+    """The configurations of a single file's components, by component.
+
+    Raises:
+        InputError: a file that does not show what it is, or that this family does not run.
+    """
+    found = checkpoint_of(file)
+    if found.pipeline != "StableDiffusionPipeline":
+        raise InputError(
+            f"{file}: a checkpoint of {found.kind}, which family diffusers runs; write family: diffusers, or"
+            f" model=pipeline model.source={file} on the command line"
+        )
+    return found.configs
 
 
 def config_dir(source: Source, name: str) -> Path | None:

@@ -12,9 +12,9 @@ from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.lora.declared import adapter_file, lora_identity
+from flowsynth.models.diffusion.single_file.vocabulary import vocabulary_file
 from flowsynth.models.families.sd.components import COMPONENTS, component_source, config_dir
 from flowsynth.models.families.sd.spec import SdSpec, TextualInversion
-from flowsynth.models.families.sd.vocabulary import vocabulary_file
 from flowsynth.models.locate import locate
 from flowsynth.models.weights import weight_files
 

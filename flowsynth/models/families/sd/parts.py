@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
-from flowsynth.models.families.sd.components import config_dir, read_config
-from flowsynth.models.families.sd.known import described
+from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
+from flowsynth.models.families.sd.components import config_dir, described, read_config
 from flowsynth.models.families.sd.motion import motion_config
-from flowsynth.models.families.sd.vocabulary import clip_tokenizer
 from flowsynth.models.locate import locate
 from flowsynth.models.quiet import quiet
 from flowsynth.models.weights import check_safetensors, read_weights, tensor_bytes, tensors_only, weight_files
@@ -134,7 +133,7 @@ def _skeleton(cls: Any, config: dict[str, Any], folder: Path | None = None) -> A
 
 def _from_single_file(kind: str, file: Path, source: Source, dtype: torch.dtype) -> Any:
     folder = config_dir(source, kind)
-    weights = tensors_only(read_weights(file))
+    weights = tensors_only(read_weights(file, part_prefixes(kind)))
     config = None if folder is None else read_config(folder)
     if kind == "motion":
         config = motion_config(weights, config, file)

@@ -59,7 +59,7 @@ def part_of(folder: Path, name: str) -> Any:
     spec = parse_model("m", {"family": "diffusers", "source": str(folder)})
     assert isinstance(spec, DiffusersSpec)
     library, kind = spec.index()[name]
-    return network_loader(class_of(library, kind), folder / name, torch.float32, "cpu")()
+    return network_loader(class_of(library, kind), folder / name, None, torch.float32, "cpu")()
 
 
 def latents(name: str, folder: Path, cache: Path, **spec: Any) -> torch.Tensor:

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from flowsynth.core.errors import InputError
 from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
 from flowsynth.models.diffusion.names import _vae_name, original_name
-from flowsynth.models.families.sd.known import described
-from flowsynth.models.families.sd.vocabulary import clip_tokenizer
+from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
+from flowsynth.models.families.sd.components import described
 from tests.models.families.sd.test_loading import open_clip
 
 ROOT = Path(__file__).parents[4]

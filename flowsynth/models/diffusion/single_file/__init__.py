@@ -1,0 +1,1 @@
+"""Checkpoints in one file without a configuration: what they are, and the configurations they imply."""
