@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowsynth.core.collector import collector_paused
 from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.options import RunOptions
 from flowsynth.core.streams import StreamInfo, Whole
@@ -63,7 +64,8 @@ class Engine:
             KeyboardInterrupt: after everything that was finished is committed.
         """
         plan = self._confirmed()
-        self.runs = first_runs(plan)
+        with collector_paused():
+            self.runs = first_runs(plan)
         if type(self.observer) is not Observer:
             self._outline(plan, self.runs)
         place = Workplace(
@@ -124,10 +126,11 @@ class Engine:
         desk = Desk(scheduler, ledger, perform, self.observer, self._cancelled, specs, local)
         lanes = sorted({run.step.device for run in runs.values()})
         try:
-            scheduler.start()
+            with collector_paused():
+                scheduler.start()
             EXECUTORS[self.options.executor](desk, lanes, self.options.workers)
         finally:
-            self.peak_alive = max(self.peak_alive, scheduler.peak_alive)
+            self.peak_alive = max(self.peak_alive, scheduler.holding.peak_alive)
             self.cache.commit()
         if scheduler.gone:
             self.shelf.clear()

@@ -76,7 +76,7 @@ def _pull(desk: Desk, lane: str, failures: list[BaseException]) -> None:
                 continue
             if scheduler.parked:
                 desk.cache.commit()
-            scheduler.wait(POLL_SECONDS)
+            scheduler.wait(POLL_SECONDS, lane)
     except BaseException as error:
         failures.append(error)
         desk.cancelled.set()

@@ -54,6 +54,16 @@ class ReadyTasks:
             heap = self._warm(heap, lanes, reach)
         return heapq.heappop(heap)[2]
 
+    def has(self, lanes: Collection[str], reach: int) -> bool:
+        """Whether some lanes have a task within reach: see `take`."""
+        heap = self._best(lanes)
+        return heap is not None and heap[0][0] <= reach
+
+    def count(self, lane: str) -> int:
+        """How many tasks a lane has at most."""
+        modelled = [heap for (other, _), heap in self._modelled.items() if other == lane]
+        return sum(map(len, modelled), len(self._plain.get(lane, ())))
+
     def _best(self, lanes: Collection[str] | None) -> Heap | None:
         best: Heap | None = None
         for heap in self._heaps(lanes):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from flowsynth.core.errors import FlowsynthError, error_text
 from flowsynth.core.status import TaskStatus
 from flowsynth.executors.expand import Expander
+from flowsynth.executors.holding import Holding
+from flowsynth.executors.parked import Parked
 from flowsynth.executors.positions import assign_positions
 from flowsynth.executors.ready import ReadyTasks
+from flowsynth.executors.rooms import Rooms
 from flowsynth.executors.shelf import Shelf
 from flowsynth.executors.tasks import Role, State, StepRun, Task
 
@@ -51,29 +52,32 @@ class Scheduler:
         self.runs = {run.name: run for run in runs}
         self.expander = expander
         self.on_over = on_over
-        self.shelf = shelf
-        self.changed = threading.Condition()
+        self.holding = Holding(shelf)
         self.stopped = False
         self.gone: set[str] = set()
-        self.alive = 0
-        self.peak_alive = 0
         self._lost = lost
+        self._lock = threading.RLock()
+        self._rooms = Rooms(self._lock)
         self._ready = ReadyTasks(resident)
-        self._parked: list[tuple[float, float, int, Task]] = []
+        self._parked = Parked()
         self._order: list[Task] = []
         self._low = 0
         self._window = 1 << 60
-        self._count = 0
         self._left = sum(not run.over for run in runs)
 
     def start(self) -> None:
         """Make the first tasks: those of every step that waits for no stream's length."""
-        with self.changed:
+        with self._lock:
             open_ = [run for run in self.runs.values() if not run.over]
             for run in open_:
-                run.blockers = sum(1 for _ in self._blocking(run))
-                run.unread = sum(not reader.over for reader in run.readers())
-            over = self._expand([run for run in open_ if run.blockers == 0])
+                run.unread = sum([not reader.over for reader in run.readers()])
+            fresh: list[Task] = []
+            over: list[StepRun] = []
+            for run in open_:  # upstream first: what was expanded before is in nobody's way
+                run.blockers = self._blockers(run)
+                if run.blockers == 0:
+                    over += self._expand_one(run, fresh)
+            self._number(fresh)
         self._settle(over)
 
     @property
@@ -83,9 +87,9 @@ class Scheduler:
 
     def stop(self) -> None:
         """Hand out nothing more and wake everybody."""
-        with self.changed:
+        with self._lock:
             self.stopped = True
-            self.changed.notify_all()
+            self._rooms.wake_all()
 
     # --- for workers ------------------------------------------------------------------------------------
 
@@ -94,24 +98,24 @@ class Scheduler:
 
         Where that one's models would have to be loaded, a task goes before it whose models are there.
         """
-        with self.changed:
+        with self._lock:
             if self.finished:
                 return None
-            self._unpark()
-            task = self._ready.take(lanes, self._low + self._window)
-            if task is not None:
-                task.state = State.RUNNING
-            return task
+            for task in self._parked.due() if self._parked else ():
+                self._push(task)
+            found = self._ready.take(lanes, self._low + self._window)
+            if found is not None:
+                found.state = State.RUNNING
+            return found
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Sleep until something changes, a parked task is due, or the time is up."""
-        with self.changed:
-            if self.finished:
+    def wait(self, timeout: float | None = None, lane: str = "") -> None:
+        """Sleep until a lane has a task, a parked one is due, the run is over, or the time is up."""
+        with self._lock:
+            if self.finished or (lane and self._ready.has([lane], self._low + self._window)):
                 return
             if self._parked:
-                due = max(0.001, self._parked[0][0] - time.monotonic())
-                timeout = due if timeout is None else min(timeout, due)
-            self.changed.wait(timeout)
+                timeout = min(self._parked.wait(), timeout or threading.TIMEOUT_MAX)
+            self._rooms.wait(lane, timeout)
 
     @property
     def parked(self) -> bool:
@@ -120,47 +124,44 @@ class Scheduler:
 
     def done(self, task: Task, status: TaskStatus, seconds: float) -> None:
         """A task's references are known (and its values held, if they were made and are needed)."""
-        with self.changed:
+        with self._lock:
             task.tally(status, seconds)
             if task.held:
-                self.alive += not task.spooled
-                self._drop_if_idle(task)
-                self.peak_alive = max(self.peak_alive, self.alive)
+                self.holding.take(task)
             over = self._finish(task, State.DONE)
-        self._settle(over)
+        self._settle(over, task.lane)
 
     def failed(self, task: Task, error: str, exit_code: int = 1) -> None:
         """A task raised: its step fails, its descendants are skipped, everything else goes on."""
-        with self.changed:
+        with self._lock:
             run = task.run
             if not run.failed:
                 run.failed, run.exit_code = error, exit_code
             over = [*self._finish(task, State.FAILED), *self._cut(run)]
-        self._settle(over)
+        self._settle(over, task.lane)
 
     def park(self, task: Task, delay: float) -> None:
         """Another process computes this task's key: look it up again later."""
-        with self.changed:
+        with self._lock:
             task.state = State.WAITING
-            self._count += 1
-            heapq.heappush(self._parked, (time.monotonic() + delay, delay, self._count, task))
+            self._parked.add(task, delay)
 
     def requeue(self, task: Task, makers: Sequence[Task]) -> None:
         """A task needs values whose objects are gone: the tasks that made them run again first."""
-        with self.changed:
+        with self._lock:
             task.state = State.WAITING
             for maker in makers:
                 self._again(maker, task)
             if task.waiting == 0:
                 self._push(task)
-            self.changed.notify_all()
+            self._rooms.wake(self._ready.count, task.lane)
 
     def lose(self, names: Iterable[str]) -> None:
         """Objects are gone that the plan counted on: nothing more is handed out, so that it is made anew."""
-        with self.changed:
+        with self._lock:
             self.gone.update(names)
             self.stopped = True
-            self.changed.notify_all()
+            self._rooms.wake_all()
 
     def lost_before(self, names: Iterable[str]) -> bool:
         """Whether an earlier pass of the run ended for the sake of all of some objects."""
@@ -182,7 +183,7 @@ class Scheduler:
         end.state = State.FAILED if any(t.state is State.FAILED for t in end.deps) else State.DONE
         self._wake_waiters(end)
         self._advance()
-        self._drop_if_idle(end)
+        self.holding.drop_if_idle(end)
 
     def _wake_waiters(self, task: Task) -> None:
         for waiter in task.waiters:
@@ -195,20 +196,16 @@ class Scheduler:
         while self._low < len(self._order) and self._order[self._low].state in (State.DONE, State.FAILED):
             self._low += 1
 
-    def _unpark(self) -> None:
-        now = time.monotonic()
-        while self._parked and self._parked[0][0] <= now:
-            self._push(heapq.heappop(self._parked)[3])
-
-    def _blocking(self, run: StepRun) -> Iterator[StepRun]:
-        """Upstream steps, one for each edge that keeps a step from being expanded."""
+    def _blockers(self, run: StepRun) -> int:
+        """How many edges keep a step from being expanded."""
+        count = 0
         for given in run.step.inputs:
             streamed = given.port in run.step.streamed
             for edge in given.edges:
                 upstream = self.runs[edge.node]
                 needs_length = streamed and not upstream.chunked
-                if not (upstream.over if needs_length else upstream.expanded or upstream.over):
-                    yield upstream
+                count += not ((upstream.expanded and not needs_length) or upstream.over)
+        return count
 
     def _expand(self, runs: Sequence[StepRun]) -> list[StepRun]:
         """Expand steps, and those that this unblocks; returns steps that turned out to be over."""
@@ -216,18 +213,24 @@ class Scheduler:
         over: list[StepRun] = []
         queue = list(runs)
         for run in queue:
-            if run.over or run.expanded:
-                continue
-            try:
-                fresh += self.expander.expand(run)
-            except BaseException as error:  # a length, a probe or reads: somebody else's code
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                over += self._unable(run, error)
-            self._no_longer_unread(run)
-            queue += self._unblock(run, expanded=True)
-        if fresh:
-            self._number(fresh)
+            if not run.over and not run.expanded:
+                over += self._expand_one(run, fresh)
+                queue += self._unblock(run, expanded=True) if run.unread > 0 else ()
+        self._number(fresh)
+        return over
+
+    def _expand_one(self, run: StepRun, fresh: list[Task]) -> Sequence[StepRun]:
+        """Make the tasks of a step, if it still needs any; returns steps that turned out to be over."""
+        if run.over or run.expanded:
+            return ()
+        over: Sequence[StepRun] = ()
+        try:
+            fresh += self.expander.expand(run)
+        except BaseException as error:  # a length, a probe or reads: somebody else's code
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            over = self._unable(run, error)
+        self._no_longer_unread(run)
         return over
 
     def _unable(self, run: StepRun, error: BaseException) -> list[StepRun]:
@@ -242,7 +245,7 @@ class Scheduler:
     def _unblock(self, run: StepRun, *, expanded: bool) -> list[StepRun]:
         """Consumers that an upstream's expansion, or its end, leaves with nothing in the way."""
         free: list[StepRun] = []
-        for reader in run.readers() if run.unread > 0 else ():
+        for reader in run.readers():
             if reader.over or reader.expanded:
                 continue
             for given in reader.step.inputs:
@@ -259,9 +262,11 @@ class Scheduler:
             run.unread -= 1
             if run.unread == 0:
                 for task in run.tasks:
-                    self._drop_if_idle(task)
+                    self.holding.drop_if_idle(task)
 
     def _number(self, fresh: list[Task]) -> None:
+        if not fresh:
+            return
         ordered = assign_positions(fresh, len(self._order))
         self._order += ordered
         streams = {id(t.run) for t in ordered if t.role is Role.CHUNK}
@@ -271,7 +276,6 @@ class Scheduler:
         for task in ordered:
             if task.waiting == 0:
                 self._push(task)
-        self.changed.notify_all()
 
     def _again(self, other: Task, needer: Task) -> None:
         """Have a finished task make its values again for another, unless they are in memory by now."""
@@ -279,9 +283,9 @@ class Scheduler:
         other.soon += 1
         needer.extra.append(other)
         if other.held:
-            if self.shelf.has(other.held):
+            if self.holding.has(other):
                 return
-            self._drop(other)  # its files are gone
+            self.holding.drop(other)  # its files are gone
         if other.state is State.DONE:
             other.state = State.WAITING
             if other.waiting == 0:
@@ -294,7 +298,7 @@ class Scheduler:
         if state is State.FAILED and task.run.end is not None and task.run.end.state is State.DONE:
             task.run.end.state = state  # it was lost, and could not be made again
         self._wake_waiters(task)
-        self._release(task)
+        self.holding.release(task)
         over: list[StepRun] = []
         if not task.counted:
             task.counted = True
@@ -302,33 +306,7 @@ class Scheduler:
             if task.run.open == 0:
                 over.append(task.run)
         self._advance()
-        self.changed.notify_all()
         return over
-
-    def _release(self, task: Task) -> None:
-        """A task is over: what it read may be dropped when nobody else needs it."""
-        for dep in () if task.counted else task.deps:
-            dep.users -= 1
-            dep.soon -= task.follows(dep)
-            self._drop_if_idle(dep)
-        for dep in task.extra:
-            dep.users -= 1
-            dep.soon -= 1
-            self._drop_if_idle(dep)
-        task.extra = []
-
-    def _drop_if_idle(self, task: Task) -> None:
-        if task.role is Role.END:
-            if task.users <= 0 and not task.counted:
-                self._release(task)
-                task.counted = True
-        elif task.held and task.idle:
-            self._drop(task)
-
-    def _drop(self, task: Task) -> None:
-        self.shelf.drop(task.held)
-        task.held = ()
-        self.alive -= not task.spooled
 
     def _cut(self, failed: StepRun) -> list[StepRun]:
         """End what a failed step leaves without a purpose: its descendants, and what only they needed."""
@@ -360,17 +338,27 @@ class Scheduler:
 
     # --- outside the lock -------------------------------------------------------------------------------
 
-    def _settle(self, over: Sequence[StepRun]) -> None:
-        """Steps whose tasks are all over: tell the engine, then expand what that unblocks."""
+    def _settle(self, over: Sequence[StepRun], lane: str = "") -> None:
+        """Steps whose tasks are all over: tell the engine, then expand what that unblocks.
+
+        Args:
+            over: the steps.
+            lane: the caller's own, who comes back for another task.
+        """
         queue = list(over)
         for run in queue:
             if run.settled:
                 continue
             run.settled = True
             self.on_over(run)
-            with self.changed:
+            with self._lock:
                 self._left -= 1
                 if run.failed:  # also when the engine could not put its chunks together
                     queue += self._cut(run)
-                queue += self._expand(self._unblock(run, expanded=False))
-                self.changed.notify_all()
+                if run.unread > 0:
+                    queue += self._expand(self._unblock(run, expanded=False))
+        with self._lock:
+            if self.finished:
+                self._rooms.wake_all()
+            else:
+                self._rooms.wake(self._ready.count, lane)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -101,7 +101,10 @@ class Task:
         for other in self.deps:
             if other.state is State.FAILED:
                 return other
-        return next((other for other in self.extra if other.state is State.FAILED), None)
+        for other in self.extra:
+            if other.state is State.FAILED:
+                return other
+        return None
 
     def tally(self, status: TaskStatus, seconds: float) -> None:
         """Count it among its step's; once, though it may have had to run again."""
@@ -227,13 +230,13 @@ class StepRun:
         """Keep what the user should hear of it, once each."""
         self.notes += [note for note in notes if note not in self.notes]
 
-    def readers(self) -> Iterator[StepRun]:
+    def readers(self) -> list[StepRun]:
         """The steps that read it."""
-        return (self.peers[name] for name in self.step.readers)
+        return [self.peers[name] for name in self.step.readers]
 
-    def sources(self) -> Iterator[StepRun]:
+    def sources(self) -> list[StepRun]:
         """The steps that it reads, one for every edge."""
-        return (self.peers[edge.node] for given in self.step.inputs for edge in given.edges)
+        return [self.peers[edge.node] for given in self.step.inputs for edge in given.edges]
 
     def comes_late_for(self, run: StepRun) -> bool:
         """Whether another step's frames, made early for the sake of others, wait long for this one."""

@@ -191,7 +191,7 @@ class Worker:
         try:
             self.desk.ledger.task(task, outcome, pairs)
         except BaseException:
-            self.scheduler.shelf.drop(held)
+            self.scheduler.holding.shelf.drop(held)
             raise
         if task.counted and task.refs != outcome.refs:
             self._changed(task, outcome.refs)
