@@ -20,6 +20,7 @@ from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, so
 from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
+from flowsynth.planning.moment import Moment
 from flowsynth.planning.placement import place
 from flowsynth.planning.plan import Plan, make_plan
 
@@ -85,14 +86,22 @@ class Session:
         self._managers.clear()
         self.cache.close()
 
-    def plan(self, graph: CoreGraph, outputs: Sequence[Name] | None = None) -> Plan:
+    def plan(
+        self, graph: CoreGraph, outputs: Sequence[Name] | None = None, moment: Moment | None = None
+    ) -> Plan:
         """What of a graph is in the cache, and what would run.
+
+        Args:
+            graph: a checked graph.
+            outputs: what to deliver; the graph's own outputs unless given.
+            moment: what plans made at one moment share; then none of them looks for changes again.
 
         Raises:
             RequestError: an output, a file, a device or a model that does not exist.
         """
-        self.sources.look_again()
-        return make_plan(graph, self, outputs)
+        if moment is None or not moment.begun:
+            self.sources.look_again()
+        return make_plan(graph, self, outputs, moment)
 
     def require_writable(self, plan: Plan) -> None:
         """See that what a plan has to run can be kept.

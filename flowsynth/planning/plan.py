@@ -11,6 +11,7 @@ from flowsynth.core.collector import collector_paused
 from flowsynth.core.graph import CoreGraph, Edge, Name
 from flowsynth.planning.host import Index, PlanHost
 from flowsynth.planning.lookup import LookUp, demand, looked_up_again
+from flowsynth.planning.moment import Moment
 from flowsynth.planning.reading import Reading
 from flowsynth.planning.step import Step
 from flowsynth.planning.steps import StepMaker
@@ -39,13 +40,16 @@ class Plan:
         return [step for step in self.steps.values() if step.executes]
 
 
-def make_plan(graph: CoreGraph, host: PlanHost, outputs: Sequence[Name] | None = None) -> Plan:
+def make_plan(
+    graph: CoreGraph, host: PlanHost, outputs: Sequence[Name] | None = None, moment: Moment | None = None
+) -> Plan:
     """Look every node up, without running or importing anything heavy.
 
     Args:
         graph: a checked graph.
         host: the cache and the fingerprints.
         outputs: what to deliver; the graph's own outputs unless given.
+        moment: what this plan and others share.
 
     Raises:
         RequestError: an output that does not exist, a file that is missing, a model that cannot be found.
@@ -57,7 +61,7 @@ def make_plan(graph: CoreGraph, host: PlanHost, outputs: Sequence[Name] | None =
         row = row_of(graph)
         last = last_keys(host.lookup(row))
         known = host.lookup_many([last[name] for name in reading.order if name in last]) if last else {}
-        maker = StepMaker(graph, host, wanted, reading, LookUp(host, known))
+        maker = StepMaker(graph, host, wanted, reading, LookUp(host, known), moment or Moment())
         steps = {name: maker.step(name) for name in reading.order}
         demand(steps, host.has_object)
         return Plan(graph, steps, tuple(wanted), row, last)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.devices import device_type
 from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError, ParamError, RequestError
 from flowsynth.core.filehash import FileWatch, watching
-from flowsynth.core.fingerprint import Source
 from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Node
 from flowsynth.core.keys import ClassKey, StaticKey, static_key
 from flowsynth.core.operator import Operator
@@ -17,39 +16,12 @@ from flowsynth.core.ports import Ports, ports_of
 from flowsynth.core.streams import Fold, StreamKind, Whole
 from flowsynth.planning.host import PlanHost
 from flowsynth.planning.lookup import LookUp
+from flowsynth.planning.moment import Code, Found, Moment
 from flowsynth.planning.reading import Reading, unplanned
 from flowsynth.planning.step import Input, Step, streamed_nodes, streamed_ports
 
 _NO_MODELS: Mapping[str, tuple[str, ...]] = {}
 _NONE: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Code:
-    """What the code of classes gives to a step.
-
-    Attributes:
-        sources: the classes' code.
-        files: files that the code names as text, whose bytes are part of its fingerprint.
-        kept: what is made with it may be traced.
-        notes: what looking at it has to tell.
-    """
-
-    sources: tuple[Source, ...]
-    files: FileWatch = field(default_factory=FileWatch)
-    kept: bool = field(init=False)
-    notes: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """What follows from the sources."""
-        self.kept = all(source.kept for source in self.sources)
-        self.notes = tuple(dict.fromkeys(note for source in self.sources for note in source.notes))
-
-    def joined(self, other: Code) -> Code:
-        """Both."""
-        files = FileWatch()
-        files.seen.update({**self.files.seen, **other.files.seen})
-        return Code((*self.sources, *other.sources), files)
 
 
 class StepMaker:
@@ -61,19 +33,24 @@ class StepMaker:
         wanted: the edges to deliver.
         reading: what of the graph they need.
         look: looks steps up.
+        moment: what this plan and others share.
     """
 
     def __init__(
-        self, graph: CoreGraph, host: PlanHost, wanted: Iterable[Edge], reading: Reading, look: LookUp
+        self,
+        graph: CoreGraph,
+        host: PlanHost,
+        wanted: Iterable[Edge],
+        reading: Reading,
+        look: LookUp,
+        moment: Moment,
     ) -> None:
         self._graph, self._host, self._reading, self._look = graph, host, reading, look
+        self._moment = moment
         self._places = host.place(graph)
         self._wanted: dict[str, set[str]] = {}
         for edge in wanted:
             self._wanted.setdefault(edge.node, set()).add(edge.port)
-        self._code: dict[type, Code] = {}
-        self._shared: dict[tuple[type, str], ClassKey] = {}
-        self._models: dict[tuple[str, tuple[str, ...]], tuple[str, FileWatch]] = {}
 
     def step(self, name: str) -> Step:
         """The step of a node.
@@ -96,37 +73,53 @@ class StepMaker:
 
     def _asked(self, node: Node) -> Step:
         """Everything here may ask the operator, which is somebody else's code."""
-        notes: tuple[str, ...] = ()
-        if type(node.operator).resolve is not Operator.resolve:
-            node, notes = self._resolved(node)
-        name, operator = node.name, node.operator
-        ports, read, device = ports_of(type(operator)), self._reading.inputs[name], self._places[name]
-        inputs, models = _inputs(read, ports, self._graph), _models(read, ports)
-        kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
-        _require_frames(node, kind, ports)
-        streamed = streamed_ports(kind, operator, ports)
-        static, code = self._static(node, device, models)
-        if notes or code.notes:
-            notes = tuple(dict.fromkeys((*notes, *code.notes)))
-        kept = code.kept and node.cache != "never" and operator.cacheable()
+        name, specs = node.name, self._graph.models
+        read = self._reading.inputs[name]
+        feeds = [(port, id(specs[model])) for port, names in _model_names(read).items() for model in names]
+        asked = id(node.operator), self._places[name], node.cache, *feeds
+        # Nodes of one operator (merged jobs have many) differ by what they read only.
+        found = self._moment.found.get(asked)
+        if found is None:
+            found = self._moment.found[asked] = self._found(node, read)
+        if found.operator is not node.operator:
+            node = replace(node, operator=found.operator)
+        ports, inputs = found.ports, _inputs(read, found.ports, self._graph)
         wanted = self._wanted.get(name)
         return Step(
             node,
             ports,
-            kind,
-            device,
-            kept,
-            static,
+            found.kind,
+            self._places[name],
+            found.kept,
+            found.static,
             inputs,
-            streamed,
-            streamed_nodes(inputs, streamed),
-            models,
+            found.streamed,
+            streamed_nodes(inputs, found.streamed),
+            _models(read, ports),
             tuple(self._reading.readers.get(name, ())),
             frozenset(wanted) if wanted else _NONE,
-            notes,
-            code.files,
-            *self._look.step(name, static, kept, ports, inputs),
+            found.notes,
+            found.files,
+            *self._look.step(name, found.static, found.kept, ports, inputs),
         )
+
+    def _found(self, node: Node, read: Inputs) -> Found:
+        """What is to be known of a node whatever it reads."""
+        notes: tuple[str, ...] = ()
+        given, device = node.operator, self._places[node.name]
+        if type(given).resolve is not Operator.resolve:
+            node, notes = self._resolved(node)
+        operator = node.operator
+        ports = ports_of(type(operator))
+        models = _models(read, ports)
+        kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
+        _require_frames(node, kind, ports)
+        static, code = self._static(node, device, models)
+        if notes or code.notes:
+            notes = tuple(dict.fromkeys((*notes, *code.notes)))
+        kept = code.kept and node.cache != "never" and operator.cacheable()
+        streamed = streamed_ports(kind, operator, ports)
+        return Found(given, operator, ports, kind, streamed, kept, static, notes, code.files)
 
     def _resolved(self, node: Node) -> tuple[Node, tuple[str, ...]]:
         """The node with the operator that takes its operator's place, and what is to be told of that."""
@@ -168,16 +161,17 @@ class StepMaker:
 
     def _code_of(self, cls: type) -> Code:
         """The code of an operator's class, or of that of an object among params."""
-        if cls not in self._code:
+        known = self._moment.code
+        if cls not in known:
             with watching() as watch:
-                self._code[cls] = Code((self._host.source(cls),), watch)
-        return self._code[cls]
+                known[cls] = Code((self._host.source(cls),), watch)
+        return known[cls]
 
     def _shared_key(self, cls: type[Operator], device: str) -> ClassKey:
-        shared = self._shared.get((cls, device))
+        shared = self._moment.shared.get((cls, device))
         if shared is None:
             source = self._code_of(cls).sources[0].fingerprint
-            shared = self._shared[cls, device] = ClassKey.of(cls, device_type(device), source)
+            shared = self._moment.shared[cls, device] = ClassKey.of(cls, device_type(device), source)
         return shared
 
     def _model_prints(
@@ -193,14 +187,15 @@ class StepMaker:
         return prints
 
     def _model_print(self, name: str, parts: tuple[str, ...]) -> tuple[str, FileWatch]:
-        if (name, parts) not in self._models:
-            spec = self._graph.models[name]
+        spec, known = self._graph.models[name], self._moment.models
+        if (id(spec), parts) not in known:
             try:
                 with watching() as watch:
-                    self._models[name, parts] = self._host.model_fingerprint(name, spec, parts), watch
+                    text = self._host.model_fingerprint(name, spec, parts)
             except InputError as error:
                 raise RequestError(f"models.{name}: {error}") from error
-        return self._models[name, parts]
+            known[id(spec), parts] = spec, text, watch
+        return known[id(spec), parts][1:]
 
 
 _NO_PRINTS: Mapping[str, Json] = {}
@@ -233,10 +228,15 @@ def _type_of(edge: Edge, graph: CoreGraph) -> type:
     return ports_of(type(graph.nodes[edge.node].operator)).outputs[edge.port].type
 
 
-def _models(given: Inputs, ports: Ports) -> Mapping[str, tuple[str, ...]]:
+def _model_names(given: Inputs) -> Mapping[str, tuple[str, ...]]:
     found = None
     for port, sources in given.items():
         names = tuple([s.model for s in sources if isinstance(s, ModelEdge)])
         if names:
             found = {**(found or {}), port: names}
+    return found or _NO_MODELS
+
+
+def _models(given: Inputs, ports: Ports) -> Mapping[str, tuple[str, ...]]:
+    found = _model_names(given)
     return {port: found[port] for port in ports.inputs if port in found} if found else _NO_MODELS

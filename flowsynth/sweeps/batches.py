@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from flowsynth.api import Session
 from flowsynth.config import Settings
+from flowsynth.core.collector import collector_paused
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.options import RunOptions
 from flowsynth.core.seeds import draw_seeds
+from flowsynth.planning.moment import Moment
 from flowsynth.planning.placement import place
 from flowsynth.planning.plan import Plan
 from flowsynth.sweeps.identity import Identities, near_each_other
@@ -61,6 +63,7 @@ class Batch:
         jobs: the jobs.
         placed: the same, as they are merged.
         identities: which of their nodes are one.
+        moment: what its plan shares with that of other batches, where none of them is run.
     """
 
     session: Session
@@ -68,6 +71,7 @@ class Batch:
     jobs: list[Job]
     placed: list[Placed]
     identities: Identities
+    moment: Moment | None = None
 
     def planned(self, outputs: Sequence[Name] | None) -> tuple[Merged, Plan] | None:
         """The plan of all jobs that can be planned; the others get their error. None where none can.
@@ -94,7 +98,7 @@ class Batch:
         return merged, self._plan(merged.graph, merged.outputs)
 
     def _plan(self, graph: CoreGraph, outputs: Sequence[Name]) -> Plan:
-        plan = self.session.plan(graph, outputs)
+        plan = self.session.plan(graph, outputs, self.moment)
         if self.session.fetch:  # a run follows
             self.session.require_writable(plan)
         return plan
@@ -137,13 +141,15 @@ def _batches(
 ) -> Iterator[Batch]:
     identities = Identities(lambda cls: session.source(cls).kept)
     found: list[tuple[Job, Placed]] = []
-    for job in jobs:
-        merged = _placed(job, outputs, identities)
-        found += [(job, merged)] if merged is not None else []
+    with collector_paused():
+        for job in jobs:
+            merged = _placed(job, outputs, identities)
+            found += [(job, merged)] if merged is not None else []
+    moment = None if session.fetch else Moment()
     order = near_each_other([merged.numbers for _, merged in found])
     for start in range(0, len(order), BATCH):
         members = [found[index] for index in order[start : start + BATCH]]
-        yield Batch(session, options, [j for j, _ in members], [p for _, p in members], identities)
+        yield Batch(session, options, [j for j, _ in members], [p for _, p in members], identities, moment)
 
 
 def _placed(job: Job, outputs: Sequence[Name] | None, identities: Identities) -> Placed | None:

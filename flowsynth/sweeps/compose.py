@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowsynth.config import Composer, sweep
+from flowsynth.core.collector import collector_paused
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing
 from flowsynth.sweeps.axes import axes_of
 from flowsynth.sweeps.job import Job
@@ -22,7 +23,8 @@ def jobs_of(overrides: Sequence[str], command: Sequence[str] = ()) -> list[Job]:
     """
     asked = sweep(overrides)
     composer = Composer(axes_of(asked))
-    jobs = [_composed(number, lines, composer, command) for number, lines in enumerate(asked)]
+    with collector_paused():
+        jobs = [_composed(number, lines, composer, command) for number, lines in enumerate(asked)]
     right = [job for job in jobs if job.error is None]
     if not right:
         raise next(job.error for job in jobs if job.error is not None)

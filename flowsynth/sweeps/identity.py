@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from flowsynth.core.canonical import canonical_json, plain_json
 from flowsynth.core.exact import NoFormError, exact_fields
-from flowsynth.core.graph import CoreGraph, Edge, ModelEdge, Node
+from flowsynth.core.graph import CoreGraph, Edge, Inputs, Node
 from flowsynth.core.operator import Operator
 from flowsynth.planning.reading import Reading
 
@@ -45,24 +45,25 @@ class Identities:
             RunError: an operator raised while it was asked what it reads.
         """
         found: dict[str, int] = {}
-        for name in Reading.of(graph, roots).order:
-            found[name] = self._node(job, graph, graph.nodes[name], places[name], found)
+        reading = Reading.of(graph, roots)
+        for name in reading.order:
+            found[name] = self._node(job, graph, graph.nodes[name], places[name], reading.inputs[name], found)
         self.sharers.update(found.values())
         return found
 
-    def _node(self, job: int, graph: CoreGraph, node: Node, device: str, known: Mapping[str, int]) -> int:
+    def _node(
+        self, job: int, graph: CoreGraph, node: Node, device: str, read: Inputs, known: Mapping[str, int]
+    ) -> int:
         operator, cacheable = self._operator(node.operator)
         alone = None if cacheable and node.cache != "never" else (job, node.name)
-        feeds = tuple(
-            (port, *(self._feed(graph, source, known) for source in sources))
-            for port, sources in node.read().items()
-        )
-        return self._number(("node", operator, feeds, device, node.cache, alone))
-
-    def _feed(self, graph: CoreGraph, source: Edge | ModelEdge, known: Mapping[str, int]) -> Hashable:
-        if isinstance(source, Edge):
-            return known[source.node], source.port
-        return self.model(graph.models[source.model])
+        feeds = []
+        for port, sources in read.items():
+            for source in sources:
+                if isinstance(source, Edge):
+                    feeds.append((port, known[source.node], source.port))
+                else:
+                    feeds.append((port, self.model(graph.models[source.model]), ""))
+        return self._number((operator, device, node.cache, alone, *feeds))
 
     def model(self, spec: Mapping[str, object]) -> int:
         """The number of a model by its entry under ``models:``."""

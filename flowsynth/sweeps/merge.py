@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from flowsynth.core.graph import CoreGraph, Edge, Feed, ModelEdge, Node
 from flowsynth.sweeps.identity import Identities
@@ -56,8 +56,8 @@ def merge(jobs: Sequence[Placed], identities: Identities) -> Merged:
         for name, number in job.numbers.items():
             if number not in nodes:
                 nodes[number] = _free(name, job.number, merged.graph.nodes)
-                made = _renamed(job, name, names, _models(job, name, merged.graph, models, identities))
-                merged.graph.nodes[nodes[number]] = replace(made, name=nodes[number])
+                named = _models(job, name, merged.graph, models, identities)
+                merged.graph.nodes[nodes[number]] = _renamed(job, name, nodes[number], names, named)
             names[name] = nodes[number]
         merged.names.append(names)
         merged.outputs += [str(Edge(names[edge.node], edge.port)) for edge in job.wanted]
@@ -86,9 +86,9 @@ def _models(
     return found
 
 
-def _renamed(job: Placed, name: str, names: Mapping[str, str], models: Mapping[str, str]) -> Node:
-    """A node with the merged graph's names in its inputs, at the place that it was given."""
-    node = job.graph.nodes[name]
+def _renamed(job: Placed, own: str, name: str, names: Mapping[str, str], models: Mapping[str, str]) -> Node:
+    """A node with the merged graph's names, at the place that it was given."""
+    node = job.graph.nodes[own]
 
     def feed(source: Feed) -> Feed:
         if isinstance(source, ModelEdge):
@@ -96,4 +96,4 @@ def _renamed(job: Placed, name: str, names: Mapping[str, str], models: Mapping[s
         return Edge(names[source.node], source.port)
 
     inputs = {port: tuple(map(feed, sources)) for port, sources in node.read().items()}
-    return replace(node, inputs=inputs, device=job.places[name])
+    return Node(name, node.operator, inputs, job.places[own], node.cache)
