@@ -27,6 +27,9 @@ _WORDS = {
 def parser() -> argparse.ArgumentParser:
     """The options of `plan`."""
     made = command_parser("plan", "Say what a run would do, writing nothing.", "print it as JSON")
+    made.add_argument(
+        "-m", "--multirun", action="store_true", help="of a sweep, as for run: what is shared too"
+    )
     made.add_argument("--outputs", metavar="NODE", nargs="+", help="as for run")
     add_overrides(made)
     return made
@@ -34,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan."""
+    if args.multirun:
+        from flowsynth.cli.plan_sweep import plan_sweep
+
+        return plan_sweep(args)
     from flowsynth.cli.jobs import look, request
 
     composition, graph = request(args.overrides)

@@ -157,6 +157,45 @@ class PlanRecord(_Part):
         return json_text(self, 2) + "\n"
 
 
+class NodesPlan(_Part):
+    """What a sweep's plan expects of all nodes of one name."""
+
+    op: str = Field(description="the operator")
+    jobs: int = Field(0, ge=0, description="jobs that need one of them")
+    nodes: int = Field(0, ge=0, description="different ones: what several jobs share counts once")
+    hits: int = Field(0, ge=0, description="those of them that are in the cache")
+    unknown: int = Field(0, ge=0, description="those that depend on what runs before them")
+    seconds: float | None = Field(
+        None,
+        ge=0,
+        description="what those that are no hits may cost, as others did; null: no idea",
+    )
+
+
+class JobPlan(_Part):
+    """What a sweep's plan expects of one job."""
+
+    job: int = Field(ge=0, description="its number")
+    overrides: list[str] = Field(description="what it was asked for, in Hydra's grammar")
+    nodes: int = Field(0, ge=0, description="nodes that it needs")
+    hits: int = Field(0, ge=0, description="those of them that are in the cache")
+    error: str = Field("", description="why it cannot be run")
+
+
+class SweepPlanRecord(_Part):
+    """What `flowsynth plan --multirun --json` prints."""
+
+    axes: dict[str, list[str | None]] = Field(
+        default_factory=dict, description="what differs between jobs -> its values in order of appearance"
+    )
+    nodes: dict[str, NodesPlan] = Field(default_factory=dict)
+    jobs: list[JobPlan] = Field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The text that `plan --multirun --json` prints."""
+        return json_text(self, 2) + "\n"
+
+
 class Provenance(_Part):
     """What every output file carries inside: enough to show it, and to make it again."""
 
@@ -192,5 +231,6 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "run.schema.json": RunRecord,
     "plan.schema.json": PlanRecord,
     "sweep.schema.json": SweepRecord,
+    "sweep_plan.schema.json": SweepPlanRecord,
     "provenance.schema.json": Provenance,
 }

@@ -1,0 +1,204 @@
+"""``run --multirun`` and ``plan --multirun`` as they are typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from flowsynth.core.record import SweepPlanRecord, SweepRecord, json_schema
+from tests.cli.conftest import ROOT, Cli
+
+SWEEP = ("graph=small", "cache.dir=c", "output_dir=o", "by=1,2", "graph.nodes.other.params.by=100,200")
+
+
+def table(folder: str = "o") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(folder, "sweep.json").read_text())
+    jsonschema.validate(found, json_schema(SweepRecord))
+    return found
+
+
+def test_jobs_have_numbered_folders_and_a_table(cli: Cli, home: Path) -> None:
+    code, out, err = cli("run", "--multirun", *SWEEP)
+    assert code == 0
+    assert out.splitlines()[:2] == ["[0] last = 112", "[0] o/0/run.json"]
+    assert out.splitlines()[-1] == "o/sweep.json"
+    assert "small: 12 nodes, 0 from the cache" in err
+    jobs = table()["jobs"]
+    assert [job["outputs"]["last"] for job in jobs] == [112, 212, 114, 214]
+    assert table()["axes"] == {"by": ["1", "2"], "graph.nodes.other.params.by": ["100", "200"]}
+    rows = list(csv.DictReader((home / "o" / "sweep.csv").read_text().splitlines()))
+    assert [(row["by"], row["last"], row["shared"]) for row in rows[1:3]] == [
+        ("1", "212.0", "2"),
+        ("2", "114.0", "2"),
+    ]
+    record = json.loads((home / "o" / "3" / "run.json").read_text())
+    assert record["request"]["overrides"][-1] == "graph.nodes.other.params.by=200"
+    assert record["request"]["command"][:2] == ["flowsynth", "--operators"]
+
+
+def test_a_job_that_is_not_right_leaves_the_rest_alone(cli: Cli, home: Path) -> None:
+    code, _, err = cli("run", "--multirun", *SWEEP[:3], "by=1,x,3", "-q")
+    assert code == 1
+    assert "flowsynth: [1] small: nodes.first.params.by: bad value; expected a valid integer" in err
+    assert "1 of 3 jobs failed: 1" in err
+    assert [job["status"] for job in table()["jobs"]] == ["done", "failed", "done"]
+
+
+def test_where_no_job_is_right_nothing_is_made(cli: Cli, home: Path) -> None:
+    code, _, err = cli("run", "--multirun", *SWEEP[:3], "by=x,y")
+    assert code == 2
+    assert "nodes.first.params.by: bad value" in err
+    assert not (home / "o").exists()
+
+
+def test_one_folder_for_all_jobs(cli: Cli, home: Path) -> None:
+    code, _, err = cli("run", "--multirun", "graph=small", "cache.dir=c", "output_dir=a,b")
+    assert code == 2
+    assert "output_dir: several values; expected one folder for the sweep" in err
+    assert not (home / "a").exists()
+
+
+def test_a_plan_says_what_is_shared_and_cached_and_writes_nothing(cli: Cli, home: Path) -> None:
+    before = sorted(home.rglob("*"))
+    code, out, _ = cli("plan", "--multirun", *SWEEP)
+    assert code == 0
+    assert sorted(home.rglob("*")) == before
+    assert out.splitlines()[-1].startswith("4 jobs, 0 of them in the cache: 16 nodes, 12 different")
+    cli("run", "--multirun", *SWEEP[:3], "by=1", "graph.nodes.other.params.by=100,200", "-q")
+    record = json.loads(cli("plan", "--multirun", *SWEEP, "--json")[1])
+    jsonschema.validate(record, json_schema(SweepPlanRecord))
+    assert [(job["hits"], job["nodes"]) for job in record["jobs"]] == [(4, 4), (4, 4), (0, 4), (0, 4)]
+    counts = {name: (n["jobs"], n["nodes"], n["hits"], n["unknown"]) for name, n in record["nodes"].items()}
+    assert counts["first"] == (4, 2, 1, 0)
+    assert counts["last"] == (4, 4, 2, 2)
+    assert record["nodes"]["last"]["seconds"] is not None
+
+
+def test_a_plan_says_which_jobs_cannot_be_run(cli: Cli) -> None:
+    code, out, _ = cli("plan", "--multirun", *SWEEP[:2], "by=1,x")
+    assert code == 2
+    assert "[1] cannot be run: small: nodes.first.params.by: bad value" in out
+
+
+SLOW = '''
+"""An operator that takes its time and writes down that it ran."""
+
+import os
+import time
+
+import flowsynth as fs
+
+
+class Log(fs.Operator):
+    """Adds."""
+
+    op = "log"
+    version = 1
+    by: int = 1
+
+    def run(self, ctx, /, *, x: int = 0) -> int:
+        time.sleep(0.03)
+        with open(os.environ["SWEEP_LOG"], "a") as file:
+            file.write(f"{x}+{self.by}\\n")
+        return x + self.by
+'''
+LOGGED = """
+settings: {a: 1, b: 1}
+nodes:
+  first: {op: log, params: {by: 7}}
+  outer: {op: log, inputs: {x: first}, params: {by: "${a}"}}
+  inner: {op: log, inputs: {x: outer}, params: {by: "${b}"}}
+outputs: [inner]
+"""
+AXES = ("a=10,20,30,40", "b=100,200,300,400")
+
+
+def start(home: Path, folder: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "flowsynth", "--operators", "slow_ops.py", "run", "--multirun"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SWEEP_LOG": str(home / "log")}
+    more = ["graph=logged", "cache.dir=c", f"output_dir={folder}", *AXES, "-q"]
+    return subprocess.Popen([*command, *more], cwd=home, env=env, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def logged(home: Path) -> Path:
+    (home / "slow_ops.py").write_text(SLOW)
+    (home / "graphs" / "logged.yaml").write_text(LOGGED)
+    return home
+
+
+def what(rows: list[dict[str, Any]]) -> list[Any]:
+    return [[row[key] for key in ("job", "axes", "status", "outputs", "metrics", "errors")] for row in rows]
+
+
+EXPECTED = [7 + a + b for a in (10, 20, 30, 40) for b in (100, 200, 300, 400)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize(
+    ("kills", "sent"),
+    [
+        (1, "SIGKILL"),
+        pytest.param(10, "SIGKILL", marks=pytest.mark.slow),
+        pytest.param(1, "SIGINT", marks=pytest.mark.slow),
+    ],
+)
+def test_a_sweep_that_was_ended_goes_on_where_it_was(logged: Path, kills: int, sent: str) -> None:
+    rng, log = random.Random(kills), logged / "log"
+    log.touch()
+    done = 0
+    while done < kills:
+        process = start(logged, "o")
+        want = min(len(log.read_text().splitlines()) + rng.randint(1, max(1, 18 // kills)), 20)
+        while process.poll() is None and len(log.read_text().splitlines()) < want:
+            time.sleep(0.005)
+        process.send_signal(getattr(signal, sent))
+        process.wait()
+        done += 1
+        if (logged / "o" / "sweep.json").is_file():
+            assert all(job["status"] == "done" for job in table(str(logged / "o"))["jobs"])
+    assert start(logged, "o").wait() == 0
+    lines = log.read_text().splitlines()
+    # What was under way when the process was killed runs again: one task a worker.
+    assert len(set(lines)) == 21
+    assert len(lines) <= 21 + kills * max(1, (os.cpu_count() or 1) // 4)
+    assert [job["outputs"]["inner"] for job in table(str(logged / "o"))["jobs"]] == EXPECTED
+    assert start(logged, "calm").wait() == 0
+    assert what(table(str(logged / "o"))["jobs"]) == what(table(str(logged / "calm"))["jobs"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_four_terminals_share_the_work_and_one_of_them_dies(logged: Path) -> None:
+    processes = [start(logged, f"o{i}") for i in range(4)]
+    while len((logged / "log").read_text().splitlines() if (logged / "log").exists() else []) < 6:
+        time.sleep(0.005)
+    processes[0].kill()
+    assert [process.wait() for process in processes[1:]] == [0, 0, 0]
+    lines = (logged / "log").read_text().splitlines()
+    assert len(set(lines)) == 21
+    assert len(lines) <= 21 + 1
+    for folder in ("o1", "o2", "o3"):
+        assert [job["outputs"]["inner"] for job in table(str(logged / folder))["jobs"]] == EXPECTED
+
+
+def test_two_sweeps_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    from flowsynth.core.errors import RequestError
+    from flowsynth.sweeps.table import Table
+
+    first = Table(tmp_path, {})
+    with pytest.raises(RequestError, match="output_dir: another sweep writes there now"):
+        Table(tmp_path, {})
+    first.close()
+    Table(tmp_path, {}).close()
