@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flowsynth.core.refs import Ref, StreamRef, Trace
-from flowsynth.core.streams import Source, Whole
+from flowsynth.core.streams import Source, StreamInfo, Whole
 from flowsynth.executors.inputs import whole_ref
 from flowsynth.executors.order import Outcome
 from flowsynth.executors.tasks import StepRun, Task
@@ -50,7 +50,7 @@ class Ledger:
             ValueError: chunks of one stream differ in what they must share, or their rate from what was said.
         """
         outputs = {port: whole_ref(run, port) for port in run.step.ports.outputs}
-        _require_rate(run, outputs)
+        _require_told(run, outputs)
         with self._lock:
             run.outputs = outputs
             if not isinstance(run.step.kind, Whole):  # a whole task's key is the node's
@@ -94,16 +94,22 @@ def remember(cache: Cache, row: str, before: Mapping[str, str], keys: Mapping[st
         cache.commit()
 
 
-def _require_rate(run: StepRun, outputs: Mapping[str, Ref]) -> None:
-    """What reads a stream is told its rate before it is made: a later run, told by them, must not differ.
+def _require_told(run: StepRun, outputs: Mapping[str, Ref]) -> None:
+    """What reads a stream is told of it before it is made: a later run, told by the frames, must not differ.
 
     Raises:
-        ValueError: the frames have another rate.
+        ValueError: the frames have another rate, or are others in number.
     """
     said = run.info
     if said is None:
         return
     for port, ref in outputs.items():
-        if isinstance(ref, StreamRef) and ref.info.fps != said.fps:
+        if isinstance(ref, StreamRef) and ref.info != said:
             where = "probe" if isinstance(run.step.kind, Source) else "output_info"
-            raise ValueError(f"{where}() said {said.fps} frames a second; {port} has {ref.info.fps}")
+            raise ValueError(f"{where}() said {_told(said)}; {port} has {_told(ref.info)}")
+
+
+def _told(info: StreamInfo) -> str:
+    rate = "no rate" if info.fps is None else f"{info.fps} frames a second"
+    samples = f" and {info.samples} samples" if info.samples else ""
+    return f"{info.length} frames at {rate}{samples}"

@@ -102,8 +102,8 @@ class Workplace:
         kept = [keep and store(self.cache, refs[port], made.encoded[port], made.seconds) for port in names]
         done = all(kept)
         late = order.late and not done
-        items = names.items()
-        held = {name: self._spooled(made, port) if late else made.values[port] for port, name in items}
+        ports = {name: port for port, name in names.items()}  # two ports may give one content
+        held = {n: self._spooled(made, port) if late else made.values[port] for n, port in ports.items()}
         self.shelf.put(held, order.device, shared=order.shared)
         return done, late
 

@@ -156,7 +156,9 @@ def test_a_rate_that_is_not_that_of_the_frames_is_an_error(tmp_path: Path) -> No
 
     g = Graph("wrong")
     g.add("clip", Wrong(path=write_source(tmp_path / "s.txt", range(3))))
-    with pytest.raises(RunFailedError, match=r"clip: probe\(\) said None frames a second; out has 12"):
+    with pytest.raises(
+        RunFailedError, match=r"probe\(\) said 3 frames at no rate; out has 3 frames at 12 frames"
+    ):
         g.run(cache_dir=tmp_path / "cache")
 
 
