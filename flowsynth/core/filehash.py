@@ -13,14 +13,15 @@ import stat as modes
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 from blake3 import blake3
 
 from flowsynth.core.canonical import DIGEST_BYTES, digest_text
-from flowsynth.core.errors import InputError, RunError, did_you_mean
+from flowsynth.core.errors import FlowsynthError, InputError, RunError, did_you_mean
 
 _memory: dict[str, tuple[str, str]] = {}
 _lock = threading.Lock()
@@ -32,16 +33,36 @@ _SETTLED_NS = 50_000_000
 
 
 class FileWatch:
-    """Files that were hashed, each with the stamp that it had before it was read.
+    """Files that were hashed, each with the stamp that it had before it was read, and folders looked into.
 
     Attributes:
         seen: path -> stamp.
+        folders: path -> stamp before its files were chosen; empty where that does not tell of what is deeper.
+        looks: how files were chosen, to be asked again where a folder has changed.
     """
 
-    __slots__ = ("seen",)
+    __slots__ = ("folders", "looks", "seen")
 
     def __init__(self) -> None:
         self.seen: dict[Path, str] = {}
+        self.folders: dict[Path, str] = {}
+        self.looks: dict[int, _Look] = {}
+
+    def chosen(self, again: Callable[[], object], found: object) -> None:
+        """Say how its files were chosen, if that took a look into folders.
+
+        Args:
+            again: looks once more.
+            found: what that gave, and must give until the run is over.
+        """
+        if self.folders:
+            look = _Look(again, found, dict(self.folders))
+            self.looks[id(look)] = look
+
+    def join(self, other: FileWatch) -> None:
+        """Watch what another one does, too."""
+        self.seen.update(other.seen)
+        self.looks.update(other.looks)
 
     def changed(self) -> str:
         """What became of a file that is no longer the one that was hashed; empty if all are."""
@@ -52,7 +73,7 @@ class FileWatch:
                 how = "went away"
             if how:
                 return f"{path} {how} while the run went on"
-        return ""
+        return next(filter(None, (look.changed() for look in self.looks.values())), "")
 
     def check(self) -> None:
         """Raise if one of the files is no longer the one that was hashed.
@@ -66,6 +87,29 @@ class FileWatch:
                 f"{changed}: it is not what the plan looked at, so what was read of it is not kept; "
                 "run it again"
             )
+
+
+class _Look(NamedTuple):
+    """How files were chosen out of folders; see `FileWatch.chosen`."""
+
+    again: Callable[[], object]
+    found: object
+    folders: dict[Path, str]
+
+    def changed(self) -> str:
+        """Whether other files would be chosen now. What is written beside them is no change."""
+        now = {folder: _stamp_of(folder) for folder in self.folders}
+        if now == self.folders:
+            return ""
+        try:
+            same = self.again() == self.found
+        except FlowsynthError:
+            same = False
+        if not same:
+            moved = next(folder for folder, stamp in now.items() if stamp != self.folders[folder])
+            return f"{moved}: files came or went while the run went on"
+        self.folders.update({folder: stamp for folder, stamp in now.items() if self.folders[folder]})
+        return ""
 
 
 _watches: ContextVar[tuple[FileWatch, ...]] = ContextVar("_watches", default=())
@@ -99,6 +143,24 @@ def file_hash(path: Path, memo: Path | None = None) -> str:
     for watch in _watches.get():
         watch.seen.setdefault(path.absolute(), stamp)
     return digest
+
+
+def watch_folder(folder: Path, *, deep: bool = False) -> None:
+    """Note a folder before files are chosen out of it: what comes or goes later may change the choice.
+
+    Args:
+        folder: the folder.
+        deep: the choice depends on folders in it, too.
+    """
+    for watch in _watches.get():
+        watch.folders.setdefault(folder.absolute(), "" if deep else _stamp_of(folder))
+
+
+def _stamp_of(folder: Path) -> str:
+    try:
+        return file_stamp(folder)
+    except (OSError, ValueError):
+        return "none"
 
 
 def file_stamp(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError, listing
+from flowsynth.core.filehash import watch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     Raises:
         InputError: the folder holds no weights of that variant.
     """
+    watch_folder(folder)
     tag = f".{variant}" if variant else ""
     for ending in (".safetensors", *_PICKLED):
         for stem in _STEMS:

@@ -55,7 +55,8 @@ class Code:
     def joined(self, other: Code) -> Code:
         """Both."""
         files = FileWatch()
-        files.seen.update({**self.files.seen, **other.files.seen})
+        for one in (self, other):
+            files.join(one.files)
         return Code((*self.sources, *other.sources), files)
 
 

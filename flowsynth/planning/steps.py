@@ -155,9 +155,13 @@ class StepMaker:
 
         if not models and cls.files is Operator.files:
             return made(_NO_PRINTS), found
+        files = FileWatch()
+        prints = self._model_prints(cls, models, files)
         with watching() as watch:
-            static = made(self._model_prints(cls, models, watch))
-        return static, found.joined(Code((), watch))
+            static = made(prints)
+        watch.chosen(lambda: _all_seen(operator.files(host.context(node.name, "cpu")), watch), True)
+        files.join(watch)
+        return static, found.joined(Code((), files))
 
     def _code_of(self, cls: type) -> Code:
         """The code of an operator's class, or of that of an object among params."""
@@ -182,20 +186,26 @@ class StepMaker:
         for port, names in models.items():
             found = [self._model_print(name, cls.model_parts.get(port, ())) for name in names]
             for _, watch in found:
-                files.seen.update(watch.seen)
+                files.join(watch)
             prints[port] = [text for text, _ in found]
         return prints
 
     def _model_print(self, name: str, parts: tuple[str, ...]) -> tuple[str, FileWatch]:
         spec, known = self._graph.models[name], self._moment.models
+        look = self._host.model_fingerprint
         if (id(spec), parts) not in known:
             try:
                 with watching() as watch:
-                    text = self._host.model_fingerprint(name, spec, parts)
+                    text = look(name, spec, parts)
+                watch.chosen(lambda: look(name, spec, parts), text)
             except InputError as error:
                 raise RequestError(f"models.{name}: {error}") from error
             known[id(spec), parts] = spec, text, watch
         return known[id(spec), parts][1:]
+
+
+def _all_seen(files: Mapping[str, Path], watch: FileWatch) -> bool:
+    return all(path.absolute() in watch.seen for path in files.values())
 
 
 _NO_PRINTS: Mapping[str, Json] = {}

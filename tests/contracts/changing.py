@@ -1,31 +1,24 @@
-"""Every kind of file that a run opens: a small graph that reads it, and other bytes with another result."""
+"""Every kind of file that a run opens, models aside: a graph that reads it, and bytes with another result."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from PIL import Image, ImageFont
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import flowsynth as fs
 from flowsynth.operators.control.annotate import Annotate
-from flowsynth.operators.diffusion.denoise import Denoise
-from flowsynth.operators.diffusion.empty_latents import EmptyLatents
-from flowsynth.operators.diffusion.text_encode import TextEncode
-from flowsynth.operators.diffusion.vae_decode import VaeDecode
 from flowsynth.operators.files.encode_video import EncodeVideo
 from flowsynth.operators.files.read_image import ReadImage
 from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.picture.overlay import Overlay
-from tests.nets.tiny import tiny_hed
+from flowsynth.operators.size.upscale import Upscale
+from flowsynth.operators.sound.read_audio import ReadAudio
+from tests.nets.tiny import tiny_hed, tiny_srvgg
 from tests.operators.media_files import write_clip
-from tests.tiny import tiny_sd
 
 
 @dataclass(frozen=True)
@@ -45,12 +38,12 @@ class Case:
     other: bytes
 
 
-def _picture(path: Path, colour: tuple[int, int, int]) -> Path:
+def saved(path: Path, colour: tuple[int, int, int]) -> Path:
     Image.new("RGB", (16, 16), colour).save(path)
     return path
 
 
-def _bytes_of(write: Callable[[Path], object], folder: Path, suffix: str) -> bytes:
+def bytes_of(write: Callable[[Path], object], folder: Path, suffix: str) -> bytes:
     path = folder / f"other{suffix}"
     write(path)
     data = path.read_bytes()
@@ -64,30 +57,50 @@ def video(folder: Path) -> Case:
     graph = fs.Graph("g")
     graph.add("read", ReadVideo(path=str(file)))
     graph.outputs = ["read"]
-    return Case(graph, "read", file, _bytes_of(lambda p: write_clip(p, 6, size=(48, 64)), folder, ".mkv"))
+    return Case(graph, "read", file, bytes_of(lambda p: write_clip(p, 6, size=(48, 64)), folder, ".mkv"))
 
 
 def picture(folder: Path) -> Case:
     """A picture."""
-    file = _picture(folder / "a.png", (200, 10, 10))
+    file = saved(folder / "a.png", (200, 10, 10))
     graph = fs.Graph("g")
     graph.add("read", ReadImage(path=str(file)))
     graph.outputs = ["read"]
-    return Case(graph, "read", file, _bytes_of(lambda p: _picture(p, (9, 200, 1)), folder, ".png"))
+    return Case(graph, "read", file, bytes_of(lambda p: saved(p, (9, 200, 1)), folder, ".png"))
 
 
 def _shown(folder: Path, operator: Overlay, file: Path, other: bytes) -> Case:
     graph = fs.Graph("g")
-    base = graph.add("base", ReadImage(path=str(_picture(folder / "base.png", (5, 5, 200)))))
+    base = graph.add("base", ReadImage(path=str(saved(folder / "base.png", (5, 5, 200)))))
     graph.add("show", operator, frames=base)
     graph.outputs = ["show"]
     return Case(graph, "show", file, other)
 
 
+def _several(folder: Path, path: str) -> Case:
+    (folder / "shots").mkdir()
+    for i in range(3):
+        file = saved(folder / "shots" / f"{i}.png", (200, 10, 40 * i))
+    graph = fs.Graph("g")
+    graph.add("read", ReadImage(path=str(folder / "shots" / path)))
+    graph.outputs = ["read"]
+    return Case(graph, "read", file, bytes_of(lambda p: saved(p, (9, 200, 1)), folder, ".png"))
+
+
+def pictures(folder: Path) -> Case:
+    """A folder of pictures."""
+    return _several(folder, "")
+
+
+def pattern(folder: Path) -> Case:
+    """Pictures by a pattern."""
+    return _several(folder, "*.png")
+
+
 def logo(folder: Path) -> Case:
     """A picture that is laid over."""
-    file = _picture(folder / "logo.png", (200, 10, 10))
-    other = _bytes_of(lambda p: _picture(p, (9, 200, 1)), folder, ".png")
+    file = saved(folder / "logo.png", (200, 10, 10))
+    other = bytes_of(lambda p: saved(p, (9, 200, 1)), folder, ".png")
     return _shown(folder, Overlay(file=file, size=0.5), file, other)
 
 
@@ -112,7 +125,30 @@ def sound(folder: Path) -> Case:
     frames = graph.add("read", ReadVideo(path=str(write_clip(folder / "clip.mkv", 6))))
     graph.add("video", EncodeVideo(audio=str(file)), frames=frames)
     graph.outputs = ["video"]
-    return Case(graph, "video", file, _bytes_of(lambda p: write_clip(p, 3, sound=True), folder, ".mkv"))
+    return Case(graph, "video", file, bytes_of(lambda p: write_clip(p, 3, sound=True), folder, ".mkv"))
+
+
+def track(folder: Path) -> Case:
+    """Sound by itself."""
+    file = write_clip(folder / "sound.mkv", 6, sound=True)
+    graph = fs.Graph("g")
+    graph.add("sound", ReadAudio(path=str(file)))
+    graph.outputs = ["sound"]
+    return Case(graph, "sound", file, bytes_of(lambda p: write_clip(p, 3, sound=True), folder, ".mkv"))
+
+
+def upscaler(folder: Path) -> Case:
+    """The weights of a network for super-resolution."""
+    state = tiny_srvgg(2).state_dict()
+    save_file(state, folder / "up.safetensors")
+    other = {name: tensor * 0.5 for name, tensor in state.items()}
+    graph = fs.Graph("g")
+    base = graph.add("base", ReadImage(path=str(grey(folder / "base.png"))))
+    enlarge = Upscale(method="network", weights=str(folder / "up.safetensors"), factor=2)
+    graph.add("large", enlarge, frames=base)
+    graph.outputs = ["large"]
+    new = bytes_of(lambda p: save_file(other, p), folder, ".safetensors")
+    return Case(graph, "large", folder / "up.safetensors", new)
 
 
 def network(folder: Path) -> Case:
@@ -121,96 +157,19 @@ def network(folder: Path) -> Case:
     save_file(state, folder / "hed.safetensors")
     other = {name: tensor * 0.5 for name, tensor in state.items()}
     graph = fs.Graph("g")
-    base = graph.add("base", ReadImage(path=str(_grey(folder / "base.png"))))
+    base = graph.add("base", ReadImage(path=str(grey(folder / "base.png"))))
     graph.add("lines", Annotate(detector="hed", weights=str(folder / "hed.safetensors")), frames=base)
     graph.outputs = ["lines"]
-    new = _bytes_of(lambda p: save_file(other, p), folder, ".safetensors")
+    new = bytes_of(lambda p: save_file(other, p), folder, ".safetensors")
     return Case(graph, "lines", folder / "hed.safetensors", new)
 
 
-def _grey(path: Path) -> Path:
+def grey(path: Path) -> Path:
     Image.radial_gradient("L").resize((32, 32)).convert("RGB").save(path)
     return path
 
 
-def _base(folder: Path) -> Path:
-    shutil.copytree(tiny_sd() / "base", folder / "base")
-    return folder / "base"
-
-
-def _prompted(source: Path, node: str, file: Path, other: bytes, **extra: Any) -> Case:
-    """A picture of a prompt, by a tiny Stable Diffusion."""
-    graph = fs.Graph("g")
-    model = graph.model("base", {"family": "sd", "source": str(source), **extra})
-    text = graph.add("text", TextEncode(prompt="a cat <w>"), model=model)
-    latents = graph.add("empty", EmptyLatents(width=32, height=32), model=model)
-    steps = Denoise(num_inference_steps=1, guidance_scale=1.0, seed=0)
-    done = graph.add("denoise", steps, model=model, latents=latents, conditioning=text)
-    graph.add("decode", VaeDecode(), model=model, latents=done)
-    graph.outputs = ["text" if node == "text" else "decode"]
-    return Case(graph, node, file, other)
-
-
-def _scaled(file: Path, folder: Path) -> bytes:
-    """The same weights, smaller."""
-    tensors = {k: t * 0.7 if t.is_floating_point() else t for k, t in load_file(file).items()}
-    return _bytes_of(lambda p: save_file(tensors, p, {"format": "pt"}), folder, ".safetensors")
-
-
-def _edited(file: Path, **changes: object) -> bytes:
-    return json.dumps({**json.loads(file.read_text()), **changes}).encode()
-
-
-def unet(folder: Path) -> Case:
-    """A network of a model's folder."""
-    base = _base(folder)
-    file = base / "unet/diffusion_pytorch_model.safetensors"
-    return _prompted(base, "denoise", file, _scaled(file, folder))
-
-
-def config(folder: Path) -> Case:
-    """A configuration."""
-    base = _base(folder)
-    file = base / "vae/config.json"
-    return _prompted(base, "decode", file, _edited(file, scaling_factor=0.5))
-
-
-def tokenizer(folder: Path) -> Case:
-    """A tokenizer, whose other form gives the words other numbers."""
-    base = _base(folder)
-    file = next(p for n in ("vocab.json", "tokenizer.json") if (p := base / "tokenizer" / n).is_file())
-    data = json.loads(file.read_text())
-    vocab = data if file.name == "vocab.json" else data["model"]["vocab"]
-    vocab["cat</w>"], vocab["a</w>"] = vocab["a</w>"], vocab["cat</w>"]
-    return _prompted(base, "text", file, json.dumps(data).encode())
-
-
-def lora(folder: Path) -> Case:
-    """A LoRA that a trainer writes again."""
-    shutil.copytree(tiny_sd() / "lora", folder / "lora")
-    (file,) = (folder / "lora").glob("*.safetensors")
-    extra = {"loras": [{"source": str(file)}]}
-    return _prompted(tiny_sd() / "base", "denoise", file, _scaled(file, folder), **extra)
-
-
-def embedding(folder: Path) -> Case:
-    """A learned word."""
-    file = folder / "w.safetensors"
-    save_file({"<w>": torch.ones(1, 32)}, file)
-    other = _bytes_of(lambda p: save_file({"<w>": -torch.ones(1, 32)}, p), folder, ".safetensors")
-    extra = {"textual_inversion": [{"source": str(file)}]}
-    return _prompted(tiny_sd() / "base", "text", file, other, **extra)
-
-
-def vae(folder: Path) -> Case:
-    """A VAE of another folder."""
-    shutil.copytree(tiny_sd() / "base/vae", folder / "vae")
-    file = folder / "vae/diffusion_pytorch_model.safetensors"
-    other = _scaled(file, folder)
-    return _prompted(tiny_sd() / "base", "decode", file, other, vae=str(folder / "vae"))
-
-
 CASES: dict[str, Callable[[Path], Case]] = {
     case.__name__: case
-    for case in (video, picture, logo, font, sound, network, unet, config, tokenizer, lora, embedding, vae)
+    for case in (video, picture, pictures, pattern, logo, font, sound, track, network, upscaler)
 }

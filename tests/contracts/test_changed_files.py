@@ -12,6 +12,7 @@ import flowsynth as fs
 from flowsynth.api.session import Session
 from flowsynth.core.events import Observer
 from tests.contracts.changing import CASES, Case
+from tests.contracts.changing_models import MODELS
 
 
 class Gate(Observer):
@@ -47,14 +48,30 @@ def result(case: Case, session: Session) -> str:
     return next(iter(run.record.nodes[name].objects.values()))
 
 
-HOW = [(kind, in_place if i % 2 else replaced) for i, kind in enumerate(CASES)]
+#: Every kind of file, each overwritten or replaced; what takes long and is much like another is slow.
+KINDS = {**CASES, **MODELS}
+SLOW = {
+    "motion",
+    "controlnet",
+    "pipeline_lora",
+    "checkpoint",
+    "scheduler",
+    "pipeline_config",
+    "pipeline_scheduler",
+    "pipeline_words",
+}
+HOW = [(kind, in_place if i % 2 else replaced) for i, kind in enumerate(KINDS)]
+SWAPS = [
+    pytest.param(kind, how, marks=[pytest.mark.slow] if kind in SLOW else [])
+    for kind, how in [*HOW, ("video", in_place), ("lora", in_place)]
+]
 
 
-@pytest.mark.parametrize(("kind", "change"), [*HOW, ("video", in_place), ("lora", in_place)])
+@pytest.mark.parametrize(("kind", "change"), SWAPS)
 def test_a_file_that_changes_at_a_gate(
     kind: str, change: Callable[[Path, bytes], None], tmp_path: Path
 ) -> None:
-    case = CASES[kind](tmp_path)
+    case = KINDS[kind](tmp_path)
     original = case.file.read_bytes()
     with Session(tmp_path / "fresh") as fresh:
         right = result(case, fresh)
@@ -94,3 +111,57 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     gate = Gate("read", lambda: case.file.rename(tmp_path / "elsewhere.png"))
     with pytest.raises(fs.RunFailedError, match=r"read: .*a\.png"):
         case.graph.run(cache_dir=tmp_path / "cache", observer=gate)
+
+
+#: What lies in a folder, and a file that comes while the run goes on and would be chosen too.
+COMING: dict[str, str] = {
+    "pictures": "0b.png",
+    "pattern": "0b.png",
+    "config": "more.json",
+    "tokenizer": "added_tokens.json",
+    "pipeline_words": "generation_config.json",
+}
+
+
+@pytest.mark.parametrize("kind", COMING)
+def test_a_file_that_comes_into_a_folder(kind: str, tmp_path: Path) -> None:
+    case = KINDS[kind](tmp_path)
+    new = case.file.with_name(COMING[kind])
+    with Session(tmp_path / "cache") as session:
+        gate = Gate(case.node, lambda: new.write_bytes(case.other if new.suffix == ".png" else b"{}"))
+        with pytest.raises(fs.RunFailedError, match=f"{case.node}: .*files came or went while the run"):
+            case.graph.run(session=session, observer=gate)
+        assert gate.passed
+        new.unlink()
+        right = result(case, session)
+    with Session(tmp_path / "fresh") as fresh:
+        assert result(case, fresh) == right
+
+
+@pytest.mark.parametrize("kind", ["pictures", "config"])
+def test_a_file_that_comes_and_is_none_of_ours(kind: str, tmp_path: Path) -> None:
+    case = KINDS[kind](tmp_path)
+    gate = Gate(case.node, lambda: case.file.with_name("notes.md").write_text("seen by nobody"))
+    assert case.graph.run(cache_dir=tmp_path / "cache", observer=gate).ok
+    assert gate.passed
+
+
+def test_a_link_that_leads_elsewhere(tmp_path: Path) -> None:
+    case = CASES["picture"](tmp_path)
+    real, other = case.file.rename(tmp_path / "real.png"), tmp_path / "other.png"
+    other.write_bytes(case.other)
+    case.file.symlink_to(real)
+    with Session(tmp_path / "fresh") as fresh:
+        right = result(case, fresh)
+
+    def retarget() -> None:
+        case.file.unlink()
+        case.file.symlink_to(other)
+
+    with Session(tmp_path / "cache") as session:
+        with pytest.raises(fs.RunFailedError, match="changed while the run went on"):
+            case.graph.run(session=session, observer=Gate("read", retarget))
+        assert result(case, session) != right
+        case.file.unlink()
+        case.file.symlink_to(real)
+        assert result(case, session) == right

@@ -33,6 +33,7 @@ from flowsynth.models import model_fingerprint, parse_model
 from flowsynth.models.registry import family, family_names
 from tests import streams
 from tests.contracts.changing import CASES
+from tests.contracts.changing_models import MODELS
 from tests.contracts.test_operators import EXAMPLES
 from tests.tiny import tiny_sd
 
@@ -150,14 +151,15 @@ def test_what_must_not_matter_to_an_operator(name: str) -> None:
 
 
 #: Two of these files written one after another differ: their containers carry random numbers.
-RANDOM = {"video", "sound"}
+RANDOM = {"video", "sound", "track"}
+KINDS = {**CASES, **MODELS}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CASES if kind not in RANDOM])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in RANDOM])
 def test_a_file_counts_by_its_content_and_not_by_its_place(kind: str, tmp_path: Path) -> None:
     def prints(folder: Path) -> dict[str, str]:
         folder.mkdir()
-        case = CASES[kind](folder)
+        case = KINDS[kind](folder)
         with Session(tmp_path / "cache", read_only=True) as session:
             steps = session.plan(case.graph).steps.values()
             before = {s.name: s.static.prefix for s in steps}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.filehash import watch_folder
 from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
@@ -126,8 +127,10 @@ class ReadImage(Operator):
             return [_shipped(self.path)]
         path = user_path(self.path)
         if path.is_dir():
+            watch_folder(path)
             found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
         elif glob.has_magic(str(path)) and not path.exists():
+            watch_folder(path, deep=True)
             found = [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207  absolute patterns too
             found = [file for file in found if file.suffix.lower() in _SUFFIXES]
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowsynth.core.errors import InputError
+from flowsynth.core.filehash import watch_folder
 from flowsynth.models.diffusion.lora.file import Component, LoraFile, LoraLayer
 
 #: peft's name of its weights; ``adapter_config.json`` lies beside it.
@@ -64,8 +65,11 @@ class LoraConfig:
 
 def config_file(weights: Path) -> Path | None:
     """Peft's configuration beside its weights, if there is one: it belongs to the adapter's identity."""
+    if weights.name not in PEFT_WEIGHTS:
+        return None
+    watch_folder(weights.parent)
     beside = weights.parent / PEFT_CONFIG
-    return beside if weights.name in PEFT_WEIGHTS and beside.is_file() else None
+    return beside if beside.is_file() else None
 
 
 def lora_config(file: LoraFile, metadata: Mapping[str, str], component: Component) -> LoraConfig:

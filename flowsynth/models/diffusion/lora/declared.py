@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import InputError
-from flowsynth.core.filehash import file_hash
+from flowsynth.core.filehash import file_hash, watch_folder
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.lora.config import config_file
 from flowsynth.models.locate import locate
@@ -53,6 +53,7 @@ def adapter_file(adapter: InFile, *, offline: bool = False) -> Path:
             found = ", ".join(sorted(p.name for p in path.iterdir())) or "nothing"
             raise InputError(f"{path}: no file {adapter.weight_name!r}; found {found}")
         return path / adapter.weight_name
+    watch_folder(path)
     files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".bin", ".pt"))
     if len(files) != 1:
         names = ", ".join(p.name for p in files) or "none"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import InputError
-from flowsynth.core.filehash import file_hash
+from flowsynth.core.filehash import file_hash, watch_folder
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import part_prefixes
 from flowsynth.models.diffusion.single_file.vocabulary import vocabulary_file
@@ -83,6 +83,7 @@ class FolderPart:
         """Names and hashes of its files; see `Part`."""
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: no such folder; a part of this pipeline")
+        watch_folder(self.folder)
         files = [
             path
             for path in sorted(self.folder.iterdir())

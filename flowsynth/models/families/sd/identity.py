@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
-from flowsynth.core.filehash import file_hash
+from flowsynth.core.filehash import file_hash, watch_folder
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.lora.declared import adapter_file, lora_identity
 from flowsynth.models.diffusion.single_file.vocabulary import vocabulary_file
@@ -83,6 +83,7 @@ def part_identity(source: Source, kind: str, memo: Path | None) -> Json:
 
 def _texts(folder: Path) -> list[Json]:
     """Hashes of the configurations and tokenizer files of a folder, with their names."""
+    watch_folder(folder)
     files = sorted(p for p in folder.iterdir() if p.suffix in _TEXTS)
     return [[path.name, file_hash(path)] for path in files]
 
