@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.devices import device_type
