@@ -276,6 +276,11 @@ def _diffusers_specs() -> list[dict[str, Any]]:
         {**base, "dtype": "float16"},
         {**base, "pipeline": "StableDiffusionImg2ImgPipeline"},
         *({**base, "pipeline": "StableDiffusionControlNetPipeline", "components": net} for net in nets),
+        {**base, "loras": [_lora()]},
+        {**base, "loras": [_lora(0.5)]},
+        {**base, "loras": [_lora(), _lora(0.5)]},
+        {**base, "loras": [_lora(0.5), _lora()]},
+        {**base, "loras": [{**_lora(), "part": "unet"}]},
     ]
 
 
