@@ -57,6 +57,33 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_multirun(parser: argparse.ArgumentParser) -> None:
+    """Take several jobs at once."""
+    parser.add_argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="every combination of comma lists, range(...), glob(...) and seed=1..8; values in zip(...) go "
+        "together: seed=zip(1,2) prompt=zip(a,b) are two jobs",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="FILE",
+        type=Path,
+        help="with --multirun: a file with the overrides of a job on each line, beside those given here",
+    )
+
+
+def require_multirun(args: argparse.Namespace) -> None:
+    """See that no option of a sweep is given to a single run.
+
+    Raises:
+        RequestError: one is.
+    """
+    if args.jobs is not None and not args.multirun:
+        raise RequestError("--jobs: not used by a single run; expected --multirun beside it")
+
+
 def split_global_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The operator files named before the command, and the rest."""
     files, rest = [], list(argv)

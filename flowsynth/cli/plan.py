@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.text import seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
 
@@ -27,9 +27,7 @@ _WORDS = {
 def parser() -> argparse.ArgumentParser:
     """The options of `plan`."""
     made = command_parser("plan", "Say what a run would do, writing nothing.", "print it as JSON")
-    made.add_argument(
-        "-m", "--multirun", action="store_true", help="of a sweep, as for run: what is shared too"
-    )
+    add_multirun(made)
     made.add_argument("--outputs", metavar="NODE", nargs="+", help="as for run")
     add_overrides(made)
     return made
@@ -37,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan."""
+    require_multirun(args)
     if args.multirun:
         from flowsynth.cli.plan_sweep import plan_sweep
 

@@ -25,7 +25,7 @@ def plan_sweep(args: argparse.Namespace) -> int:
     from flowsynth.sweeps.compose import jobs_of
     from flowsynth.sweeps.forecast import forecast
 
-    jobs = jobs_of(args.overrides)
+    jobs = jobs_of(args.overrides, explicit=args.jobs)
     with Sessions(look) as sessions:
         record = forecast(jobs, args.outputs, sessions)
     if args.json:

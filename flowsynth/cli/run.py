@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from flowsynth.cli.jobs import open_session, outcome, output_folder, request, run_one
-from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,12 +17,7 @@ def parser() -> argparse.ArgumentParser:
         "is the path of the main output.",
         "print the record (run.json) as JSON instead of the output's path",
     )
-    made.add_argument(
-        "-m",
-        "--multirun",
-        action="store_true",
-        help="run every combination of comma lists, range(...) and glob(...) in the overrides",
-    )
+    add_multirun(made)
     made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     made.add_argument(
         "--outputs", metavar="NODE", nargs="+", help="deliver these nodes instead of the graph's outputs"
@@ -34,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Run what was asked for."""
+    require_multirun(args)
     if args.multirun:
         from flowsynth.cli.sweep import run_sweep
 

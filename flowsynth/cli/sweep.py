@@ -34,7 +34,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     from flowsynth.sweeps.perform import Sweep
     from flowsynth.sweeps.table import Table
 
-    jobs = jobs_of(args.overrides, ["flowsynth", *args.argv])
+    jobs = jobs_of(args.overrides, ["flowsynth", *args.argv], args.jobs)
     graph, settings = next(job for job in jobs if job.error is None).asked()
     with output_folder(settings, graph.name) as base, Sessions(open_session) as sessions:
         table = Table(base, axes_of([job.overrides for job in jobs]))

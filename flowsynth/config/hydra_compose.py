@@ -19,6 +19,7 @@ from flowsynth.config.hydra_checks import check_groups, check_keys, choice_fault
 from flowsynth.config.hydra_merge import merge_into, unfold_keys
 from flowsynth.config.hydra_overrides import hydra_version, parse_overrides
 from flowsynth.config.hydra_sources import GROUP, SETTINGS, sources
+from flowsynth.config.hydra_sweep import jobs_of
 from flowsynth.config.interpolation import mentions
 from flowsynth.config.resolvers import Path
 from flowsynth.config.unread import Written
@@ -77,16 +78,13 @@ def expand_sweep(overrides: Sequence[str], places: list[Folders]) -> list[list[s
     Raises:
         GraphError: an override that cannot be read.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     with hydra_version():
         repository = Repository(places)
         parsed = parse_overrides(overrides, sweeping=True, options=repository)
         try:
-            jobs: list[list[str]] = BasicSweeper.split_arguments(parsed, None)[0]
+            return jobs_of(parsed)
         except (HydraException, ValueError) as error:
             raise RequestError(f"--multirun: {_first_lines(error)}") from None
-        return jobs
 
 
 def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Composed:

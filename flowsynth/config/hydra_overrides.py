@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
+from flowsynth.config.hydra_sweep import add_zip, quoted, seeds_line
 from flowsynth.core.errors import Fault, GraphError
 from flowsynth.core.yaml_text import CODE_KEYS
 
@@ -53,8 +54,11 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
     Raises:
         GraphError: what cannot be read, or a sweep where one run is wanted.
     """
-    parser, found, faults = OverridesParser.create(options), [], []
-    for line, words in _with_stray_words(lines):
+    parser, found = OverridesParser.create(options), list[Override]()
+    faults: list[Fault] = []
+    add_zip(parser)
+    for given, words in _with_stray_words(lines):
+        line = seeds_line(given, faults) if sweeping else given
         override, fault = _parse(parser, line, sweeping) if not words else (None, _stray(line, words))
         if override is not None:
             found.append(override)
@@ -95,7 +99,7 @@ def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override
         key = key.replace("/", ".nodes.")
         line = f"{key}{equals}{text}"
     if not sweeping and _TEXT_KEY.search(key) and _is_plain(text):
-        line = f"{key}={_quoted(text)}"
+        line = f"{key}={quoted(text)}"
     try:
         override = parser.parse_overrides([line])[0]
     except (HydraException, ValueError, AssertionError) as error:
@@ -129,17 +133,10 @@ def _is_plain(text: str) -> bool:
     return bool(stripped) and stripped != "null" and not special
 
 
-def _quoted(text: str) -> str:
-    # Hydra's rule: a backslash counts only before a quote or at the end, so double those runs alone.
-    text = re.sub(r"(\\*)'", lambda match: match.group(1) * 2 + r"\'", text)
-    tail = len(text) - len(text.rstrip("\\"))
-    return f"'{text}{chr(92) * tail}'"
-
-
 def _quotes(key: str, text: str) -> str:
     if not text or len(text) > 80:
         return _GRAMMAR
-    return f"KEY=VALUE, and a text in quotes: {key}={_quoted(text)}"
+    return f"KEY=VALUE, and a text in quotes: {key}={quoted(text)}"
 
 
 def _reason(error: Exception, text: str) -> str:

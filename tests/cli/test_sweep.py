@@ -62,6 +62,39 @@ def test_where_no_job_is_right_nothing_is_made(cli: Cli, home: Path) -> None:
     assert not (home / "o").exists()
 
 
+def test_jobs_may_be_written_one_by_one(cli: Cli, home: Path) -> None:
+    lines = ["# two of them", "by=3", "", "by=4 graph.nodes.other.params.by=7  # the second", "by=5,6"]
+    (home / "jobs.txt").write_text("\n".join(lines))
+    code, _, _ = cli("run", "--multirun", "--jobs", "jobs.txt", *SWEEP[:3], "-q")
+    assert code == 0
+    assert [job["outputs"]["last"] for job in table()["jobs"]] == [116, 25, 120, 122]
+    assert table()["axes"] == {"by": ["3", "4", "5", "6"], "graph.nodes.other.params.by": ["7", None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("by=1\nby='2\n", "jobs.txt:2: cannot be read; expected KEY=VALUE"),
+        ("# nothing\n", "no job in it; expected a line of overrides a job"),
+        ("by=1\n9x=2\n", "jobs.txt:2: 9x: not a key"),
+        (None, "--jobs: jobs.txt: cannot be read"),
+    ],
+)
+def test_a_file_of_jobs_that_is_none_is_refused(cli: Cli, home: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (home / "jobs.txt").write_text(text)
+    code, _, err = cli("run", "--multirun", "--jobs", "jobs.txt", *SWEEP[:3])
+    assert code == 2
+    assert said in err
+    assert not (home / "o").exists()
+
+
+def test_jobs_are_for_a_sweep(cli: Cli) -> None:
+    code, _, err = cli("run", "--jobs", "jobs.txt", "graph=small")
+    assert code == 2
+    assert "--jobs: not used by a single run; expected --multirun beside it" in err
+
+
 def test_one_folder_for_all_jobs(cli: Cli, home: Path) -> None:
     code, _, err = cli("run", "--multirun", "graph=small", "cache.dir=c", "output_dir=a,b")
     assert code == 2
