@@ -84,8 +84,12 @@ def _named(place: int, stream: Stream) -> str:
     return f"{place} ({stream.language})" if stream.language else str(place)
 
 
+def _kind(stream: Stream) -> str:
+    return "a cover picture" if stream.type == "video" else str(stream.type)
+
+
 def _without_video(container: InputContainer, path: str | os.PathLike[str]) -> Exception:
-    kinds = sorted({str(stream.type) for stream in container.streams})
+    kinds = sorted({_kind(stream) for stream in container.streams})
     if container.format.name in ("tty", "srt", "webvtt", "ass", "data"):
         return NotMediaError(path, "a video file", "text")
     found = f"only {', '.join(kinds)}" if kinds else "none"

@@ -190,7 +190,25 @@ def _unknown(path: str | os.PathLike[str], file: Path) -> Exception:
         kind = heif_kind(opened.read(64))
     if kind == "avif":
         return TruncatedMediaError(path, "a whole picture", "the start of an AVIF: damaged or cut off")
-    return NotMediaError(path, "a picture file", HEIC if kind else "data in no known picture format")
+    if kind:
+        return NotMediaError(path, "a picture file", HEIC)
+    return NotMediaError(path, "a picture file", _moving(file) or "data in no known picture format")
+
+
+def _moving(file: Path) -> str:
+    """What a file is that FFmpeg takes for a video or for sound; empty for others."""
+    from flowsynth.media.errors import MediaError
+    from flowsynth.media.source import open_input
+
+    try:
+        with open_input(file) as container:
+            if container.format.name.endswith("_pipe"):  # a picture
+                return ""
+            if container.streams.video:
+                return "a video (read_video reads it)"
+            return "sound (read_audio reads it)" if container.streams.audio else ""
+    except MediaError:
+        return ""
 
 
 def _too_large(path: str | os.PathLike[str], found: str, limit: int) -> PictureTooLargeError:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+#: Told of a video whose frames hold two fields each.
+_INTERLACED = "interlaced: each frame weaves two moments together, and what moves has combs"
+
+
 def probe(path: str | os.PathLike[str], *, stream: Wanted = None, damage: Damage = "fail") -> VideoInfo:
     """Reads every packet's header of a video file, and one frame; decodes all where packets say too little.
 
@@ -102,7 +106,7 @@ def _info(
         start=listed.start,
         colour=colour_of(frame),
         peak=peak_of(frame) if colour_of(frame) else PEAK,
-        notes=listed.notes,
+        notes=(*listed.notes, *([_INTERLACED] if frame.interlaced_frame else [])),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +82,18 @@ def test_a_picture_read_as_a_video_is_the_picture(tmp_path: Path, name: str, tur
         tmp_path / name, save_all=True, append_images=more, exif=exif, **options
     )
     assert (VideoReader(tmp_path / name).read(0, 1)[0] == read_picture(tmp_path / name)).all()
+
+
+def test_a_video_and_a_sound_are_no_pictures(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(NotMediaError, match=r"found a video \(read_video reads it\)"):
+        read_picture(make_clip("a.webm", codec="libvpx", count=2))
+    with av.open(str(tmp_path / "a.wav"), "w") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        sound.sample_rate = 8000
+        output.mux(stream.encode(sound))
+    with pytest.raises(NotMediaError, match=r"found sound \(read_audio reads it\)"):
+        read_picture(tmp_path / "a.wav")
 
 
 def test_heic_is_named(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def drop_frames(make_clip: MakeClip, name: str, gone: Iterable[int], **options: 
     )
 
 
+@pytest.mark.parametrize("fields", ["tff=1", "bff=1", ""])
+def test_interlaced_frames_are_said_to_be(make_clip: MakeClip, fields: str) -> None:
+    path = make_clip("a.mp4", codec="libx264", count=3, options={"x264-params": fields} if fields else {})
+    assert ["interlaced" in note for note in probe(path).notes] == [True] * bool(fields)
+
+
 @pytest.mark.parametrize("gone", [[3], [1, 2, 9], []])
 def test_an_empty_chunk_of_avi_repeats_the_frame_before(make_clip: MakeClip, gone: list[int]) -> None:
     path = drop_frames(make_clip, "a.avi", gone, codec="ffv1", pixel_format="bgr0", rate=25)
