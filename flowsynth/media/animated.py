@@ -78,11 +78,14 @@ def probe_pictures(path: str | os.PathLike[str], kind: str) -> VideoInfo:
             picture.load()
             ticks.append(now)
             shown = int(picture.info.get("duration", 0))
-            last = _STILL if count == 1 else shown if shown >= _SHORTEST else _DEFAULT
+            last = shown if shown >= _SHORTEST else _STILL if count == 1 else _DEFAULT
             now += last
     average = len(ticks) / (now * _BASE)
     near = sorted(USUAL_RATES, key=lambda rate: abs(rate - average))
-    rate = measure_rate(ticks, last, _BASE, near)
+    # Equal frames are stored as one, so that the end says as much of the rate as any frame.
+    rate = measure_rate([*ticks, now], last, _BASE, near)
+    if count == 1 or not rate.grid:
+        rate = measure_rate(ticks, last, _BASE, near)
     return VideoInfo(
         path=str(path),
         stream=0,

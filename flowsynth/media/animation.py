@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.media.choose import choose_video
 from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.errors import EncodeSettingsError
+from flowsynth.media.pictures import open_picture
 from flowsynth.media.siting import chain
 from flowsynth.media.source import open_input
 
@@ -32,7 +34,45 @@ def write_animation(segments: Sequence[str | os.PathLike[str]], path: Path, sett
     frames = _frames(segments, settings.fps)
     if settings.codec == "gif":
         frames = _with_palette(frames, _palette(_frames(segments, settings.fps)))
-    return _encode(frames, path, settings)
+    count = _encode(frames, path, settings)
+    if settings.codec == "webp" and count > 1:
+        _keep_time(path, round(1000 * count / settings.fps))
+    return count
+
+
+def _keep_time(path: Path, milliseconds: int) -> None:
+    """Makes an animation of one frame out of a still: libwebp joins equal frames, and of one no time is left.
+
+    The chunks are those of RFC 9649, 2.7.
+    """
+    data = path.read_bytes()
+    chunks = [(kind, data[a:b]) for kind, a, b in _chunks(data)]
+    kinds = {kind for kind, _ in chunks}
+    if b"ANIM" in kinds:
+        return
+    picture = next(chunk for kind, chunk in chunks if kind in (b"VP8 ", b"VP8L"))
+    alpha = b"".join(chunk for kind, chunk in chunks if kind == b"ALPH")
+    flags = 0x02 | 0x10 * (b"ALPH" in kinds or b"VP8L" in kinds)
+    with open_picture(path) as opened:
+        width, height = opened.size
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    time = min(milliseconds, (1 << 24) - 1).to_bytes(3, "little")
+    body = _chunk(b"VP8X", bytes([flags, 0, 0, 0]) + size) + _chunk(b"ANIM", b"\xff\xff\xff\xff\0\0")
+    body += _chunk(b"ANMF", bytes(6) + size + time + b"\0" + alpha + picture)
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, first and one past the last byte of every chunk of a WebP."""
+    at = 12
+    while at < len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        yield kind, at, at + 8 + size + size % 2
+        at += 8 + size + size % 2
 
 
 def _frames(segments: Sequence[str | os.PathLike[str]], fps: Fraction) -> Iterator[VideoFrame]:

@@ -166,6 +166,10 @@ def _plane(frame: VideoFrame, bits: int) -> Array:
     return samples.reshape(plane.height, -1)[:, : frame.width]
 
 
+#: Rows that are blended at a time: eight times their bytes are needed for it.
+_STRIP = 64
+
+
 def blend(rgba: Array, background: tuple[int, int, int]) -> Array:
     """Lays a picture with straight alpha over one colour, rounding to nearest.
 
@@ -177,10 +181,14 @@ def blend(rgba: Array, background: tuple[int, int, int]) -> Array:
         (H, W, 3) of the same type.
     """
     limit = int(np.iinfo(rgba.dtype).max)
-    alpha = rgba[:, :, 3:].astype(np.uint64)
     behind = np.array(background, np.uint64) * (limit // 255)
-    mixed = rgba[:, :, :3] * alpha + behind * (limit - alpha)
-    return ((mixed + limit // 2) // limit).astype(rgba.dtype)
+    whole = np.empty((*rgba.shape[:2], 3), rgba.dtype)
+    for top in range(0, len(rgba), _STRIP):
+        part = rgba[top : top + _STRIP]
+        alpha = part[:, :, 3:].astype(np.uint64)
+        mixed = part[:, :, :3] * alpha + behind * (limit - alpha)
+        whole[top : top + _STRIP] = (mixed + limit // 2) // limit
+    return whole
 
 
 class FrameMaker:

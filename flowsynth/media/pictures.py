@@ -227,7 +227,8 @@ def _pixels(picture: Image, path: str | os.PathLike[str]) -> Array:
 
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return np.asarray(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB"))
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
+    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
 
 
 def _deep_pixels(file: Path) -> Array | None:

@@ -6,7 +6,7 @@
 | JPEG | COM segments, numbered (a segment holds 64 kB) |
 | GIF | comment extension |
 | WebP | XMP chunk |
-| MP4, MOV, Matroska, WebM, AVI | the ``comment`` tag |
+| MP4, MOV, Matroska, WebM, AVI, WAV | the ``comment`` tag |
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from flowsynth.media.atomic import atomic_path
 from flowsynth.media.codecs import container_options, copy_stream
 from flowsynth.media.errors import MediaError, NotMediaError, require_file
 from flowsynth.media.picture_text import picture_format
+
+#: Videos and sounds whose muxers are trusted with any stream: FFmpeg's for AVIF ends the process.
+_WITH_COMMENT = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wav")
 
 
 def embed(path: str | os.PathLike[str], text: str) -> None:
@@ -110,6 +113,8 @@ def _remux(source: str | os.PathLike[str], target: str, text: str) -> None:
     from flowsynth.media.source import open_input, read_packets
 
     suffix = os.path.splitext(target)[1].lower()  # noqa: PTH122  a name, not a file
+    if suffix not in _WITH_COMMENT:
+        raise NotMediaError(source, f"a file that takes a comment ({', '.join(_WITH_COMMENT)})", suffix)
     decoding = _decoding_times(source)
     with open_input(source) as container:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ _NAME_OTHERS = frozenset(
 )
 #: How such files begin, where that is known.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0", b"# VobSub", b"[playlist]", b"[Reference]")
+#: Bytes that can be had unless memory has run out.
+_SPARE = 64 << 20
 _BOM = b"\xef\xbb\xbf"
 _EBML = b"\x1a\x45\xdf\xa3"  # how Matroska and WebM begin
 
@@ -46,12 +49,13 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
     import av
 
     file = require_file(path, "a video file")
+    head = _head(path, file)
+    if _is_list(head):
+        raise NotMediaError(path, "a video file", _describe(head))
     try:
         return open_container(file)
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise_if_limit(path, error)
-        with file.open("rb") as opened:
-            head = opened.read(64)
         if head[4:8] == b"ftyp":
             found = "the start of an MP4 whose index is missing: the file is cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
@@ -59,6 +63,15 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
             found = "the head of a Matroska file without frames: empty or cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
         raise NotMediaError(path, "a video file", _describe(head)) from error
+
+
+def _head(path: str | os.PathLike[str], file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(64)
+    except OSError as error:
+        raise_if_limit(path, error)
+        raise NotMediaError(path, "a file that may be read", error.strerror or str(error)) from error
 
 
 def open_container(file: Path) -> InputContainer:
@@ -88,8 +101,12 @@ def _formats() -> str:
     return ",".join(sorted(av.formats_available - _NAME_OTHERS))
 
 
+def _is_list(head: bytes) -> bool:
+    return head.removeprefix(_BOM).lstrip().startswith(_PLAYLISTS)
+
+
 def _describe(head: bytes) -> str:
-    if head.removeprefix(_BOM).lstrip().startswith(_PLAYLISTS):
+    if _is_list(head):
         return "a list of other files (name one of them, or join several by the operator concat)"
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
     return "text" if head and printable == len(head) else "data in no known media format"
@@ -108,5 +125,17 @@ def read_packets(
     try:
         yield from container.demux(streams)
     except (av.FFmpegError, MemoryError) as error:
-        raise_if_limit(path, error)
+        if not _claims_too_much(error):
+            raise_if_limit(path, error)
         raise DecodeError(path, "a whole container", f"damaged data ({error})") from error
+
+
+def _claims_too_much(error: BaseException) -> bool:
+    """Whether a packet claims what no memory holds, which FFmpeg calls a lack of it."""
+    if getattr(error, "errno", None) != errno.ENOMEM:
+        return False
+    try:
+        bytearray(_SPARE)
+    except MemoryError:
+        return False
+    return True

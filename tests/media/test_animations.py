@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flowsynth.media.codecs import EncodeSettings
 from flowsynth.media.errors import NotMediaError, TruncatedMediaError
+from flowsynth.media.mux import mux
 from flowsynth.media.pictures import read_picture
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
+from flowsynth.media.segments import encode_segment
 from tests.media.conftest import picture
 from tests.media.test_odd_files import read_anyhow
 
@@ -36,6 +40,21 @@ def test_animated_webp_has_its_frames_at_their_times(tmp_path: Path, durations: 
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(TruncatedMediaError, match="a whole animation"):
         probe(path)
+
+
+@pytest.mark.parametrize("lengths", [(9,), (2, 9), (9, 2), (3, 1, 4)])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_equal_frames_keep_their_time(tmp_path: Path, lengths: tuple[int, ...], alpha: bool) -> None:
+    levels = np.repeat([30 + 60 * k for k in range(len(lengths))], lengths)
+    images = [np.full((20, 30, 3), level, np.uint8) for level in levels]
+    settings = EncodeSettings(Fraction(25), "webp", crf=0, pixel_format="bgra" if alpha else "")
+    encode_segment(iter(images), tmp_path / "a.nut", settings)
+    assert mux([tmp_path / "a.nut"], tmp_path / "a.webp", settings) == sum(lengths)
+    info = probe(tmp_path / "a.webp")
+    assert info.duration == Fraction(sum(lengths), 25)
+    if len(lengths) > 1:
+        frames = read_anyhow(tmp_path / "a.webp")
+        assert frames[:, 5, 5, 0].tolist() == levels.tolist()
 
 
 def test_a_transparent_animation_lies_over_the_background(tmp_path: Path) -> None:

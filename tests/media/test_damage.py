@@ -30,7 +30,9 @@ VIDEOS = {
     "a.mov": "png",
     "a.flv": "flv1",
     "a.h264": "libx264",
+    "a.ivf": "libvpx",
     "a.webp": "",
+    "a.avif": "",
 }
 #: Four bytes that lie about a size, a count or a time.
 LIES = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\xff\xff\xff")
@@ -62,7 +64,7 @@ def tried(actions: list[Callable[[], object]]) -> int:
 
 
 def whole_video(make_clip: MakeClip, tmp_path: Path, name: str) -> Path:
-    if name == "a.webp":
+    if name in ("a.webp", "a.avif"):
         first, *rest = (Image.fromarray(picture(k, 64, 48)) for k in range(6))
         first.save(tmp_path / name, save_all=True, append_images=rest, duration=40)
         return tmp_path / name
