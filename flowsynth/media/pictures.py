@@ -37,8 +37,11 @@ PictureFormat = Literal["png", "jpeg", "webp"]
 
 #: Pixels a picture may have: 16384 x 8192. A few kilobytes of PNG can claim far more than memory holds.
 MAX_PIXELS = 1 << 27
-#: What Pillow raises of damaged files; FFmpeg's errors of bad data are ValueErrors.
-DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+#: What Pillow raises of damaged files (a RuntimeError of AVIF); FFmpeg's errors of bad data are ValueErrors.
+DAMAGE = (
+    *(OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, struct.error),
+    RuntimeError,
+)
 
 #: Formats that are read, by Pillow's names; MPO is what phones write under .jpg.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000", "ICO")
