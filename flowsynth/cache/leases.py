@@ -71,6 +71,7 @@ class Leases:
         native = sys.platform == "linux" and not portable
         self._locks: _Locks = OfdLocks(folder) if native else FileLocks(folder)
         self._held: dict[int, str] = {}
+        self._places: dict[str, int] = {}  # the same by key
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -85,16 +86,15 @@ class Leases:
             if place in self._held or not self._locks.lock(place):
                 return False
             self._held[place] = key
+            self._places[key] = place
             return True
 
     def release(self, keys: Iterable[str]) -> None:
         """Give leases back; keys that are not held are passed over."""
         with self._lock:
             for key in keys:
-                if not self._held:
-                    return
-                place = self._locks.place(key)
-                if self._held.get(place) == key:
+                place = self._places.pop(key, None)
+                if place is not None:
                     del self._held[place]
                     self._locks.unlock(place)
 
@@ -119,6 +119,7 @@ class Leases:
         """Give back all leases."""
         with self._lock:
             self._held.clear()
+            self._places.clear()
             self._locks.close()
 
 
@@ -126,6 +127,9 @@ class OfdLocks:
     """Byte-range locks of open file descriptions (Linux)."""
 
     def __init__(self, folder: Path) -> None:
+        import fcntl
+
+        self._fcntl = fcntl
         self._folder = folder
         self._fds: dict[int, int] = {}
         self._pid = os.getpid()
@@ -137,10 +141,8 @@ class OfdLocks:
 
     def lock(self, place: int) -> bool:
         """Lock as many bytes as this process's id says."""
-        import fcntl
-
         try:
-            self._call(fcntl.F_OFD_SETLK, place, fcntl.F_WRLCK)
+            self._call(self._fcntl.F_OFD_SETLK, place, self._fcntl.F_WRLCK)
         except OSError as error:
             if error.errno in _BUSY:
                 return False
@@ -149,26 +151,23 @@ class OfdLocks:
 
     def unlock(self, place: int) -> None:
         """Unlock the range."""
-        import fcntl
-
-        self._call(fcntl.F_OFD_SETLK, place, fcntl.F_UNLCK)
+        self._call(self._fcntl.F_OFD_SETLK, place, self._fcntl.F_UNLCK)
 
     def holder(self, place: int) -> int | None:
         """The length of the lock in the way is its holder's process id."""
-        import fcntl
-
-        kind, _, _, length, _ = struct.unpack(_FLOCK, self._call(fcntl.F_OFD_GETLK, place, fcntl.F_WRLCK))
-        return None if kind == fcntl.F_UNLCK else int(length)
+        found = self._call(self._fcntl.F_OFD_GETLK, place, self._fcntl.F_WRLCK)
+        kind, _, _, length, _ = struct.unpack(_FLOCK, found)
+        return None if kind == self._fcntl.F_UNLCK else int(length)
 
     def _call(self, command: int, place: int, kind: int) -> bytes:
-        import fcntl
-
-        index, at = place % _FILES, place // _FILES
+        at, index = divmod(place, _FILES)
         fd = self._fds.get(index)
         if fd is None:
             path = self._folder / f"{index:02x}"
             fd = self._fds[index] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        return fcntl.fcntl(fd, command, struct.pack(_FLOCK, kind, os.SEEK_SET, at * _SPAN, self._pid, 0))
+        return self._fcntl.fcntl(
+            fd, command, struct.pack(_FLOCK, kind, os.SEEK_SET, at * _SPAN, self._pid, 0)
+        )
 
     def close(self) -> None:
         """Close the files, which frees their locks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from flowsynth.core.errors import Fault, GraphError, did_you_mean, error_text, listing, nearest
 from flowsynth.core.operator import Operator
@@ -22,8 +22,7 @@ CACHE_POLICIES = ("auto", "always", "never")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?|sim:\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """Where a port is fed from.
 
     Attributes:
@@ -39,8 +38,7 @@ class Edge:
         return self.node if self.port == DEFAULT_OUTPUT else f"{self.node}.{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEdge:
+class ModelEdge(NamedTuple):
     """A port fed by an entry of the graph's models."""
 
     model: str
@@ -171,9 +169,17 @@ class CoreGraph:
         """
         if not isinstance(operator, Operator):
             raise GraphError([_no_operator(name, operator)], self.name)
-        edges = {p: self._sources(h) for p, h in inputs.items() if h is not None}
+        edges: dict[str, tuple[Feed, ...]] = {}
+        foreign = False
+        for port, handles in inputs.items():
+            if handles is not None:
+                items = handles if isinstance(handles, (list, tuple)) else (handles,)
+                found = [self.named(item) for item in items]
+                foreign = foreign or None in found
+                edges[port] = tuple([source for source in found if source is not None])
         node = Node(name, operator, edges, device, cache)
-        faults = [*name_faults(self, name), *self._foreign(inputs), *node_faults(self, node)]
+        faults = [*name_faults(self, name), *(self._foreign(inputs) if foreign else ())]
+        faults += node_faults(self, node)
         faults = faults or operator_faults(self, node)
         if faults:
             raise GraphError(faults, self.name)
@@ -190,10 +196,6 @@ class CoreGraph:
                     expected = "a handle from add(), or its name"
                     faults.append(Fault(f"inputs.{port}", "not a node of this graph", expected, given, near))
         return faults
-
-    def _sources(self, handles: Any) -> tuple[Feed, ...]:
-        items = handles if isinstance(handles, (list, tuple)) else (handles,)
-        return tuple(source for handle in items if (source := self.named(handle)) is not None)
 
     def named(self, name: Any) -> Feed | None:
         """What a name stands for: ``node``, ``node.port``, ``stage``, ``stage.port``, ``models.name``.
@@ -226,8 +228,7 @@ class CoreGraph:
         """
         names: list[Name] = list(self.outputs if outputs is None else outputs)
         if not names and outputs is None:
-            used = {edge.node for node in self.nodes.values() for _, edge in node.edges()}
-            names = [name for name in self.nodes if name not in used]
+            return self._leaves()
         edges, faults = [], []
         for i, text in enumerate(names):
             edge = self.named(text)
@@ -241,6 +242,17 @@ class CoreGraph:
         if faults:
             raise GraphError(faults, self.name)
         return edges
+
+    def _leaves(self) -> list[Edge]:
+        """The outputs of the nodes that no other reads."""
+        feeds = (feed for node in self.nodes.values() for group in node.inputs.values() for feed in group)
+        used = {feed.node for feed in feeds if isinstance(feed, Edge)}
+        found: list[Edge] = []
+        for name, node in self.nodes.items():
+            if name not in used:
+                ports = ports_of(type(node.operator)).outputs
+                found += [Edge(name)] if DEFAULT_OUTPUT in ports else [Edge(name, port) for port in ports]
+        return found
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
         """The nodes and edges for analysis; an edge's attributes are ``output`` and ``input``."""
@@ -302,7 +314,7 @@ def node_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
     path = path or f"nodes.{node.name}"
     ports = ports_of(type(node.operator)).inputs
     faults = []
-    if not DEVICE.fullmatch(node.device):
+    if node.device != "auto" and not DEVICE.fullmatch(node.device):
         faults.append(
             Fault(f"{path}.device", "no such device", "auto, cpu, cuda, cuda:N, mps or sim:N", node.device)
         )

@@ -17,6 +17,8 @@ from flowsynth.planning.step import Input, Step
 def gather(task: Task) -> tuple[Given, ...]:
     """Everything that a task reads, in the order of its ports; hidden ports come last."""
     step = task.run.step
+    if task.role is Role.WHOLE:
+        return tuple([_whole(task.run, given) for given in step.inputs])
     found = [_given(task, given) for given in step.inputs if _reads(task.role, step, given.port)]
     for port, tasks in hidden(task):
         parts = tuple(_part(other.refs[port]) for other in tasks if other.refs is not None)
@@ -35,7 +37,7 @@ def _given(task: Task, given: Input) -> Given:
     port, many, edges = given
     peers, span, step = task.run.peers, task.span, task.run.step
     if span is None or port not in step.streamed:
-        return Given(port, many, tuple(whole_part(peers[edge.node], edge.port) for edge in edges))
+        return _whole(task.run, given)
     parts = []
     for i, edge in enumerate(edges):
         name = stream_name(step, port, many, i)
@@ -43,6 +45,11 @@ def _given(task: Task, given: Input) -> Given:
             reads = span.reads.get(name, (span.start, span.stop))
             parts.append(_cut(peers[edge.node], edge.port, reads))
     return Given(port, many, tuple(parts))
+
+
+def _whole(run: StepRun, given: Input) -> Given:
+    parts = tuple([whole_part(run.peers[edge.node], edge.port) for edge in given.edges])
+    return Given(given.port, given.many, parts)
 
 
 def hidden(task: Task) -> list[tuple[str, list[Task]]]:
@@ -63,6 +70,8 @@ def whole_ref(run: StepRun, out: str) -> Ref:
     """The reference of all of an output."""
     if run.outputs is not None:
         return run.outputs[out]
+    if len(run.tasks) == 1 and (only := run.tasks[0].refs) is not None:
+        return only[out]
     refs = [task.refs[out] for task in run.tasks if task.refs is not None and out in task.refs]
     streams = [ref for ref in refs if isinstance(ref, StreamRef)]
     return join_streams(streams) if streams and len(streams) == len(refs) else refs[-1]

@@ -60,10 +60,12 @@ def _json_ref(order: Order, port: str, value: Any) -> JsonRef:
 
 
 def _check(order: Order, expected: Port, value: Any) -> None:
+    if type(value) is expected.type:
+        return
     at = f"{order.node}.{expected.name}"
     if value is None and expected.type is not object:
         raise RunError(f"{at}: the operator gave nothing; expected {expected.type_name}")
-    if value is not None and not expected.accepts(type(value)) and expected.type is not type(value):
+    if value is not None and not expected.accepts(type(value)):
         raise RunError(f"{at}: expected {expected.type_name}, the operator gave {type(value).__name__}")
 
 

@@ -228,7 +228,9 @@ class StepRun:
 
     def note(self, notes: Iterable[str]) -> None:
         """Keep what the user should hear of it, once each."""
-        self.notes += [note for note in notes if note not in self.notes]
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
 
     def readers(self) -> list[StepRun]:
         """The steps that read it."""

@@ -75,13 +75,14 @@ class StepMaker:
     def _asked(self, node: Node) -> Step:
         """Everything here may ask the operator, which is somebody else's code."""
         name, specs = node.name, self._graph.models
-        read = self._reading.inputs[name]
-        feeds = [(port, id(specs[model])) for port, names in _model_names(read).items() for model in names]
-        asked = id(node.operator), self._places[name], node.cache, *feeds
+        read, device = self._reading.inputs[name], self._places[name]
+        models = _model_names(read) if specs else _NO_MODELS
+        feeds = [(port, id(specs[model])) for port in models for model in models[port]] if models else ()
+        asked = id(node.operator), device, node.cache, *feeds
         # Nodes of one operator (merged jobs have many) differ by what they read only.
         found = self._moment.found.get(asked)
         if found is None:
-            found = self._moment.found[asked] = self._found(node, read)
+            found = self._moment.found[asked] = self._found(node, models)
         if found.operator is not node.operator:
             node = replace(node, operator=found.operator)
         ports, inputs = found.ports, _inputs(read, found.ports, self._graph)
@@ -90,13 +91,13 @@ class StepMaker:
             node,
             ports,
             found.kind,
-            self._places[name],
+            device,
             found.kept,
             found.static,
             inputs,
             found.streamed,
             streamed_nodes(inputs, found.streamed),
-            _models(read, ports),
+            _in_order(models, ports),
             tuple(self._reading.readers.get(name, ())),
             frozenset(wanted) if wanted else _NONE,
             found.notes,
@@ -104,7 +105,7 @@ class StepMaker:
             *self._look.step(name, found.static, found.kept, ports, inputs),
         )
 
-    def _found(self, node: Node, read: Inputs) -> Found:
+    def _found(self, node: Node, given_models: Mapping[str, tuple[str, ...]]) -> Found:
         """What is to be known of a node whatever it reads."""
         notes: tuple[str, ...] = ()
         given, device = node.operator, self._places[node.name]
@@ -112,7 +113,7 @@ class StepMaker:
             node, notes = self._resolved(node)
         operator = node.operator
         ports = ports_of(type(operator))
-        models = _models(read, ports)
+        models = _in_order(given_models, ports)
         kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
         _require_frames(node, kind, ports)
         static, code = self._static(node, device, models)
@@ -248,6 +249,5 @@ def _model_names(given: Inputs) -> Mapping[str, tuple[str, ...]]:
     return found or _NO_MODELS
 
 
-def _models(given: Inputs, ports: Ports) -> Mapping[str, tuple[str, ...]]:
-    found = _model_names(given)
-    return {port: found[port] for port in ports.inputs if port in found} if found else _NO_MODELS
+def _in_order(models: Mapping[str, tuple[str, ...]], ports: Ports) -> Mapping[str, tuple[str, ...]]:
+    return {port: models[port] for port in ports.inputs if port in models} if models else _NO_MODELS
