@@ -41,20 +41,15 @@ def same(left: StoredObject, right: StoredObject) -> bool:
     )
 
 
-def start(code: str, *args: object) -> subprocess.Popen[str]:
-    """A real Python process running some code."""
-    return subprocess.Popen(
+def python(code: str, *args: object) -> str:
+    """The output of an interpreter in which nothing was imported before, and which must succeed."""
+    done = subprocess.run(
         [sys.executable, "-c", code, *map(str, args)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=120,
+        check=False,
     )
-
-
-def python(code: str, *args: object) -> str:
-    """The output of a process that must succeed."""
-    process = start(code, *args)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -9,7 +9,8 @@ import pytest
 
 from flowsynth.cache import Cache
 from flowsynth.cache.eviction import score
-from tests.cache.helpers import key_of, python, sample
+from tests.cache.helpers import key_of, sample
+from tests.processes import python
 
 SIZE = 20_000
 

@@ -16,7 +16,8 @@ import pytest
 
 from flowsynth.cache import Cache, CacheError, CacheFull, StoredObject
 from flowsynth.cache.objects import ObjectStore
-from tests.cache.helpers import key_of, python, same, sample, start
+from tests.cache.helpers import key_of, same, sample
+from tests.processes import python, start
 
 #: How objects come to their names: as this system does it, and as one does that must name files first.
 WAYS = {"unnamed": "import os; assert os.O_TMPFILE", "named": "import os; vars(os).pop('O_TMPFILE', None)"}
@@ -44,10 +45,10 @@ def test_killed_many_times_nothing_finished_is_lost_and_nothing_partial_is_read(
     tmp_path: Path, way: str, kills: int
 ) -> None:
     rng = random.Random(0)
-    finished = 0
-    for _ in range(kills):
+    finished = rounds = 0
+    while rounds < kills or finished <= kills:  # a busy machine may need more of them
+        rounds += 1
         process = start(f"{WAYS[way]}\n{WRITER}", tmp_path, finished)
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0, 0.12))
         process.send_signal(signal.SIGKILL)
@@ -65,7 +66,6 @@ def test_killed_many_times_nothing_finished_is_lost_and_nothing_partial_is_read(
             assert cache.leases.try_acquire(f"node {finished}"), "a dead process holds no lease"
             assert cache.verify() == []
             assert list((tmp_path / "tmp").iterdir()) == [], "its temporary files are swept"
-    assert finished > kills
 
 
 WORKER = """

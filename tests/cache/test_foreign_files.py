@@ -21,7 +21,8 @@ from flowsynth.cache.objects import ObjectStore, _checked
 from flowsynth.cache.platform import temp_name
 from flowsynth.cache.store import Cache
 from flowsynth.core.errors import FlowsynthError
-from tests.cache.helpers import ROOT, key_of, python, sample, start
+from tests.cache.helpers import ROOT, key_of, python, sample
+from tests.processes import start
 
 
 def old(path: Path) -> Path:
@@ -272,7 +273,6 @@ def test_a_hung_maker_of_an_index_is_named(tmp_path: Path, monkeypatch: pytest.M
         "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True)\n    import time; time.sleep(60)"
     )
     holder = start(code, tmp_path / "cache/index/create.lock")
-    assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     try:
         with pytest.raises(CacheError, match=r"create\.lock has been locked by another process for 0\.2 s"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.cache.leases import Leases
-from tests.cache.helpers import start
+from tests.processes import start
 
 BOTH = pytest.mark.parametrize("portable", [False, True])
 HOLD = """
@@ -45,7 +45,6 @@ def test_one_holder_at_a_time(tmp_path: Path, portable: bool) -> None:
 @BOTH
 def test_a_killed_holder_leaves_no_lease(tmp_path: Path, portable: bool) -> None:
     process = start(HOLD, tmp_path, portable)
-    assert process.stdout is not None
     assert process.stdout.readline().strip() == "True"
     leases = Leases(tmp_path, portable)
     assert not leases.try_acquire("key")
@@ -71,7 +70,6 @@ if os.fork() == 0:
 time.sleep(60)
 """
     process = start(code, tmp_path)
-    assert process.stdout is not None
     child = int(process.stdout.readline())
     process.kill()
     process.wait()

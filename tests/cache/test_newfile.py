@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowsynth.cache.newfile import NewFiles
-from tests.cache.helpers import python, start
+from tests.processes import python, start
 
 LARGE = 400_000  # from here on room is set aside
 
@@ -134,10 +134,9 @@ def test_a_killed_writer_leaves_whole_files_only(tmp_path: Path) -> None:
         pytest.skip("NOT CHECKED: no files without a name on this system")
     for _ in range(5):
         process = start(KILLED, tmp_path)
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         while len(found(tmp_path)) < 5:
-            assert process.poll() is None
+            assert process.returncode is None
         process.kill()
         process.communicate()
         left = [path for path in tmp_path.iterdir() if path.is_file()]

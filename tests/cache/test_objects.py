@@ -12,7 +12,8 @@ from flowsynth.cache.container import DIGEST_AT
 from flowsynth.cache.objects import ObjectStore
 from flowsynth.cache.platform import host_tag
 from flowsynth.core.codec import Buffer, Encoded
-from tests.cache.helpers import key_of, python, same, sample
+from tests.cache.helpers import key_of, same, sample
+from tests.processes import python
 
 
 def put(store: ObjectStore, stored: StoredObject, seconds: float = 1.0) -> str:

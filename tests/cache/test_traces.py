@@ -14,6 +14,7 @@ from flowsynth.cache.disk import open_index
 from flowsynth.cache.rows import COLUMNS, SCHEMA
 from flowsynth.cache.traces import TraceStore
 from tests.cache.helpers import python
+from tests.processes import start
 
 DIRECT = pytest.mark.parametrize("direct", [True, False])
 
@@ -266,8 +267,6 @@ for i in range(50):
     store.put_many({f"p{sys.argv[2]}-{i}-{j}": b"row" for j in range(5)})
 store.close()
 """
-    from tests.cache.helpers import start
-
     processes = [start(code, tmp_path, n) for n in range(3)]  # all create the index at once
     store = TraceStore(tmp_path)
 

@@ -12,8 +12,8 @@ import pytest
 
 from flowsynth.core.fingerprint import Source, class_source
 from flowsynth.core.operator import Operator
-from tests.cache.helpers import python
 from tests.core.test_fingerprint import Project
+from tests.processes import python
 
 OPS = """
     from typing import ClassVar

@@ -1,78 +1,80 @@
-"""A process that carries out orders: reads them as lines, fetches objects by hash, runs, stores, answers."""
+"""A process that carries out orders: takes them from a pipe, fetches objects, runs, stores, answers."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 
 from flowsynth.api.execute import Host
 from flowsynth.api.session import Session
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.perform import Workplace
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import server
 
 
 class Elsewhere:
-    """Sends orders to such a process; one at a time. Every line either way is kept."""
+    """Sends orders about one cache to such a process; one at a time. Every message either way is kept."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, line: Connection) -> None:
         self.orders: list[bytes] = []
         self.outcomes: list[bytes] = []
-        self._lock = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(cache)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._lock, self._line = threading.Lock(), line
 
     def __call__(self, order: Order) -> Outcome:
         """The outcome of an order."""
-        sent, taken = self._process.stdin, self._process.stdout
-        assert sent is not None
-        assert taken is not None
         with self._lock:
             self.orders.append(order.to_bytes())
-            sent.write(self.orders[-1] + b"\n")
-            sent.flush()
-            self.outcomes.append(taken.readline())
+            self._line.send_bytes(self.orders[-1])
+            self.outcomes.append(self._line.recv_bytes())
             return Outcome.from_bytes(self.outcomes[-1])
 
-    def __enter__(self) -> Elsewhere:
-        """Itself."""
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process, which closes when nothing more comes."""
-        self._process.communicate(timeout=60)
-        assert self._process.returncode == 0
+@contextmanager
+def another_process() -> Iterator[Connection]:
+    """A process that answers, one cache after the other; it ends well when there are no more."""
+    context = server()
+    line, other = context.Pipe()
+    process = context.Process(target=answer, args=(other,))
+    process.start()
+    other.close()
+    yield line
+    line.close()
+    process.join(60)
+    assert process.exitcode == 0
 
 
-def main() -> None:
-    """Answer until there are no more orders."""
+@contextmanager
+def elsewhere(line: Connection, cache: Path) -> Iterator[Elsewhere]:
+    """Orders about a cache, which the process opens for them and closes after them."""
+    line.send_bytes(str(cache).encode())
+    yield Elsewhere(line)
+    line.send_bytes(b"")
+    assert line.recv_bytes() == b"closed"
+
+
+def answer(line: Connection) -> None:
+    """Answer until there are no more caches."""
     from tests import streams
     from tests.executors import dags, test_orders
 
     assert all((streams, dags, test_orders)), "their operators are known by name"
-    with Session(sys.argv[1]) as session:
-        places: dict[str, Workplace] = {}
-        for line in sys.stdin.buffer:
-            order = Order.from_bytes(line)
-            names = str(sorted(order.specs))
-            place = places.setdefault(names, Workplace(session.cache, Host(session, order.specs)))
-            outcome = place.perform(order)
-            place.shelf.clear()  # the next order finds nothing in memory
-            sys.stdout.buffer.write(outcome.to_bytes() + b"\n")
-            sys.stdout.buffer.flush()
+    with suppress(EOFError):
+        while True:
+            cache = line.recv_bytes().decode()
+            with Session(cache) as session:
+                _answer(session, line)
+            line.send_bytes(b"closed")
 
 
-if __name__ == "__main__":
-    main()
+def _answer(session: Session, line: Connection) -> None:
+    places: dict[str, Workplace] = {}
+    while message := line.recv_bytes():
+        order = Order.from_bytes(message)
+        names = str(sorted(order.specs))
+        place = places.setdefault(names, Workplace(session.cache, Host(session, order.specs)))
+        outcome = place.perform(order)
+        place.shelf.clear()  # the next order finds nothing in memory
+        line.send_bytes(outcome.to_bytes())

@@ -7,12 +7,11 @@ what came out. Tests compare those lines with the rows that were committed to th
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ from flowsynth.core.refs import JsonRef, Trace
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.values import Frames, Tensors
 from tests import streams
+from tests.processes import server
 
 LOG = "FLOWSYNTH_TEST_LOG"
 #: Iterations that take some milliseconds: more than loading the result does, so that it is kept.
@@ -311,13 +311,6 @@ def the_result(folder: Folder) -> str:
     texts = set(folder.left("results"))
     assert len(texts) == 1
     return texts.pop()
-
-
-def server() -> ForkServerContext:
-    """Where processes come from: a fresh interpreter that has imported this module once, forked for each."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def start(folder: Folder, executor: str, **how: Any) -> ForkServerProcess:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 import flowsynth as fs
 from flowsynth.core.registry import operator_class
 from flowsynth.operators.files.read_video import ReadVideo
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import Child
 
 
 def write_clip(path: Path, count: int, size: tuple[int, int]) -> Path:
@@ -95,16 +92,9 @@ def main() -> None:
     print(json.dumps(answer))
 
 
-def begin(clip: Path, cache: Path, executor: str = "serial", chain: str = "plain") -> subprocess.Popen[str]:
+def begin(clip: Path, cache: Path, executor: str = "serial", chain: str = "plain") -> Child:
     """Start such a process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__, str(clip), str(cache), executor, chain],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Child("-m", __name__, str(clip), str(cache), executor, chain)
 
 
 def finish(

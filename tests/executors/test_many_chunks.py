@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.helpers import python
+from tests.processes import python
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits")
 

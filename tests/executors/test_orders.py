@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,18 @@ from flowsynth.executors.engine import Engine
 from flowsynth.executors.order import Cut, Given, Order, Outcome, Piece
 from flowsynth.executors.tasks import Role
 from flowsynth.operators.diffusion.text_encode import TextEncode
-from tests.executors.answering import Elsewhere
+from tests.executors.answering import Elsewhere, another_process, elsewhere
 from tests.executors.dags import Against, Blend, Draw, Kernel, Norm, Plus, random_graph
 from tests.executors.lives import identity
 from tests.streams import Counter, Invert, Mean, Reverse, Smooth, Sum, Twice, write_source
 from tests.tiny import tiny_sd
+
+
+@pytest.fixture(scope="module")
+def line() -> Iterator[Connection]:
+    """To a process that answers orders."""
+    with another_process() as line:
+        yield line
 
 
 class Refuses(fs.Operator):
@@ -63,13 +72,13 @@ def every_kind(source: Path) -> Graph:
     return g
 
 
-def run_elsewhere(g: Graph, cache: Path, elsewhere: Elsewhere, **given: object) -> Run:
+def run_elsewhere(g: Graph, cache: Path, other: Elsewhere, **given: object) -> Run:
     """Run a graph so that everything is computed by the other process."""
     options = RunOptions.of({"cache_dir": cache, **given})
     with Session.of(options) as session:
         plan = session.plan(g)
         host = Host(session, g.models)
-        engine = Engine(plan, session.cache, host, options, Observer(), transport=elsewhere)
+        engine = Engine(plan, session.cache, host, options, Observer(), transport=other)
         return Run(plan, engine.run(), session.cache, engine.shelf)
 
 
@@ -79,35 +88,39 @@ def same(one: Run, other: Run, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("executor", "chunk"), [("serial", 16), ("threads", 7)])
-def test_another_process_computes_every_kind_of_task(tmp_path: Path, executor: str, chunk: int) -> None:
+def test_another_process_computes_every_kind_of_task(
+    line: Connection, tmp_path: Path, executor: str, chunk: int
+) -> None:
     g = every_kind(write_source(tmp_path / "s.txt", range(40)))
     here = g.run(cache_dir=tmp_path / "here", chunk=chunk)
     cache = tmp_path / "there"
-    with Elsewhere(cache) as elsewhere:
-        there = run_elsewhere(g, cache, elsewhere, executor=executor, chunk=chunk)
+    with elsewhere(line, cache) as other:
+        there = run_elsewhere(g, cache, other, executor=executor, chunk=chunk)
         same(there, here, g.outputs)
-        done = len(elsewhere.orders)
-        again = run_elsewhere(g, cache, elsewhere, executor=executor, chunk=chunk)
-        assert len(elsewhere.orders) == done, "all hits"
+        done = len(other.orders)
+        again = run_elsewhere(g, cache, other, executor=executor, chunk=chunk)
+        assert len(other.orders) == done, "all hits"
         same(again, here, g.outputs)
     assert there.record.nodes["smooth"].tasks.computed == here.record.nodes["smooth"].tasks.computed
-    orders = [Order.from_bytes(data) for data in elsewhere.orders]
+    orders = [Order.from_bytes(data) for data in other.orders]
     assert {order.role for order in orders} == set(Role) - {Role.END}, "nobody carries an end out"
     assert any(given.port == "$state" for order in orders for given in order.inputs)
-    assert [order.to_bytes() for order in orders] == elsewhere.orders
-    outcomes = [Outcome.from_bytes(data) for data in elsewhere.outcomes]
-    assert [outcome.to_bytes() + b"\n" for outcome in outcomes] == elsewhere.outcomes
+    assert [order.to_bytes() for order in orders] == other.orders
+    outcomes = [Outcome.from_bytes(data) for data in other.outcomes]
+    assert [outcome.to_bytes() for outcome in outcomes] == other.outcomes
     # One cache, whoever computed: this process now takes everything from there.
     assert {n.status for n in g.run(cache_dir=cache, chunk=chunk).record.nodes.values()} == {"hit"}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_graphs_elsewhere_with_objects_lost_between(tmp_path: Path, seed: int) -> None:
+def test_random_graphs_elsewhere_with_objects_lost_between(
+    line: Connection, tmp_path: Path, seed: int
+) -> None:
     g, values = random_graph(seed, tmp_path)
     cache = tmp_path / "cache"
-    with Elsewhere(cache) as elsewhere:
+    with elsewhere(line, cache) as other:
         for _ in range(2):
-            run = run_elsewhere(g, cache, elsewhere, chunk=8)
+            run = run_elsewhere(g, cache, other, chunk=8)
             for edge in g.wanted():
                 assert identity(run[f"{edge.node}.{edge.port}"]) == identity(
                     values[f"{edge.node}.{edge.port}"]
@@ -116,15 +129,15 @@ def test_random_graphs_elsewhere_with_objects_lost_between(tmp_path: Path, seed:
                 path.unlink()
 
 
-def test_what_is_missing_and_what_fails_is_answered_as_data(tmp_path: Path) -> None:
+def test_what_is_missing_and_what_fails_is_answered_as_data(line: Connection, tmp_path: Path) -> None:
     piece = Given("frames", False, (Cut("frames", "h", (Piece("0" * 40, 2, 5),)),))
     span = Span(3, 7, 20, {"frames": (2, 9)}, lead=1, tail=2, geometry=[1, {"a": 2.5}])
     lacking = Order("m", Invert(), Role.CHUNK, span, "cpu", (piece,), {}, "k")
     number = Given("x", False, (JsonRef("4", "h"),))
     failing = Order("f", Refuses(), Role.WHOLE, None, "cpu", (number,), {}, "k")
-    with Elsewhere(tmp_path / "cache") as elsewhere:
-        assert elsewhere(lacking) == Outcome(missing=("0" * 40,))
-        assert elsewhere(failing) == Outcome(notes=("it was asked",), failed="f: not this one", code=2)
+    with elsewhere(line, tmp_path / "cache") as other:
+        assert other(lacking) == Outcome(missing=("0" * 40,))
+        assert other(failing) == Outcome(notes=("it was asked",), failed="f: not this one", code=2)
     for order in (lacking, failing):
         assert Order.from_bytes(order.to_bytes()) == order
 

@@ -14,6 +14,7 @@ import pytest
 from flowsynth.cache.store import Cache
 from tests.executors import lives
 from tests.executors.lives import Folder, new_folder, the_result
+from tests.processes import server
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -37,7 +38,7 @@ def test_four_processes_compute_each_task_once(tmp_path: Path, executor: str) ->
     alone = new_folder(tmp_path / "alone")
     lives.undisturbed(alone, executor)
     folder = new_folder(tmp_path / "four")
-    barrier = lives.server().Barrier(4)
+    barrier = server().Barrier(4)
     ended([lives.start(folder, executor, barrier=barrier) for _ in range(4)])
     assert len(folder.left("results")) == 4
     assert the_result(folder) == the_result(alone)

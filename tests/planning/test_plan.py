@@ -9,6 +9,7 @@ import pytest
 
 from flowsynth.api import Graph
 from flowsynth.core.errors import RequestError
+from tests import processes
 from tests.api.test_counts import diamond, streamed
 from tests.cache.helpers import python
 from tests.streams import write_source
@@ -121,7 +122,7 @@ def test_a_plan_and_a_run_of_hits_import_no_torch(tmp_path: Path) -> None:
     arguments = (tmp_path / "cache", tmp_path / "p.png")
     cold = python(command, *arguments, "plan").splitlines()
     assert cold == ["{'clip': 'run', 'edges': 'unknown', 'a': 'run', 'b': 'unknown'}", "[]"]
-    python(command, *arguments, "run")
+    processes.python(command, *arguments, "run")
     warm = python(command, *arguments, "hits").splitlines()
     assert warm == ["{'clip': 'hit', 'edges': 'hit', 'a': 'hit', 'b': 'hit'}", "3", "[]"]
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import run
+
 ROOT = Path(__file__).parents[2]
 #: What a copy shares with the checkout: recipes change none of it.
 _SHARED = ("conf", "graphs", "tests", "pyproject.toml", "README.md", "CONTRIBUTING.md")
@@ -45,17 +47,21 @@ def follow(heading: str, folder: Path) -> Path:
     return folder
 
 
-def python(folder: Path, *arguments: str) -> str:
-    """What Python prints in a copy.
+def python(folder: Path, *arguments: str, bare: bool = False) -> str:
+    """What Python prints in a copy, whose modules are compiled once.
 
     Args:
         folder: the copy.
         arguments: of the interpreter, such as ``-m flowsynth ops``.
+        bare: whether nothing may have been imported before, not even torch.
     """
-    env = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    env |= {"FLOWSYNTH_CACHE": str(folder / "cache")}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
-    )
+    own = {"FLOWSYNTH_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+    if bare:
+        env = {**os.environ, **own, "PYTHONPATH": str(folder)}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+    else:
+        done = run(*arguments, folder=folder, path=folder, environment=own, afresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

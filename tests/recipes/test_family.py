@@ -35,12 +35,18 @@ print("computed", sorted(n for n, node in run.record.nodes.items() if node.statu
 """
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    folder = follow(HEADING, tmp_path)
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = follow(HEADING, tmp_path_factory.mktemp("family"))
     (folder / "palette").mkdir()
-    (folder / "palette" / "palette.json").write_text(json.dumps({"red": [1, 0, 0], "teal": [0, 0.5, 0.5]}))
     return folder
+
+
+@pytest.fixture
+def copy(followed: Path) -> Path:
+    palette = {"red": [1, 0, 0], "teal": [0, 0.5, 0.5]}
+    (followed / "palette" / "palette.json").write_text(json.dumps(palette))
+    return followed
 
 
 def test_it_is_one_folder() -> None:
@@ -68,7 +74,7 @@ except FlowsynthError as error:
     print(error)
 print({{"torch", "diffusers"}} & set(sys.modules))
 """
-    told = python(copy, "-c", code)
+    told = python(copy, "-c", code, bare=True)
     assert "nodes.prompt.params.prompt: no such colour; expected red, teal; given 'rod'" in told
     assert "did you mean 'red'" in told
     assert "nodes.moved.params.options.invrt: unknown key; expected invert; did you mean 'invert'" in told
