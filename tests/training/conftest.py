@@ -1,5 +1,6 @@
 """A work folder with generated pictures and configs small enough for a few seconds."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +80,31 @@ def write_configs(folder: Path, pictures: Path) -> None:
         OmegaConf.save(OmegaConf.create(values), folder / f"{name}.yaml")
 
 
-@pytest.fixture
-def training(tmp_path: Path) -> Training:
-    pictures, configs = tmp_path / "pictures", tmp_path / "configs"
+def new_training(folder: Path) -> Training:
+    pictures, configs = folder / "pictures", folder / "configs"
     pictures.mkdir()
     configs.mkdir()
     for index in range(3):
         Image.fromarray(generated_picture(index)).save(pictures / f"p{index}.png")
     write_configs(configs, pictures)
-    return Training(tmp_path / "work", configs)
+    return Training(folder / "work", configs)
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Training:
+    return new_training(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def once_trained(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    training = new_training(tmp_path_factory.mktemp("training"))
+    training.vae_trainer().run()
+    training.denoiser_trainer()  # what it makes of the pictures is kept in the work folder
+    return training
+
+
+@pytest.fixture
+def trained(once_trained: Training, tmp_path: Path) -> Training:
+    """A folder of its own in which the autoencoder is trained and nothing else is."""
+    shutil.copytree(once_trained.work, tmp_path / "work")
+    return Training(tmp_path / "work", once_trained.configs)

@@ -1,6 +1,7 @@
 """The text encoder learns what captions say before it guides a denoiser."""
 
 import numpy as np
+import pytest
 import torch
 
 from flowsynth.training.attributes import CLASSES, drawing_labels, pretrain, sample
@@ -26,6 +27,7 @@ def test_every_label_is_within_its_classes() -> None:
     assert (labels < torch.tensor(CLASSES)).all()
 
 
+@pytest.mark.slow
 def test_a_little_training_already_reads_some_captions() -> None:
     torch.manual_seed(0)
     tokenizer = build_tokenizer(vocabulary({}))

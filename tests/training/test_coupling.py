@@ -71,6 +71,7 @@ def test_nothing_is_chosen_for_pairs_and_for_what_moves(
     assert coupling.nearest(hint, noises(1)[0], np.random.default_rng(0)) is None
 
 
+@pytest.mark.slow
 def test_everything_allowed_is_chosen_about_equally_often(coupling: Coupling) -> None:
     counts = Counter(colours(coupling, noises(330)))
     assert set(counts) == set(COLOURS) - {"white"}
@@ -123,9 +124,8 @@ def test_rows_with_less_noise_or_a_told_drawing_keep_theirs(coupling: Coupling) 
     assert torch.equal(made.target[1], coupling.pool.latents[index].float())
 
 
-def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     stage.coupling = Coupling(stage.shapes.still(200))
     changes = {"shape_free_share": 1.0, "open_share": 1.0, "chosen_blank_share": 0.7}
     stage.config = stage.config.model_copy(update=changes)
@@ -134,14 +134,13 @@ def test_the_denoiser_lets_noise_choose_for_drawings_that_start_blank(training: 
     fits = [len(stage.coupling.allowed(hint)) > 0 for hint in batch.hints]
     assert shares[1:].tolist() == [0.7 if fit else 0.0 for fit in fits]
     assert shares[0] == stage.config.blank_share
-    with torch.autocast("cpu", torch.bfloat16):  # as in training
+    with torch.autocast("cpu", torch.bfloat16):  # as in trained
         loss, _ = stage.loss(np.random.default_rng(1))
     assert torch.isfinite(loss)
 
 
-def test_most_open_captions_are_of_what_noise_can_choose(training: Training) -> None:
-    training.vae_trainer().run()
-    pool = training.denoiser_trainer().stage.shapes
+def test_most_open_captions_are_of_what_noise_can_choose(trained: Training) -> None:
+    pool = trained.denoiser_trainer().stage.shapes
     rng = np.random.default_rng(0)
     shares = {}
     for kind in ("full", "open"):

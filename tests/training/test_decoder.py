@@ -17,21 +17,20 @@ def encoded(vae: AutoencoderKL) -> torch.Tensor:
     return latents
 
 
-def test_only_the_decoder_changes(training: Training) -> None:
-    training.vae_trainer().run()
-    before = training.finished_vae
-    training.decoder_trainer().run()
-    after = Training(training.work, training.configs).finished_vae
+def test_only_the_decoder_changes(trained: Training) -> None:
+    before = trained.finished_vae
+    trained.decoder_trainer().run()
+    after = Training(trained.work, trained.configs).finished_vae
     torch.testing.assert_close(encoded(after), encoded(before), rtol=0, atol=0)
     with torch.no_grad():
         assert not torch.equal(after.decode(encoded(before)).sample, before.decode(encoded(before)).sample)
 
 
 @pytest.mark.weights
-def test_the_perceptual_loss_falls_and_leaves_its_network_alone(training: Training) -> None:
+@pytest.mark.slow
+def test_the_perceptual_loss_falls_and_leaves_its_network_alone(trained: Training) -> None:
     cache = published("lpips-alex")
-    training.vae_trainer().run()
-    stage = training.decoder_trainer().stage
+    stage = trained.decoder_trainer().stage
     stage.weight, stage.cache = 1.0, cache
     network = {key: value.clone() for key, value in stage.perceptual.state_dict().items()}
     parameters = [p for module in stage.modules().values() for p in module.parameters()]

@@ -46,9 +46,8 @@ def test_outlines_are_marked_and_flat_ground_is_not(size: str) -> None:
     assert (beside >= rim).all()
 
 
-def test_the_denoiser_weighs_outlines_of_what_is_told(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_the_denoiser_weighs_outlines_of_what_is_told(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     losses = []
     for changes in ({}, {"outline_weight": 1.0}, {"outline_weight": 1.0, "caption_dropout": 1.0}):
         stage.config = stage.config.model_copy(update={"shapes_share": 0.8, **changes})
@@ -59,9 +58,8 @@ def test_the_denoiser_weighs_outlines_of_what_is_told(training: Training) -> Non
     assert losses[1][1]["rims"] > 0 == losses[2][1]["rims"]
 
 
-def test_photos_come_in_the_versions_that_are_asked_for(training: Training) -> None:
-    training.vae_trainer().run()
-    styles = training.denoiser_trainer().stage.styles
+def test_photos_come_in_the_versions_that_are_asked_for(trained: Training) -> None:
+    styles = trained.denoiser_trainer().stage.styles
     photos, sketches = (
         styles.batch(12, 8, np.random.default_rng(0), 0.0, 1.0, (version,)).pixels
         for version in ("photo", "pencil_sketch")

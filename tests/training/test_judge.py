@@ -56,6 +56,7 @@ def test_every_shape_is_known_in_every_size_and_place(name: str) -> None:
     assert mistakes(every, [drawing.render(64, rng) for drawing in every]) == []
 
 
+@pytest.mark.slow
 def test_drawings_through_the_autoencoder_with_noise_are_still_read() -> None:
     from diffusers import AutoencoderKL
 

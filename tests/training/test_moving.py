@@ -57,14 +57,14 @@ def test_an_open_caption_drops_colours_too() -> None:
         assert 0.25 < share < 0.75, word
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("shares", "common"), [((1.0, 0.0), (1, 1)), ((0.0, 1.0), (0, 1)), ((0.0, 0.0), (0, 0))]
 )
 def test_frames_have_all_a_part_or_none_of_their_noise_in_common(
-    training: Training, shares: tuple[float, float], common: tuple[int, int]
+    trained: Training, shares: tuple[float, float], common: tuple[int, int]
 ) -> None:
-    training.vae_trainer().run()
-    stage = training.motion_trainer().stage
+    stage = trained.motion_trainer().stage
     names = ("shared_noise_share", "mixed_noise_share")
     stage.config = stage.config.model_copy(update=dict(zip(names, shares, strict=True)))
     torch.manual_seed(0)
@@ -77,9 +77,8 @@ def test_frames_have_all_a_part_or_none_of_their_noise_in_common(
     assert max(found) - min(found) > 0.3 or common[0] == common[1]
 
 
-def test_changes_between_frames_count_on_their_own(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.motion_trainer().stage
+def test_changes_between_frames_count_on_their_own(trained: Training) -> None:
+    stage = trained.motion_trainer().stage
     losses = []
     for weight in (0.0, 2.0):
         stage.config = stage.config.model_copy(update={"change_weight": weight})
@@ -91,10 +90,10 @@ def test_changes_between_frames_count_on_their_own(training: Training) -> None:
     assert figures["changes"] > 0
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("still", [0.0, 1.0])
-def test_clips_in_which_nothing_moves_come_as_often_as_asked(training: Training, still: float) -> None:
-    training.vae_trainer().run()
-    stage = training.motion_trainer().stage
+def test_clips_in_which_nothing_moves_come_as_often_as_asked(trained: Training, still: float) -> None:
+    stage = trained.motion_trainer().stage
     stage.config = stage.config.model_copy(update={"still_share": still})
     rng = np.random.default_rng(2)
     clips = [stage._moving(rng) for _ in range(24)]
@@ -104,9 +103,8 @@ def test_clips_in_which_nothing_moves_come_as_often_as_asked(training: Training,
     assert np.mean(moving) == 1 if not still else 0 < np.mean(moving) < 0.5  # some of all drawings move
 
 
-def test_errors_on_shapes_count_on_their_own(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.motion_trainer().stage
+def test_errors_on_shapes_count_on_their_own(trained: Training) -> None:
+    stage = trained.motion_trainer().stage
     losses = []
     for weight in (0.0, 2.0):
         stage.config = stage.config.model_copy(update={"shapes_share": 1.0, "shape_weight": weight})

@@ -26,6 +26,7 @@ def perception() -> Perception:
 
 
 @pytest.mark.weights
+@pytest.mark.slow
 def test_its_loss_moves_the_latents_and_no_weights(perception: Perception) -> None:
     picture = generated_picture(5)[None, :56, :56]
     kept = {key: value.clone() for key, value in perception.vae.state_dict().items()}
@@ -51,9 +52,8 @@ def guess(batch: Batch, scales: torch.Tensor, captions: list[str]) -> Guess:
     return Guess(batch, latents, latents, torch.zeros(len(captions)), scales, captions)
 
 
-def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     batch = stage._batch(2, np.zeros(6, bool), np.random.default_rng(0))
     batch.tile[:] = batch.pixels
     batch.tile[1:] = 0
@@ -63,9 +63,8 @@ def test_photos_are_looked_at_where_tile_and_caption_tell_another_picture(traini
     assert not guess(batch, scales, ["", "", "", "", "a", "a"]).restyled().any()
 
 
-def test_drawings_are_looked_at_where_captions_alone_tell_them(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_drawings_are_looked_at_where_captions_alone_tell_them(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     batch = stage._batch(5, np.zeros(6, bool), np.random.default_rng(0))
     scales = torch.zeros(2, 6)  # the first row is a photo
     scales[:, 0], scales[1, 2] = 1, 0.5
@@ -81,9 +80,8 @@ def test_drawings_are_looked_at_where_captions_alone_tell_them(training: Trainin
 
 
 @pytest.mark.weights
-def test_looking_at_drawings_adds_to_the_loss(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_looking_at_drawings_adds_to_the_loss(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     stage.styles.cache = published("lpips-alex")
     losses = []
     told = {"shapes_share": 1.0, "shape_free_share": 1.0, "open_share": 0.0, "caption_dropout": 0.0}

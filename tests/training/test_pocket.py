@@ -18,6 +18,7 @@ def average(trainer: Trainer[Any]) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in trainer.average.items()}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("stage", ["vae", "denoiser"])
 def test_a_resumed_run_equals_an_uninterrupted_one(training: Training, stage: str, tmp_path: Path) -> None:
     whole = getattr(training, f"{stage}_trainer")()
@@ -75,9 +76,8 @@ def test_the_loss_table_keeps_its_columns_when_figures_change(training: Training
     assert "latents" not in rows[0]
 
 
-def test_blank_rows_start_from_noise_alone_at_the_last_step(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_blank_rows_start_from_noise_alone_at_the_last_step(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"blank_share": 1.0, "lines_blank_share": 1.0})
     seen = []
     stage.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[:2]))
@@ -130,10 +130,9 @@ def test_all_stages_end_in_a_folder_that_diffusers_loads(training: Training, tmp
     assert (training.work / "vae" / "checkpoint.safetensors").exists()
 
 
-def test_motion_starts_from_the_two_dimensional_network(training: Training) -> None:
-    training.vae_trainer().run()
-    training.denoiser_trainer().run()
-    stage = training.motion_trainer().stage
+def test_motion_starts_from_the_two_dimensional_network(trained: Training) -> None:
+    trained.denoiser_trainer().run()
+    stage = trained.motion_trainer().stage
     latents = torch.randn(1, 4, 3, 8, 8)
     text = torch.randn(1, 77, 16)
     with torch.no_grad():

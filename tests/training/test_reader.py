@@ -68,6 +68,7 @@ def reader(drawings: ShapeData) -> Reader:
     return reader
 
 
+@pytest.mark.slow
 def test_a_little_training_reads_latents(reader: Reader, drawings: ShapeData) -> None:
     labels, latents = reading_labels(drawings.drawings), drawings.latents.float()
     assert read_right(reader, latents, labels) > 0.02  # everything at once: by chance one in thousands
@@ -89,6 +90,7 @@ def test_half_of_what_it_learns_from_is_of_any_size(drawings: ShapeData) -> None
     assert stretched.max() > 1.08
 
 
+@pytest.mark.slow
 def test_its_loss_moves_the_latents_and_nothing_else(reader: Reader, drawings: ShapeData) -> None:
     labels, latents = (
         reading_labels(drawings.drawings[:8]),
@@ -111,9 +113,8 @@ def _loss(stage: DenoiserStage, **changes: float) -> tuple[float, dict[str, floa
     return float(loss.detach()), figures
 
 
-def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     plain, figures = _loss(stage, reading_weight=0.0)
     assert "reading" not in figures
     read, figures = _loss(stage, reading_weight=0.5)
@@ -123,9 +124,8 @@ def test_the_denoiser_is_read_only_where_captions_tell_what_to_draw(training: Tr
     assert _loss(stage, reading_weight=0.5)[1]["reading"] == 0
 
 
-def test_drawings_with_lines_alone_start_blank_at_their_own_share(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_drawings_with_lines_alone_start_blank_at_their_own_share(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     stage.config = stage.config.model_copy(update={"lines_blank_share": 0.9, "blank_share": 0.1})
     tile, lines = [0, 0, 0, 1, 0, 1.0], [1, 1, 0, 1, 0.5, 0.0]  # the first row is a photo
     batch = stage._batch(5, np.array([False, *[True] * 5]), np.random.default_rng(0))
@@ -133,17 +133,15 @@ def test_drawings_with_lines_alone_start_blank_at_their_own_share(training: Trai
     assert shares.tolist() == [0.1, 0.9, 0.1, 0.1, 0.9, 0.1]
 
 
-def test_a_drawing_that_nothing_determines_is_not_read(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_a_drawing_that_nothing_determines_is_not_read(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     free = {"shape_free_share": 1.0, "vague_share": 0.0, "caption_dropout": 0.0}
     assert _loss(stage, **free, open_share=1.0, open_told_step=-1)[1]["reading"] == 0
     assert _loss(stage, **free, open_share=0.0)[1]["reading"] > 0
 
 
-def test_another_reader_comes_at_the_end_of_ones_life(training: Training) -> None:
-    training.vae_trainer().run()
-    stage = training.denoiser_trainer().stage
+def test_another_reader_comes_at_the_end_of_ones_life(trained: Training) -> None:
+    stage = trained.denoiser_trainer().stage
     rng = np.random.default_rng(0)
     config, clarity = stage.config, stage.clarity
     first = clarity.reader(config, rng)

@@ -64,6 +64,7 @@ def test_every_part_loads_by_its_ordinary_class() -> None:
     assert tuple(adapter.config.block_out_channels) == tuple(pipe.unet.config.block_out_channels)
 
 
+@pytest.mark.slow
 def test_the_autoencoder_keeps_a_picture(pipe: Any) -> None:
     picture = np.asarray(Image.open(PICTURE).convert("RGB"))
     _, decibel = reconstruct(pipe.vae, picture)
