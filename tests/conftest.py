@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -34,9 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     """Skip, with a reason, what was not asked for or cannot run here; shuffle if asked to."""
+    _sample(items, config.getoption("--shuffle") or 0)
+    yield  # what -m and -k leave
     if not slow_too(config):
         _skip(items, "slow", "slow: run with -m slow")
     if any(item.get_closest_marker("gpu") for item in items):
@@ -66,6 +70,21 @@ def _skip(items: list[pytest.Item], mark: str, reason: str) -> None:
     for item in items:
         if item.get_closest_marker(mark):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _sample(items: list[pytest.Item], seed: int) -> None:
+    """Make all cases of a test slow but as many as its mark `sample` says; another seed keeps others."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sample"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for name, group in cases.items():
+        (count,) = group[0].get_closest_marker("sample").args  # type: ignore[union-attr]
+        quick = [item for item in group if not item.get_closest_marker("slow")]
+        kept = random.Random(f"{seed} {name}").sample(quick, min(count, len(quick)))
+        for item in quick:
+            if item not in kept:
+                item.add_marker("slow")
 
 
 def _shuffled(items: list[pytest.Item], rng: random.Random) -> list[pytest.Item]:
@@ -101,6 +120,14 @@ def _taken(items: list[pytest.Item], folder: Path) -> Iterator[pytest.Item]:
         except FileExistsError:
             continue
         yield from group
+
+
+def pytest_unconfigure() -> None:
+    """End the server that children were forked from: it is done, and its time counts as this process's."""
+    if "multiprocessing.forkserver" in sys.modules:
+        from multiprocessing.forkserver import _forkserver
+
+        _forkserver._stop()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -38,24 +38,22 @@ class Child:
     Args:
         arguments: ``-c CODE ...``, ``-m MODULE ...`` or ``SCRIPT ...``.
         folder: the current one, of this process unless given; ``-c`` and ``-m`` import from there first.
-        path: where imports go on.
-        environment: what to add to this process's own.
-        afresh: whether ``flowsynth`` and ``tests`` are imported anew, from `path`.
+        environment: what to add to this process's own; ``PYTHONPATH`` is the checkout unless given.
+        afresh: whether ``flowsynth`` and ``tests`` are imported anew.
     """
 
     def __init__(
         self,
         *arguments: str,
         folder: Path | None = None,
-        path: Path = ROOT,
         environment: Mapping[str, str] | None = None,
         afresh: bool = False,
     ) -> None:
         context = server()
         reading, writing = context.Pipe(duplex=False)
         self._errors = tempfile.NamedTemporaryFile(mode="r", encoding="utf-8")  # noqa: SIM115
-        env = {**os.environ, "PYTHONPATH": str(path), **(environment or {})}
-        given = (arguments, folder or Path.cwd(), path, env, writing, self._errors.name, afresh)
+        env = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        given = (arguments, folder or Path.cwd(), env, writing, self._errors.name, afresh)
         self._process = context.Process(target=_become, args=given)
         self._process.start()
         writing.close()
@@ -117,7 +115,6 @@ def python(code: str, *arguments: object) -> str:
 def _become(
     arguments: tuple[str, ...],
     folder: Path,
-    path: Path,
     environment: dict[str, str],
     out: Connection,
     errors: str,
@@ -135,7 +132,7 @@ def _become(
         for name in [name for name in sys.modules if name.partition(".")[0] in ("flowsynth", "tests")]:
             del sys.modules[name]
     own = [entry for entry in sys.path if entry not in ("", str(ROOT))]
-    sys.path[:] = ["", str(path), *own]
+    sys.path[:] = ["", *environment["PYTHONPATH"].split(os.pathsep), *own]
     _execute(*arguments)
 
 

@@ -107,3 +107,22 @@ def shell(home: Path) -> Shell:
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, **kwargs)
 
     return run
+
+
+def assert_quick(argv: list[str], tries: int = 4) -> subprocess.CompletedProcess[str]:
+    """Run Python in less CPU time than three times the imports of hydra, networkx and pydantic take."""
+
+    def spent(argv: list[str]) -> tuple[float, subprocess.CompletedProcess[str]]:
+        before = sum(os.times()[2:4])
+        done = subprocess.run([sys.executable, *argv], check=True, capture_output=True, text=True, timeout=60)
+        return sum(os.times()[2:4]) - before, done
+
+    bare = ["-c", "import hydra, networkx, pydantic"]
+    ours, theirs = [], []
+    for _ in range(tries):
+        seconds, done = spent(argv)
+        ours.append(seconds)
+        theirs.append(spent(bare)[0])
+        if min(ours) < 3 * min(theirs):
+            return done
+    pytest.fail(f"{min(ours):.2f} CPU s beside {min(theirs):.2f} of the imports")

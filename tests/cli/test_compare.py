@@ -11,15 +11,16 @@ from tests.odd_sources import pan, write
 from tests.operators.test_in_a_graph import MovingClip
 
 
-@pytest.fixture
-def videos(home: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A clip and the same smoothed, as files."""
     graph = fs.Graph("two")
     clip = graph.add("clip", MovingClip())
     graph.add("plain", EncodeVideo(codec="ffv1"), frames=clip)
     soft = graph.add("soft", TemporalSmooth(radius=2), frames=clip)
     graph.add("smooth", EncodeVideo(codec="ffv1"), frames=soft)
-    run = graph.run(outputs=["plain", "smooth"], output_dir=home / "out")
+    home = tmp_path_factory.mktemp("videos")
+    run = graph.run(outputs=["plain", "smooth"], output_dir=home / "out", cache_dir=home / "cache")
     return [str(home / "out" / str(run.record.outputs[name])) for name in ("plain", "smooth")]
 
 

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import jsonschema
 import pytest
 
 from flowsynth.core.record import PlanRecord, RunRecord, json_schema
-from tests.cli.conftest import Cli, Shell
+from tests.cli.conftest import Cli, Shell, assert_quick
 
 SMALL = ("graph=small", "cache.dir=c")
 
@@ -182,21 +181,9 @@ def test_a_cached_run_and_a_plan_import_no_torch(home: Path) -> None:
 
 
 def test_a_cached_run_is_quick(home: Path) -> None:
-    def cpu(argv: list[str]) -> float:
-        best = 1e9
-        for _ in range(4):
-            before = os.times()
-            subprocess.run([sys.executable, *argv], check=True, capture_output=True, timeout=60)
-            after = os.times()
-            spent = (
-                after.children_user + after.children_system - before.children_user - before.children_system
-            )
-            best = min(best, spent)
-        return best
-
     run = ["-m", "flowsynth", "--operators", "my_ops.py", "run", *SMALL]
     subprocess.run([sys.executable, *run], check=True, capture_output=True, timeout=60)
-    assert cpu(run) < 3 * cpu(["-c", "import hydra, networkx, pydantic"])
+    assert_quick(run)
 
 
 SLEEPY = """

@@ -67,6 +67,7 @@ SWAPS = [
 ]
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("kind", "change"), SWAPS)
 def test_a_file_that_changes_at_a_gate(
     kind: str, change: Callable[[Path, bytes], None], tmp_path: Path

@@ -123,7 +123,6 @@ assert not heavy, heavy
 print(sorted(prints.items()))
 """
     first = python(code)
-    assert python(code) == first
-    with Session() as session:
-        for name in NAMES[:3]:
+    with Session() as session:  # this process hashes strings otherwise
+        for name in NAMES[::4]:
             assert session.source(operator_class(name)).fingerprint in first

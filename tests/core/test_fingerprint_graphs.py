@@ -92,6 +92,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("seed", range(12))
 def test_exactly_the_reached_functions_count(root: Path, seed: int) -> None:
     program = Program(seed)

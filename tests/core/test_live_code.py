@@ -265,6 +265,7 @@ print(class_source(zz_ops.Op))
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "text", ["def f(): return 2\nK = 1\n", "def f(: broken", "def f(): return 1\nK = 2\n"]
 )

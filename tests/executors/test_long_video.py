@@ -29,7 +29,7 @@ def case(
 @pytest.mark.parametrize(
     ("frames", "size"),
     [
-        pytest.param(96, (48, 28), id="96 frames of 48x28"),
+        pytest.param(96, (32, 16), id="96 frames of 32x16"),
         pytest.param(1200, (96, 54), marks=[pytest.mark.slow, pytest.mark.timeout(3000)]),
     ],
 )

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +20,7 @@ from flowsynth.media import clips
 from flowsynth.media.fallback import FRAMES, default_clip, picture_clip
 from flowsynth.media.probe import probe
 from flowsynth.media.reader import VideoReader
+from tests import processes
 from tests.media.conftest import picture, write_picture
 
 NAME = "flowsynth_test_asset-1.0-py3-none-any.whl"
@@ -101,6 +100,7 @@ def test_fetched_once_by_pip_and_checked(
         clips.fetch_clip("thing", tmp_path / "cache")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("change", [with_archive, with_file])
 def test_other_bytes_are_refused(
     wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[..., Entry]
@@ -144,11 +144,8 @@ print(clips.fetch_clip("thing", {str(tmp_path / "cache")!r}).read_bytes() == b"c
     for k in range(4):
         own = tmp_path / f"own{k}"
         own.mkdir()
-        command = [sys.executable, "-c", script, str(own)]
-        jobs.append(
-            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-        )
-    assert [job.communicate(timeout=120)[0].strip() for job in jobs] == ["True"] * 4
+        jobs.append(processes.start(script, own))
+    assert [job.communicate()[0].strip() for job in jobs] == ["True"] * 4
 
 
 def test_a_clip_made_of_a_picture(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def again(folder: Path, images: Array, settings: EncodeSettings) -> Array:
     return VideoReader(out, deep=settings.deep).read()
 
 
+@pytest.mark.sample(7)
 @pytest.mark.parametrize("case", BEST, ids=lambda case: "-".join(map(str, case[:3])))
 def test_ten_generations(tmp_path: Path, case: tuple[str, str, str, int | None, float]) -> None:
     codec, pixel_format, suffix, crf, allowed = case

@@ -41,6 +41,7 @@ CODECS = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("case", CODECS)
 def test_frames_have_the_same_bits_whichever_way_they_are_reached(make_clip: MakeClip, case: str) -> None:
     name, codec, options = CODECS[case]

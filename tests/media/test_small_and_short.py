@@ -29,6 +29,7 @@ def write(folder: Path, settings: EncodeSettings, count: int, size: tuple[int, i
     return out
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("codec", "suffix"), STORED)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_few_frames_keep_their_exact_rate(tmp_path: Path, codec: Codec, suffix: str, count: int) -> None:

@@ -21,6 +21,7 @@ from flowsynth.media.probe import probe
 from flowsynth.media.provenance import read_text
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.segments import encode_segment, write_packets
+from tests import processes
 from tests.media.conftest import picture
 
 MakeClip = Callable[..., Path]
@@ -76,6 +77,7 @@ def test_animated_webp(tmp_path: Path) -> None:
     assert read_text(out) == "kept"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("codec", list(CODECS))
 def test_equal_frames_give_equal_bytes(tmp_path: Path, codec: str) -> None:
     settings = EncodeSettings(Fraction(25), codec, preset="fast")  # type: ignore[arg-type]
@@ -282,6 +284,7 @@ def test_bad_frames_and_segments(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nut", "b.nut"]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.skipif(os.name == "nt", reason="RLIMIT_FSIZE")
 @pytest.mark.parametrize("codec", ["h264", "vp9", "ffv1", "gif"])
 @pytest.mark.parametrize("share", [0.3, 0.9])
@@ -308,8 +311,7 @@ except MediaWriteError as error:
     print(error)
     sys.exit(3)
 """
-    command = [sys.executable, "-c", script, str(segment), str(out), codec, str(int(len(whole) * share))]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = processes.run("-c", script, str(segment), str(out), codec, str(int(len(whole) * share)))
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith(f"{out}: expected room for the file, found a file size limit")
     assert [p.name for p in out.parent.iterdir()] == [out.name]

@@ -72,6 +72,7 @@ def edited(state: dict[str, Tensor], edits: list[tuple[str, int, int]]) -> dict[
     return out
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=20_000, derandomize=True)
 @given(edits=EDITS)

@@ -83,6 +83,7 @@ def in_smallest_tiles(stage: Stage, x: torch.Tensor) -> torch.Tensor:
     return tile_by_context(stage.apply, x, tile=tile, halo=stage.halo, scale=stage.scale, align=stage.align)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fast", [False, True])
 def test_tiles_give_what_the_whole_gives(fast: bool) -> None:
     network = tiny_ifnet(refine=True)

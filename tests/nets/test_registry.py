@@ -21,6 +21,7 @@ from flowsynth.nets.lineart.drawings import DrawingGenerator
 from flowsynth.nets.motion.spynet import SPyNet
 from flowsynth.nets.registry import build_network, known, shipped
 from flowsynth.nets.roles import EDGES, LINEART, UPSCALING, Role
+from tests import processes
 from tests.nets.tiny import lpips_state, picture, tiny_hed, tiny_ifnet, tiny_rrdbnet, tiny_srvgg
 
 STATES: dict[str, Any] = {
@@ -146,11 +147,8 @@ def distribution(site: Path, name: str, points: dict[str, str], files: dict[str,
 
 
 def run_in(folder: Path, site: Path) -> tuple[dict[str, Any], str]:
-    paths = os.pathsep.join([str(site), str(Path(__file__).parents[2]), *(p for p in sys.path if p)])
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=folder, env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    paths = os.pathsep.join([str(site), str(Path(__file__).parents[2])])
+    done = processes.run("-c", SCRIPT, folder=folder, environment={"PYTHONPATH": paths}, afresh=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 

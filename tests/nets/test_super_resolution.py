@@ -31,6 +31,7 @@ def tiled(network: StagedNetwork, x: torch.Tensor, tile: int) -> torch.Tensor:
     return network.run(x, each)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", list(NETWORKS))
 @pytest.mark.parametrize("size", [(1, 1), (23, 31), (40, 17), (32, 32)])
 def test_tiles_leave_no_seam(name: str, size: tuple[int, int]) -> None:

@@ -49,6 +49,7 @@ def chain() -> list[tuple[str, fs.Operator]]:
     ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_streamed_graph_gives_the_bits_of_plain_calls(tmp_path: Path, executor: str) -> None:
     graph = fs.Graph("frames")

@@ -74,6 +74,7 @@ def found(pocket: Pocket) -> Found:
     return names
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("what", "prompt"), OPEN)
 def test_seeds_choose_what_a_prompt_leaves_open(found: Found, what: str, prompt: str) -> None:
     plain = found(what, prompt)
@@ -81,6 +82,7 @@ def test_seeds_choose_what_a_prompt_leaves_open(found: Found, what: str, prompt:
     assert max(map(plain.count, plain)) < 10
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("phrase", [False, True], ids=["word", "phrase"])
 @pytest.mark.parametrize(("what", "prompt"), OPEN)
 def test_a_negative_prompt_removes_what_a_prompt_leaves_open(
@@ -114,6 +116,7 @@ def test_lines_alone_place_a_shape_the_more_the_higher_their_scale(pocket: Pocke
     assert none < 0.6
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("way", ["left", "right", "up", "down"])
 def test_a_clip_moves_where_its_prompt_says(pocket: Pocket, way: str) -> None:
     prompt = f"a small red circle moving {way} on a white background"
@@ -136,12 +139,12 @@ def loras() -> list[Path]:
     return sorted(asset_folder("pocket").glob("lora*/**/*.safetensors"))
 
 
-@pytest.mark.skipif(not loras(), reason="the family has no LoRA yet")
-def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket: Pocket) -> None:
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("path", loras(), ids=lambda path: path.parent.name)
+def test_a_lora_acts_with_its_scale_and_is_gone_at_0(pocket: Pocket, path: Path) -> None:
     text: dict[str, Any] = {"prompt": "a large red circle on a blue background", "seed": 0, **QUICK}
     plain = pocket.make(**text)
-    for path in loras():
-        made = [pocket.make(**text, loras=({"source": str(path), "scale": s},)) for s in (0.0, 0.5, 1.0)]
-        ways = [change(picture, plain) for picture in made]
-        assert ways[0] < 0.01
-        assert ways[0] < ways[1] < ways[2]
+    made = [pocket.make(**text, loras=({"source": str(path), "scale": s},)) for s in (0.0, 0.5, 1.0)]
+    ways = [change(picture, plain) for picture in made]
+    assert ways[0] < 0.01
+    assert ways[0] < ways[1] < ways[2]

@@ -53,6 +53,7 @@ def target(photo: Frames, style: str) -> Frames:
     return Stylize(style=style).run(RunContext(), frames=photo)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("prompt", "style"), [("pencil sketch", "pencil_sketch"), ("watercolor", "watercolor")]
 )
@@ -98,6 +99,7 @@ def test_a_seed_gives_its_picture_again_and_another_one_differs_less_than_anothe
     assert 0.2 < change(other, redraw.default) < 0.5 * change(redraw("pencil sketch"), redraw.default)
 
 
+@pytest.mark.slow
 def test_noise_shared_by_frames_keeps_a_still_clip_still(redraw: Redraw, toon: Frames, photo: Frames) -> None:
     inputs = {"start": toon, "tile": toon, "lines": photo}
     still = {name: frames(np.repeat(pixels(clip), 3, 0)) for name, clip in inputs.items()}
@@ -146,6 +148,7 @@ def test_each_control_acts_beside_the_other(redraw: Redraw, inverted: Frames, ph
     assert change(redraw(tile=inverted), redraw.default) > 5
 
 
+@pytest.mark.sample(2)
 @quiet
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "unipc", "heun"])
 def test_schedulers_without_noise_of_their_own_agree_at_many_steps(
@@ -156,6 +159,7 @@ def test_schedulers_without_noise_of_their_own_agree_at_many_steps(
 
 
 @quiet
+@pytest.mark.slow
 def test_a_scheduler_with_noise_of_its_own_goes_another_way(redraw: Redraw, converged: Frames) -> None:
     ways = [
         change(redraw(scheduler=name, num_inference_steps=16), converged) for name in ("euler", "euler_a")
@@ -173,6 +177,7 @@ def test_tiles_of_the_autoencoder_leave_no_trace(pocket: Pocket, photo: Frames) 
     assert change(made[1], photo) < 12
 
 
+@pytest.mark.slow
 def test_windows_change_a_clip_little_and_leave_no_edge(redraw: Redraw, toon: Frames, photo: Frames) -> None:
     """Eight equal frames of every input, cut to a third, in windows of four."""
     inputs = {"start": toon, "tile": toon, "lines": photo}

@@ -56,12 +56,13 @@ def python(folder: Path, *arguments: str, bare: bool = False) -> str:
         bare: whether nothing may have been imported before, not even torch.
     """
     own = {"FLOWSYNTH_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+    own["PYTHONPATH"] = str(folder)
     if bare:
-        env = {**os.environ, **own, "PYTHONPATH": str(folder)}
+        env = {**os.environ, **own}
         done = subprocess.run(
             [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
         )
     else:
-        done = run(*arguments, folder=folder, path=folder, environment=own, afresh=True)
+        done = run(*arguments, folder=folder, environment=own, afresh=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

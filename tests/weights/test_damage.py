@@ -131,6 +131,7 @@ def test_a_whole_file_is_read(name: str) -> None:
         assert sum(array.nbytes for array in found.values()) == SIZE
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", list(FORMATS))
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

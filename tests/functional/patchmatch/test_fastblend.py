@@ -83,6 +83,7 @@ def test_the_counts_are_what_is_computed(mode: Mode, window: int) -> None:
     assert remap.fields == count_fields(11, window, mode)
 
 
+@pytest.mark.sample(3)
 @every_mode
 @pytest.mark.parametrize("window", [1, 3, 6])
 def test_pieces_give_the_bits_of_the_whole(mode: Mode, window: int) -> None:

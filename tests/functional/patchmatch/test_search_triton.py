@@ -4,8 +4,6 @@ On whole numbers float32 adds up exactly whatever the order, so the kernels must
 bit, ties included. On pictures the two may part where two guesses tie but for rounding.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from flowsynth.functional.patchmatch import search as patchmatch
 from flowsynth.functional.patchmatch import search_torch
 from flowsynth.functional.patchmatch.field import Field, identity
 from flowsynth.functional.patchmatch.search import MatchSettings, match
+from tests import processes
 from tests.functional.patchmatch.interpreted import Interpreter, interpreter
 
 Example = tuple[Tensor, Tensor, Field, Tensor]
@@ -187,7 +186,7 @@ def test_a_cpu_takes_torch_and_never_imports_triton() -> None:
         "x = torch.rand(1, 3, 9, 9); match(x, x, x, MatchSettings(iterations=1)); "
         "assert 'triton' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    processes.python(code)
 
 
 class _Card:

@@ -72,6 +72,7 @@ def saved(made: Example, path: Path, metadata: dict[str, Any] | None = None) -> 
     return path
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", [*LAYOUTS, *UNET_LAYOUTS])
 def test_every_layout_of_a_unet_s_lora_is_its_folded_weights(name: str, tmp_path: Path) -> None:
     layout = {**LAYOUTS, **UNET_LAYOUTS}[name]
@@ -80,6 +81,7 @@ def test_every_layout_of_a_unet_s_lora_is_its_folded_weights(name: str, tmp_path
     unet_acts_as(saved(made, tmp_path / "x.safetensors"), made.folded)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", [*LAYOUTS, *TEXT_LAYOUTS])
 def test_every_layout_of_a_text_encoder_s_lora_is_its_folded_weights(name: str, tmp_path: Path) -> None:
     layout = {**LAYOUTS, **TEXT_LAYOUTS}[name]
@@ -150,6 +152,7 @@ def test_peft_s_configuration_beside_its_weights_acts_and_is_part_of_the_identit
     assert model_fingerprint(spec) != first
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", ["dora_scale", "lora_magnitude_vector", "lora_magnitude_vector.default.weight"]
 )

@@ -65,6 +65,7 @@ def figures(clip: Frames, source: Frames) -> dict[str, float]:
     return Measure().run(RunContext(), frames=clip, reference=source).values
 
 
+@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 @pytest.mark.parametrize(
     ("method", "scheduler"), [("flow", None), ("flow", "euler"), ("fastblend", None)], ids=str
@@ -106,6 +107,7 @@ def test_sizes_that_the_autoencoder_pads_take_a_guide(ctx: RunContext) -> None:
     assert not torch.equal(made.tensor, redrawn(ctx, pocket(), source).tensor)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("motion", [False, True])
 def test_motion_modules_windows_and_noise_schedules(ctx: RunContext, motion: bool) -> None:
     owner = tiny(motion=str(tiny_sd() / "motion_adapter")) if motion else tiny()

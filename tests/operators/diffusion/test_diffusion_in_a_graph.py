@@ -77,6 +77,7 @@ def computed(run: fs.Run) -> set[str]:
     return {name for name, node in run.record.nodes.items() if node.status == "computed"}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_diffusion_graph_runs_once_and_then_only_what_changed(tmp_path: Path, executor: str) -> None:
     first = stylized().run(cache_dir=tmp_path / "cache", executor=executor, outputs=["frames"], chunk=8)

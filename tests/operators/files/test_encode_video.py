@@ -103,6 +103,7 @@ def test_frames_without_a_rate_or_without_frames() -> None:
         EncodeVideo().run(RunContext(), frames=clip(1).slice(0, 0))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("chunk", [16, 64])
 def test_a_graph_gives_the_same_bytes_as_a_plain_call(tmp_path: Path, executor: str, chunk: int) -> None:

@@ -62,6 +62,7 @@ def test_values_out_of_range_are_refused(params: dict[str, float]) -> None:
         TemporalSmooth(**params)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
 @pytest.mark.parametrize("detail", [0, 1.5])
 def test_fastblend_by_chunks_gives_the_bits_of_the_whole(mode: str, detail: float) -> None:

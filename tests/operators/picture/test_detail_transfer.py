@@ -81,6 +81,7 @@ def test_taken_whole_it_is_the_redrawn_clip_in_the_frames_size(pictures: dict[st
     assert (out - large).abs().mean() < 0.03
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("take", ["detail", "whole"])
 @pytest.mark.parametrize("size", [(1, 1), (9, 7), (23, 31)])

@@ -51,6 +51,7 @@ def test_the_network_is_applied(checkpoint: str, network: StagedNetwork, dtype: 
     assert (out.fps, out.kind, out.parts[0].dtype) == (clip.fps, clip.kind, clip.parts[0].dtype)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("size", [(1, 1), (61, 41), (128, 75)])
 @pytest.mark.parametrize("tile", [1, 24, 50])
 def test_tiles_leave_no_seam(checkpoint: str, size: tuple[int, int], tile: int) -> None:

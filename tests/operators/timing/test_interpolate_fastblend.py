@@ -58,6 +58,7 @@ def test_a_frame_is_both_keys_mixed_linearly_in_time() -> None:
         torch.testing.assert_close(out.tensor[t], torch.lerp(dark, light, t / 4)[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("tracking", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 5, 8])
 def test_chunks_give_the_bits_of_a_plain_call(chunk: int, tracking: bool) -> None:
@@ -84,6 +85,7 @@ def info_of(clip: Frames) -> StreamInfo:
     return StreamInfo(clip.num_frames, clip.fps)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("cut_at", [1, 2, 3, 4])
 def test_across_a_cut_only_the_key_of_the_own_shot_counts(pictures: dict[str, Tensor], cut_at: int) -> None:
     first, second = panned(pictures["astronaut"], 5, 2), panned(pictures["chelsea"], 5, 2)

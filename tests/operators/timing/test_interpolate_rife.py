@@ -75,6 +75,7 @@ def test_tiles_show_nowhere(checkpoint: str, refine: bool, size: tuple[int, int]
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-4)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("batch", [2, 3, 64])
 @pytest.mark.parametrize("refine", [False, True])
 def test_frames_made_together_are_those_made_one_by_one(checkpoint: str, batch: int, refine: bool) -> None:

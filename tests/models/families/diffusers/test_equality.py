@@ -36,6 +36,7 @@ QUICK = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 )

@@ -43,6 +43,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", list(PARTS))
 def test_each_step_loads_only_what_it_calls(name: str, tmp_path: Path, loaded: list[str]) -> None:
     case = CASES[name]
@@ -57,6 +58,7 @@ def test_each_step_loads_only_what_it_calls(name: str, tmp_path: Path, loaded: l
     assert found == PARTS[name]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "CogVideoXPipeline"])
 def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
     name: str, tmp_path: Path, loaded: list[str]
@@ -78,6 +80,7 @@ def test_the_prompt_acts_and_a_change_reruns_what_depends_on_it(
     assert not torch.equal(first["frames"].tensor, other["frames"].tensor)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["StableDiffusionXLPipeline", "AnimateDiffPipeline"])
 def test_a_call_leaves_no_trace(name: str, tmp_path: Path) -> None:
     case = CASES[name]

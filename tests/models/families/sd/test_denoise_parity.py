@@ -127,12 +127,14 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return torch.equal(a, b)
 
 
+@pytest.mark.sample(7)
 @pytest.mark.parametrize("name", sorted(set(SCHEDULERS) - NEEDS_MORE_PACKAGES))
 def test_text_to_image_equals_the_pipeline_under_every_scheduler(name: str) -> None:
     pipe = build(StableDiffusionPipeline, name)
     assert same(ours(name=name), theirs(pipe, height=SIZE, width=SIZE))
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", sorted(set(SCHEDULERS) - NEEDS_MORE_PACKAGES - {"ipndm"}))
 def test_image_to_image_equals_the_pipeline_under_every_scheduler(name: str) -> None:
     init = torch.randn(1, 4, LATENT, LATENT, generator=generator(8))

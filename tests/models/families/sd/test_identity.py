@@ -108,6 +108,7 @@ def edited(path: Path) -> None:
         path.write_bytes(bytes(data))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", CASES)
 def test_every_file_that_is_opened_while_loading_is_in_the_fingerprint(case: str, root: Path) -> None:
     spec = parse_model("m", {"family": "sd", **specs(root)[case]})
@@ -122,6 +123,7 @@ def test_every_file_that_is_opened_while_loading_is_in_the_fingerprint(case: str
     assert model_fingerprint(spec) == before
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", CASES)
 def test_no_file_outside_the_fingerprint_matters(case: str, root: Path) -> None:
     """Native readers open files unseen: so whatever the fingerprint leaves out is made unreadable."""
@@ -201,6 +203,7 @@ SWAPS: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", SWAPS)
 def test_a_file_replaced_between_two_uses_of_one_manager_is_read_anew(case: str, root: Path) -> None:
     name, write = SWAPS[case]

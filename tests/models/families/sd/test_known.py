@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
 from flowsynth.models.diffusion.names import _vae_name, original_name
 from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
 from flowsynth.models.families.sd.components import described
+from tests import processes
 from tests.models.families.sd.test_loading import open_clip
 
 ROOT = Path(__file__).parents[4]
@@ -78,6 +76,7 @@ def same(one: Any, other: Any) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_plain_file_is_known_by_its_tensors(version: int, tmp_path: Path) -> None:
     tensors, nets = checkpoint(version)
@@ -148,14 +147,8 @@ def test_a_run_with_a_plain_file_just_works(tmp_path: Path) -> None:
     )
     given = ["graph=text_to_image", "model.source=some.safetensors", "prompt=a red (cat:1.2)", "width=32",
              "height=32", "steps=2", "scale=1"]  # fmt: skip
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "FLOWSYNTH_CACHE": str(tmp_path / "cache"),
-        "HF_HUB_OFFLINE": "1",
-    }
-    command = [sys.executable, "-m", "flowsynth", "run", *given]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    env = {"FLOWSYNTH_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    done = processes.run("-m", "flowsynth", "run", *given, folder=tmp_path, environment=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(tmp_path.glob("outputs/**/*.png"))
 
