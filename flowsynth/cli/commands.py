@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
     "weights": ("flowsynth.cli.weights", "trained weights by name: list, fetch, verify"),
     "compare": ("flowsynth.cli.compare", "measure two videos and write them side by side"),
+    "best": ("flowsynth.cli.best", "say which job of a sweep has the best figure: its overrides"),
+    "grid": ("flowsynth.cli.grid", "lay a sweep's pictures and videos out, with their values on them"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
     "schema": ("flowsynth.cli.schema", "print the JSON Schema of graph files, for editors"),
