@@ -39,7 +39,7 @@ def engine_job(session: Session, model: Path, size: int, steps: int) -> Callable
 
     def job(seed: int) -> torch.Tensor:
         graph = Graph("overhead")
-        base = graph.model("base", {"family": "sd", "source": str(model)})
+        base = graph.model("base", {"family": "sd", "source": str(model), "dtype": "float32"})
         prompt = graph.add("prompt", TextEncode(prompt=PROMPT), model=base)
         empty = graph.add("empty", EmptyLatents(height=size, width=size), model=base)
         denoised = graph.add(

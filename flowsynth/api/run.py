@@ -198,7 +198,7 @@ class Run:
 
 
 def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
-    nodes = {name: _node_record(run) for name, run in runs.items()}
+    nodes = {name: _node_record(run, plan.graph.models) for name, run in runs.items()}
     failed = [run.failed for run in runs.values() if run.failed]
     incomplete = any(node.status in ("failed", "skipped") for node in nodes.values())
     wanted_ok = all(runs[edge.node].outputs is not None for edge in plan.wanted)
@@ -218,7 +218,7 @@ def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
     )
 
 
-def _node_record(run: StepRun) -> NodeRecord:
+def _node_record(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> NodeRecord:
     step = run.step
     outputs = run.outputs or {}
     hits = run.hits if run.expanded else int(run.outputs is not None)
@@ -230,6 +230,7 @@ def _node_record(run: StepRun) -> NodeRecord:
         status=status,
         seconds=run.seconds,
         device=step.device,
+        dtypes=_dtypes(run, models) if step.models else {},
         key=run.key,
         objects={port: ref.hash for port, ref in outputs.items()},
         bytes=sum(ref_bytes(ref) for ref in outputs.values()),
@@ -237,6 +238,18 @@ def _node_record(run: StepRun) -> NodeRecord:
         notes=run.notes,
         error=run.failed or ("an input failed" if run.cut else ""),
     )
+
+
+def _dtypes(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Model port -> the dtype of what feeds it, on the node's device; of several models each one's."""
+    from flowsynth.models import parse_model
+
+    step = run.step
+    found = {
+        port: dict.fromkeys(parse_model(name, models[name]).on(step.device).dtype for name in names)
+        for port, names in step.models.items()
+    }
+    return {port: ", ".join(dtypes) for port, dtypes in found.items()}
 
 
 def _cache_notes(cache: Cache) -> list[str]:

@@ -155,13 +155,16 @@ class Session:
         uses = getattr(cls, "uses", ()) if issubclass(cls, Operator) else ()
         return class_source(cls, uses=uses, declares_files=declares, memo=self.sources)
 
-    def model_fingerprint(self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...] = ()) -> str:
+    def model_fingerprint(
+        self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...] = (), device: str = "cpu"
+    ) -> str:
         """The fingerprint of a model's weights and settings, and of the source of its family.
 
         Args:
             name: the model's, for messages.
             spec: its entry under ``models:``.
             parts: which of its parts; all unless given.
+            device: where it is loaded, which decides what dtype ``auto`` is.
 
         Raises:
             RequestError: the model cannot be found.
@@ -169,7 +172,7 @@ class Session:
         from flowsynth.models import model_fingerprint
         from flowsynth.models.registry import family
 
-        parsed = self._spec(name, spec)
+        parsed = self._spec(name, spec).on(device)
         code = source_fingerprint(type(family(parsed.family)), memo=self.sources)
         return digest_parts([model_fingerprint(parsed, self.root, parts), code])
 

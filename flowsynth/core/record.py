@@ -60,6 +60,9 @@ class NodeRecord(_Part):
     status: NodeStatus = Field(description="hit: every task came from the cache; skipped: an input failed")
     seconds: float = Field(0.0, ge=0, description="compute of this run's tasks, summed")
     device: str = Field("", description="where it ran, or would have")
+    dtypes: dict[str, str] = Field(
+        default_factory=dict, description="model port -> numbers that its networks compute in there"
+    )
     key: str = Field("", description="its key; of a stream, the hash of its tasks' keys; empty if unknown")
     objects: dict[str, str] = Field(default_factory=dict, description="output port -> content hash")
     bytes: int = Field(0, ge=0, description="size of its outputs, as stored")

@@ -66,6 +66,7 @@ class ModelManager:
         Raises:
             InputError: files are missing, damaged or refused.
         """
+        spec = spec.on(self.device)
         with watching() as watch:
             content = model_fingerprint(spec, self.cache_dir)
         text = spec.model_dump_json()
@@ -129,7 +130,7 @@ class ModelManager:
             self._lock.release()
 
     def _has_part(self, spec: ModelSpec) -> bool:
-        model = self._known.get(spec.model_dump_json())
+        model = self._known.get(spec.on(self.device).model_dump_json())
         return model is not None and any(key in self._parts for key in model.part_keys())
 
     def evict(self, spec: ModelSpec | None = None) -> None:

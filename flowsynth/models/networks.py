@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flowsynth.core.canonical import digest_json
 from flowsynth.core.context import RunContext
+from flowsynth.core.devices import auto_precision
 from flowsynth.core.errors import InputError, did_you_mean, listing
 from flowsynth.core.filehash import file_hash, file_stamp, watching
 from flowsynth.core.paths import user_path
@@ -32,7 +33,7 @@ def load_network(
         ctx: says the device, the cache, and whether the network may be touched.
         role: what it shall do.
         weights: a name of the catalogue, or a file.
-        precision: dtype of its numbers; ``auto`` is float16 on a GPU and float32 elsewhere.
+        precision: dtype of its numbers; ``auto`` as the role says.
         options: what the role's networks can be built with or without.
 
     Raises:
@@ -45,7 +46,7 @@ def load_network(
     with watching() as watch:
         content = _hash(manager, path) if named is None else named.tensors_sha256
     watch.seen.setdefault(path.absolute(), file_stamp(path))
-    dtype = torch_dtype(precision, manager.device)
+    dtype = torch_dtype(precision, manager.device, half_on_cpu=role.half_on_cpu)
 
     def load() -> nn.Module:
         import torch
@@ -74,12 +75,12 @@ def weights_file(weights: str) -> Path:
     return path
 
 
-def torch_dtype(precision: str, device: str) -> torch.dtype:
-    """Return the dtype of a network's numbers; ``auto`` is float16 on a GPU and float32 elsewhere."""
+def torch_dtype(precision: str, device: str, *, half_on_cpu: bool = False) -> torch.dtype:
+    """Return the dtype of a network's numbers; what ``auto`` is `auto_precision` says."""
     import torch
 
     if precision == "auto":
-        precision = "float16" if device.startswith("cuda") else "float32"
+        precision = auto_precision(device, half_on_cpu=half_on_cpu)
     return cast("torch.dtype", getattr(torch, precision))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import Self
 
+from flowsynth.core.devices import auto_precision
 from flowsynth.fetch.source import Source
 
 DtypeName: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+DTYPE_TEXT = "of the networks; auto is float16 on a GPU, bfloat16 on a CPU made for it, else float32"
 
 
 class Redraw(BaseModel):
@@ -30,11 +33,29 @@ class Redraw(BaseModel):
 
 
 class ModelSpec(BaseModel):
-    """What every family's spec has. Families add their own fields."""
+    """What every family's spec has. Families add their own fields.
+
+    Attributes:
+        half_on_cpu: whether the family's networks were found to be as good in bfloat16 and quicker on a CPU
+            that has it; else ``dtype: auto`` is float32 there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    half_on_cpu: ClassVar[bool] = False
+
     family: str = Field(description="name of the model family")
     source: Source = Field(description="folder, single file, hub model or shipped:pocket")
-    dtype: DtypeName = Field("auto", description="auto is float16 on CUDA, else float32")
+    dtype: DtypeName = Field("auto", description=DTYPE_TEXT)
     redraw: Redraw = Field(default_factory=Redraw, description="how graphs use it to draw")
+
+    def on(self, device: str) -> Self:
+        """Itself with what ``auto`` stands for on a device: what is loaded there, and what identifies it.
+
+        Args:
+            device: a node's, or torch's name of it.
+        """
+        if self.dtype != "auto":
+            return self
+        found = auto_precision(device, half_on_cpu=self.half_on_cpu)
+        return self.model_copy(update={"dtype": found})

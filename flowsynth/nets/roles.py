@@ -21,16 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Role(Generic[Network]):
-    """A role by the name of its folder; its type says how its networks are called."""
+    """A role; its type says how its networks are called.
+
+    Attributes:
+        name: of its folder.
+        half_on_cpu: whether its networks were found to be as good in bfloat16, and quicker on a CPU made for
+            it (``benchmarks/results/precision.md``).
+    """
 
     name: str
+    half_on_cpu: bool = False
 
 
-UPSCALING: Role[StagedNetwork] = Role("upscaling")
-CLIP_UPSCALING: Role[BasicVSR] = Role("clip_upscaling")
-INTERPOLATION: Role[IFNet] = Role("interpolation")
+UPSCALING: Role[StagedNetwork] = Role("upscaling", half_on_cpu=True)
+CLIP_UPSCALING: Role[BasicVSR] = Role("clip_upscaling", half_on_cpu=True)
+INTERPOLATION: Role[IFNet] = Role("interpolation", half_on_cpu=True)
 MOTION: Role[SPyNet] = Role("motion")
-EDGES: Role[HED] = Role("edges")
+EDGES: Role[HED] = Role("edges", half_on_cpu=True)
 LINEART: Role[DrawingGenerator] = Role("lineart")
 LIKENESS: Role[Lpips] = Role("likeness")
 NATURALNESS: Role[Niqe] = Role("naturalness")

@@ -43,8 +43,10 @@ class PlanHost(Index, Protocol):
         """Content hash of a file."""
         ...
 
-    def model_fingerprint(self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...]) -> str:
-        """Fingerprint of a model, or of some of its parts."""
+    def model_fingerprint(
+        self, name: str, spec: Mapping[str, Any], parts: tuple[str, ...], device: str
+    ) -> str:
+        """Fingerprint of a model, or of some of its parts, as it is loaded on a device."""
         ...
 
     def place(self, graph: CoreGraph) -> Mapping[str, str]:

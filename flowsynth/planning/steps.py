@@ -125,7 +125,7 @@ class StepMaker:
 
     def _resolved(self, node: Node) -> tuple[Node, tuple[str, ...]]:
         """The node with the operator that takes its operator's place, and what is to be told of that."""
-        context = self._host.context(node.name, "cpu")
+        context = self._host.context(node.name, self._places[node.name])
         operator = node.operator.resolve(context, fetch=self._host.fetch)
         resolved = node if operator is node.operator else replace(node, operator=operator)
         return resolved, tuple(context.notes)
@@ -158,7 +158,7 @@ class StepMaker:
         if not models and cls.files is Operator.files:
             return made(_NO_PRINTS), found
         files = FileWatch()
-        prints = self._model_prints(cls, models, files)
+        prints = self._model_prints(cls, models, device, files)
         with watching() as watch:
             static = made(prints)
         watch.chosen(lambda: _all_seen(operator.files(host.context(node.name, "cpu")), watch), True)
@@ -181,29 +181,29 @@ class StepMaker:
         return shared
 
     def _model_prints(
-        self, cls: type[Operator], models: Mapping[str, tuple[str, ...]], files: FileWatch
+        self, cls: type[Operator], models: Mapping[str, tuple[str, ...]], device: str, files: FileWatch
     ) -> dict[str, Json]:
         """Model port -> fingerprints of what feeds it."""
         prints: dict[str, Json] = {}
         for port, names in models.items():
-            found = [self._model_print(name, cls.model_parts.get(port, ())) for name in names]
+            found = [self._model_print(name, cls.model_parts.get(port, ()), device) for name in names]
             for _, watch in found:
                 files.join(watch)
             prints[port] = [text for text, _ in found]
         return prints
 
-    def _model_print(self, name: str, parts: tuple[str, ...]) -> tuple[str, FileWatch]:
+    def _model_print(self, name: str, parts: tuple[str, ...], device: str) -> tuple[str, FileWatch]:
         spec, known = self._graph.models[name], self._moment.models
-        look = self._host.model_fingerprint
-        if (id(spec), parts) not in known:
+        look, asked = self._host.model_fingerprint, (id(spec), parts, device)
+        if asked not in known:
             try:
                 with watching() as watch:
-                    text = look(name, spec, parts)
-                watch.chosen(lambda: look(name, spec, parts), text)
+                    text = look(name, spec, parts, device)
+                watch.chosen(lambda: look(name, spec, parts, device), text)
             except InputError as error:
                 raise RequestError(f"models.{name}: {error}") from error
-            known[id(spec), parts] = spec, text, watch
-        return known[id(spec), parts][1:]
+            known[asked] = spec, text, watch
+        return known[asked][1:]
 
 
 def _all_seen(files: Mapping[str, Path], watch: FileWatch) -> bool:

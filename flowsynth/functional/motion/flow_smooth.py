@@ -16,6 +16,8 @@ __all__ = ["Estimate", "along_motion"]
 
 #: Flow between batches of frames, `(N, C, H, W)` twice to `(N, 2, H, W)`.
 Estimate = Callable[[Tensor, Tensor], Tensor]
+#: Pairs of frames whose motion is kept until their second frame asks: all of them up to a radius of 10.
+_MOST_PAIRS = 64
 
 
 def along_motion(
@@ -40,30 +42,57 @@ def along_motion(
         `(stop - start, C, H, W)` float32.
     """
     out = torch.empty((stop - start, *frames.shape[1:]), dtype=torch.float32, device=frames.device)
+    motion = _Motion(guide, estimate, side)
     for row, target in enumerate(range(start, stop)):
-        own = as_float(guide[target : target + 1])
         total = as_float(frames[target : target + 1])
         weight = torch.ones_like(total[:, :1])
         for other in neighbours(target, radius, len(frames)):
             if other != target:
-                there = as_float(guide[other : other + 1])
-                flow, visible = _motion(own, there, estimate, side)
+                flow, visible = motion.between(target, other)
                 total = total + visible * warp(as_float(frames[other : other + 1]), flow)
                 weight = weight + visible
         out[row] = (total / weight)[0]
     return out
 
 
-def _motion(own: Tensor, there: Tensor, estimate: Estimate, side: int) -> tuple[Tensor, Tensor]:
-    """Estimate the flow from one frame to another, `(1, 2, H, W)`, and where it is seen there, 0 to 1."""
-    height, width = own.shape[-2:]
-    scale = side / max(height, width) if side else 1.0
-    if scale < 1:
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        own, there = (F.interpolate(x, size=size, mode="area") for x in (own, there))
-    both = estimate(torch.cat((own, there)), torch.cat((there, own)))
-    visible = 1 - occlusion(both[:1], both[1:])
-    if scale >= 1:
-        return both[:1], visible
-    enlarged = F.interpolate(visible, size=(height, width), mode="bilinear", align_corners=False)
-    return resize_flow(both[:1], (height, width)), enlarged
+class _Motion:
+    """Motion between frames of a guide, each pair estimated once: both ways, for both its frames.
+
+    Args:
+        guide: `(L, 3, H, W)`.
+        estimate: of flow.
+        side: as for `along_motion`.
+    """
+
+    def __init__(self, guide: Tensor, estimate: Estimate, side: int) -> None:
+        self._guide, self._estimate = guide, estimate
+        height, width = guide.shape[-2:]
+        scale = side / max(height, width) if side else 1.0
+        self._whole = height, width
+        self._size = (max(1, round(height * scale)), max(1, round(width * scale))) if scale < 1 else None
+        self._kept: dict[tuple[int, int], Tensor] = {}
+
+    def between(self, own: int, other: int) -> tuple[Tensor, Tensor]:
+        """Return the flow from one frame to another, `(1, 2, H, W)`, and where it is seen there, 0 to 1."""
+        there, back = self._both(own, other)
+        visible = 1 - occlusion(there, back)
+        if self._size is None:
+            return there, visible
+        enlarged = F.interpolate(visible, size=self._whole, mode="bilinear", align_corners=False)
+        return resize_flow(there, self._whole), enlarged
+
+    def _both(self, own: int, other: int) -> tuple[Tensor, Tensor]:
+        """Return the flows from one frame to the other and back; a pair's first frame asks first."""
+        if (other, own) in self._kept:
+            back, there = self._kept.pop((other, own)).split(1)
+            return there, back
+        a, b = self._frame(own), self._frame(other)
+        both = self._estimate(torch.cat((a, b)), torch.cat((b, a)))
+        if own < other and len(self._kept) < _MOST_PAIRS:
+            self._kept[own, other] = both
+        there, back = both.split(1)
+        return there, back
+
+    def _frame(self, index: int) -> Tensor:
+        frame = as_float(self._guide[index : index + 1])
+        return frame if self._size is None else F.interpolate(frame, size=self._size, mode="area")

@@ -10,17 +10,27 @@ __all__ = ["bilateral", "guided_enlarge"]
 
 
 def bilateral_axis(x: Tensor, axis: int, radius: int, sigma_space: float, sigma_range: float) -> Tensor:
-    """Filter one axis; the weight of a neighbour falls with its distance and with its colour's distance."""
+    """Filter one axis; the weight of a neighbour falls with its distance and with its colour's distance.
+
+    Two pixels weigh the same to one another, so a pair's weight is found once.
+    """
     padded = pad_axis(x, axis, radius, radius, "replicate")
     size = x.shape[axis]
     total, weight_sum = x.clone(), torch.ones_like(x[:, :1])
-    for offset in [*range(-radius, 0), *range(1, radius + 1)]:
-        neighbour = padded.narrow(axis, radius + offset, size)
-        distance = (neighbour - x).square().sum(1, keepdim=True) / (2 * sigma_range**2)
-        weight = torch.exp(-distance - offset**2 / (2 * sigma_space**2))
-        total.addcmul_(weight, neighbour)
-        weight_sum.add_(weight)
-    return total / weight_sum
+    for offset in range(1, radius + 1):
+        pairs = size + offset
+        earlier = padded.narrow(axis, radius - offset, pairs)
+        later = padded.narrow(axis, radius, pairs)
+        distance = (later - earlier).square_().sum(1, keepdim=True)
+        weight = distance.mul_(-0.5 / sigma_range**2).sub_(offset**2 / (2 * sigma_space**2)).exp_()
+        for first, neighbour in (
+            (0, earlier.narrow(axis, 0, size)),
+            (offset, later.narrow(axis, offset, size)),
+        ):
+            weighed = weight.narrow(axis, first, size)
+            total.addcmul_(weighed, neighbour)
+            weight_sum.add_(weighed)
+    return total.div_(weight_sum)
 
 
 def bilateral(x: Tensor, sigma_space: float, sigma_range: float, iterations: int = 1) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = ["flatten"]
 
@@ -29,18 +30,36 @@ def flatten(ycc: Tensor, strength: float) -> Tensor:
     if strength <= 0:
         return ycc
     height, width = ycc.shape[-2:]
+    rows, columns = _transformed_side(height), _transformed_side(width)
     source = torch.cat((ycc[:, :1], ycc[:, 1:] * _CHROMA), dim=1)
-    spectrum, energy = torch.fft.rfft2(source), _gradient_energy(height, width, ycc.device)
+    source = F.pad(source, (0, columns - width, 0, rows - height), mode="replicate")
+    spectrum, energy = torch.fft.rfft2(source), _gradient_energy(rows, columns, ycc.device)
     flat, beta = source, 2 * strength
     while beta < _MOST:
-        right, down = flat.roll(-1, -1) - flat, flat.roll(-1, -2) - flat
-        weak = (right.square() + down.square()).sum(1, keepdim=True) < strength / beta
-        right, down = right.masked_fill(weak, 0), down.masked_fill(weak, 0)
-        divergence = right.roll(1, -1) - right + down.roll(1, -2) - down
-        solved = (spectrum + beta * torch.fft.rfft2(divergence)) / (1 + beta * energy)
-        flat = torch.fft.irfft2(solved, s=(height, width))
+        right, down = flat.roll(-1, -1).sub_(flat), flat.roll(-1, -2).sub_(flat)
+        weak = right.square().add_(down.square()).sum(1, keepdim=True) < strength / beta
+        right, down = right.masked_fill_(weak, 0), down.masked_fill_(weak, 0)
+        divergence = right.roll(1, -1).sub_(right).add_(down.roll(1, -2)).sub_(down)
+        solved = torch.fft.rfft2(divergence).mul_(beta).add_(spectrum).div_(1 + beta * energy)
+        flat = torch.fft.irfft2(solved, s=(rows, columns))
         beta *= 4
+    flat = flat[..., :height, :width]
     return torch.cat((flat[:, :1], flat[:, 1:] / _CHROMA), dim=1)
+
+
+def _transformed_side(length: int) -> int:
+    """Return the least length from a side's on that is made of twos, threes and fives.
+
+    A transform of 904 = 8 x 113 takes three times as long as one of 960.
+    """
+    while (rest := length) > 1:
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            break
+        length += 1
+    return length
 
 
 def _gradient_energy(height: int, width: int, device: torch.device) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flowsynth.models.diffusion.condition import Conditions
 from flowsynth.models.requests import FrameReader
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Residuals: TypeAlias = list[torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Control:
     """One ControlNet at work.
 
@@ -31,6 +33,11 @@ class Control:
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Its control maps, embedded once for all steps."""
+        return Conditions(self.net, self.frames)
 
     def scale_at(self, step: int, steps: int) -> float:
         """The factor at a step (0-based), as diffusers' pipelines compute it: all or nothing."""
@@ -113,21 +120,19 @@ class ResidualBuffer:
         text = self._text[:, start:stop].flatten(0, 1)
         total: Residuals | None = None
         for control, scale in self._controls:
-            image = control.frames(start, stop).to(device=sample.device, dtype=control.net.dtype)
-            total = _add(total, self._run(control.net, scale, sample, text, image))
+            maps = control.conditions.of(start, stop, sample.device, self._sample.shape[0])
+            total = _add(total, self._run(control.conditions.net, scale, sample, text, maps))
         guidance = self._sample.shape[0]
         return [split_first(part, guidance, stop - start) for part in total or []]
 
     def _run(
-        self, net: Any, scale: float, sample: torch.Tensor, text: torch.Tensor, image: torch.Tensor
+        self, net: Any, scale: float, sample: torch.Tensor, text: torch.Tensor, maps: torch.Tensor
     ) -> Residuals:
-        import torch
-
         down, mid = net(
             sample,
             self._timestep,
             encoder_hidden_states=text,
-            controlnet_cond=torch.cat([image] * self._sample.shape[0]),
+            controlnet_cond=maps,
             conditioning_scale=scale,
             guess_mode=bool(net.config.global_pool_conditions),
             return_dict=False,

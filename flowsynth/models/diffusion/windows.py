@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowsynth.core.errors import RequestError
@@ -133,16 +134,29 @@ def predict_noise(
         t: the timestep, a scalar tensor.
         sample_GTCHW: latents scaled for the scheduler.
     """
+    import torch
+
     residuals = ResidualBuffer(controls, t, sample_GTCHW, job.text)
-    if len(job.spans) == 1:
-        job.check()
-        return _forward(job, residuals, t, sample_GTCHW, list(job.spans))[0]
+    if all(before[1] == after[0] for before, after in pairwise(job.spans)):  # no frame lies in two windows
+        return torch.cat([_alone(job, residuals, t, sample_GTCHW, span) for span in job.spans], dim=1)
     blend = Blend(sample_GTCHW, 1, sample_GTCHW.shape[1])
     for batch in batches_of(job.spans, job.window_batch):
         job.check()
         for span, out in zip(batch, _forward(job, residuals, t, sample_GTCHW, batch), strict=True):
             blend.add(out, *span)
     return blend.mean()
+
+
+def _alone(
+    job: Prediction,
+    residuals: ResidualBuffer,
+    t: torch.Tensor,
+    sample_GTCHW: torch.Tensor,
+    span: WindowSpan,
+) -> torch.Tensor:
+    """The UNet's output for the frames of one window."""
+    job.check()
+    return _forward(job, residuals, t, sample_GTCHW, [span])[0]
 
 
 def _forward(

@@ -96,6 +96,8 @@ class Annotate(WeightedOperator):
         if self.weights is not None and not self._detector.takes_weights:
             expected = f"detector {listing([name for name, one in detectors().items() if one.takes_weights])}"
             faults.append(Fault("params.weights", f"with detector {self.detector}", expected, self.weights))
+        if not self._detector.takes_weights:
+            faults.extend(self._idle_precision(f"detector {self.detector}", "the detector of a network"))
         if self.revision is not None and self.weights is None:
             faults.append(Fault("params.revision", "without weights", "both", self.revision))
         return faults

@@ -8,13 +8,18 @@ from typing import Any, Literal
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
+from flowsynth.core.devices import auto_precision
+from flowsynth.core.errors import Fault
 from flowsynth.core.fingerprint import code_fingerprint
 from flowsynth.core.operator import Operator
 from flowsynth.nets.roles import Role
 from flowsynth.weights.catalogue import catalogue, weights_path
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-PRECISION_TEXT = "of the network's numbers; auto is float16 on a GPU and float32 elsewhere"
+PRECISION_TEXT = (
+    "of the network's numbers; auto is float16 on a GPU, bfloat16 on a CPU made for it where the network is"
+    " as good in it, else float32"
+)
 TILE_TEXT = "most pixels along a side that a network gets at once; 0: all; null: what 1 GiB holds"
 
 
@@ -46,18 +51,37 @@ class WeightedOperator(Operator):
         method = getattr(self, "fallback", None)
         return method and self.model_copy(update={"method": method, "fallback": None, "weights": None})
 
+    def _idle_precision(self, chosen: str, needed: str) -> list[Fault]:
+        """A precision that was written where no network runs.
+
+        Args:
+            chosen: what is chosen, such as ``method lanczos``.
+            needed: what has a network.
+        """
+        given = getattr(self, "precision", "auto")
+        if given == "auto":
+            return []
+        return [Fault("params.precision", f"with {chosen}", f"{needed}, or no precision", given)]
+
     def resolve(self, ctx: RunContext, *, fetch: bool) -> Operator:
         """Itself, or what the user put in its place for the case that its weights can't be had."""
         other = self._without_weights
         missing = other and [one for one in self._choices if not _obtainable(ctx, one, fetch=fetch)]
         if other is None or not missing:
-            return self
+            return self._in_precision(ctx.device) if self._choices else self
         name = missing[0]
         ctx.note(
             f"weights {name} are not here and can't be fetched: {self.op} falls back to another method;"
             f" 'flowsynth weights fetch {name}' where there is a network gets them"
         )
         return other
+
+    def _in_precision(self, device: str) -> Operator:
+        """Itself with the numbers that ``auto`` stands for on a device: they are part of what it gives."""
+        if getattr(self, "precision", None) != "auto":
+            return self
+        half = self._role is not None and self._role.half_on_cpu
+        return self.model_copy(update={"precision": auto_precision(device, half_on_cpu=half)})
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The checkpoint, if it is a file."""

@@ -145,6 +145,8 @@ class Upscale(WeightedOperator):
             faults.append(Fault(f"params.{auto[0]}", "auto has nothing to go by", expected))
         if "blockiness" in inputs and not auto:
             faults.append(Fault("inputs.blockiness", "acts on nothing", "method or fidelity auto"))
+        if self.method in ("lanczos", "bicubic"):
+            faults.extend(self._idle_precision(f"method {self.method}", "the method of a network"))
         return faults
 
     @property

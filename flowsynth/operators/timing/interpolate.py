@@ -131,6 +131,8 @@ class Interpolate(WeightedOperator):
             faults.append(Fault("params.factor", "beside fps", "factor or fps", given))
         if self.weights is not None and self.method != "rife":
             faults.append(Fault("params.weights", f"with method {self.method}", "method rife", self.weights))
+        if self.method != "rife":
+            faults.extend(self._idle_precision(f"method {self.method}", "method rife"))
         return faults
 
     def _guide_faults(self, inputs: Mapping[str, Any]) -> list[Fault]:

@@ -9,6 +9,7 @@ import torch
 from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.condition import Conditions
 from flowsynth.models.diffusion.control import Control, ResidualBuffer
 from flowsynth.models.diffusion.schedulers import make_scheduler
 from flowsynth.models.diffusion.timesteps import EvenDdim, diffutoon_timesteps
@@ -90,15 +91,51 @@ def test_without_motion_modules_the_window_only_bounds_the_batch(unet: Any) -> N
     assert torch.allclose(run(unet, 9), run(unet, 9, window=9), atol=1e-4)
 
 
-def test_control_frames_are_read_and_computed_once_a_step(motion_unet: Any, controlnet: Any) -> None:
+def test_control_frames_are_read_and_embedded_once(
+    motion_unet: Any, controlnet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads: list[tuple[int, int]] = []
 
     def read(start: int, stop: int) -> torch.Tensor:
         reads.append((start, stop))
         return torch.full((stop - start, 3, 32, 32), 0.5)
 
-    run(motion_unet, 14, [Control(controlnet, read)])
-    assert reads == [(0, 6), (6, 9), (9, 12), (12, 14)] * 2
+    spans = [(0, 6), (6, 9), (9, 12), (12, 14)]
+    kept = run(motion_unet, 14, [Control(controlnet, read)])
+    assert reads == spans, "the second step reads none"
+    reads.clear()
+    monkeypatch.setattr(Conditions.__init__, "__defaults__", (0,))
+    assert torch.equal(run(motion_unet, 14, [Control(controlnet, read)]), kept)
+    assert reads == spans * 2, "without room each step reads them all"
+
+
+def test_a_network_is_as_it_was_after_its_maps_were_embedded(controlnet: Any) -> None:
+    maps = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    sample, text, t = randn(2, 4, 8, 8), randn(2, 77, 32), torch.tensor(500)
+    conditions = Conditions(controlnet, lambda a, b: maps[a:b])
+    with torch.no_grad():
+        embedded = conditions.of(0, 2, maps.device)
+        before = controlnet(sample, t, text, maps, return_dict=False)
+        bare = conditions.net(sample, t, text, embedded, return_dict=False)
+    assert torch.equal(before[1], bare[1])
+    assert conditions.net is not controlnet
+    shared = {p.data_ptr() for p in controlnet.parameters()}
+    assert {p.data_ptr() for p in conditions.net.parameters()} <= shared
+
+
+def test_a_still_unet_gets_a_few_frames_at_once_on_a_cpu_unless_told_otherwise(unet: Any) -> None:
+    def sizes(**settings: Any) -> tuple[list[int], torch.Tensor]:
+        seen: list[int] = []
+        hook = unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+        try:
+            return seen, run(unet, 10, guidance_scale=1.0, num_inference_steps=1, **settings)
+        finally:
+            hook.remove()
+
+    few, made = sizes(window=None, stride=None)
+    all_, whole = sizes(window=10)
+    assert (few, all_) == ([4, 4, 2], [10])
+    assert torch.allclose(made, whole, atol=1e-4)
 
 
 def test_buffered_residuals_equal_those_computed_alone(controlnet: Any) -> None:

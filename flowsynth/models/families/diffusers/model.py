@@ -63,13 +63,10 @@ class DiffusersModel:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """Dtype of the networks: ``auto`` is float16 on CUDA, else float32."""
+        """Dtype of the networks."""
         import torch
 
-        name = self.spec.dtype
-        if name == "auto":
-            name = "float16" if self._store.device.startswith("cuda") else "float32"
-        found: torch.dtype = getattr(torch, name)
+        found: torch.dtype = getattr(torch, self.spec.dtype)
         return found
 
     # --- parts ------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ from flowsynth.models.requests import DenoiseSettings, Hooks
 if TYPE_CHECKING:
     import torch
 
+#: Frames that a UNet without motion modules gets at once on a CPU: with more its maps leave the caches.
+_FRAMES_ON_CPU = 4
+
 
 @dataclass(frozen=True, slots=True)
 class DenoiseInputs:
@@ -129,6 +132,8 @@ class _Run:
         window = min(self.numbers.window, self.frames)
         if self.motion:
             check_window(self.unet, window)
+        elif self.settings.window is None and self.device.type == "cpu":
+            window = min(window, _FRAMES_ON_CPU)
         # Without motion modules a frame's noise does not depend on its neighbours: no overlap is needed.
         stride = self.numbers.stride if self.motion else window
         return Prediction(

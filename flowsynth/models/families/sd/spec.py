@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
@@ -50,6 +50,8 @@ class SchedulerChoice(BaseModel):
 
 class SdSpec(ModelSpec):
     """A model of the Stable Diffusion 1.x and 2.x family."""
+
+    half_on_cpu: ClassVar[bool] = True
 
     family: Literal["sd"] = "sd"
     controlnets: Mapping[str, Source] = Field(
