@@ -50,7 +50,23 @@ def pad_axis(x: Tensor, axis: int, before: int, after: int, border: Border = "re
     """Pad one axis by repeating samples; `before` and `after` may exceed the axis' length."""
     if before == 0 and after == 0:
         return x
-    return x.index_select(axis, border_index(x.shape[axis], before, after, border, x.device))
+    size = x.shape[axis]
+    if border == "reflect" and size <= max(before, after):
+        return x.index_select(axis, border_index(size, before, after, border, x.device))
+    # Copies of runs: gathering pixel by pixel costs more than the whole blur of a row.
+    if border == "reflect":
+        head, tail = x.narrow(axis, 1, before).flip(axis), x.narrow(axis, size - 1 - after, after).flip(axis)
+    else:
+        head = _repeated(x.narrow(axis, 0, 1), axis, before)
+        tail = _repeated(x.narrow(axis, size - 1, 1), axis, after)
+    return torch.cat((head, x, tail), dim=axis)
+
+
+def _repeated(x: Tensor, axis: int, count: int) -> Tensor:
+    """Return a view that repeats an axis of length 1."""
+    shape = list(x.shape)
+    shape[axis] = count
+    return x.expand(shape)
 
 
 def correlate_axis(x: Tensor, weights: Sequence[float], axis: int, border: Border = "reflect") -> Tensor:
