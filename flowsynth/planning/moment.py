@@ -74,7 +74,9 @@ class Moment:
     found: dict[tuple[object, ...], Found] = field(default_factory=dict)
     code: dict[type, Code] = field(default_factory=dict)
     shared: dict[tuple[type, str], ClassKey] = field(default_factory=dict)
-    models: dict[tuple[int, tuple[str, ...], str], tuple[object, str, FileWatch]] = field(default_factory=dict)
+    models: dict[tuple[int, tuple[str, ...], str], tuple[object, str, FileWatch]] = field(
+        default_factory=dict
+    )
 
     @property
     def begun(self) -> bool:
