@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.brownian import seed_path
 from flowsynth.models.diffusion.control import Control, split_first
 from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
 from flowsynth.models.diffusion.timesteps import set_timesteps
@@ -120,6 +121,7 @@ class _Run:
             return self.inputs.init
         latents = self._start()
         extra = step_arguments(self.scheduler, self.options.eta, self.generators)
+        seed_path(self.scheduler, self.generators, latents)
         for i, t in enumerate(self.timesteps):
             noise = self._predict(latents, t, i, steps)
             if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
