@@ -9,13 +9,12 @@ warping error along the motion of the clean clip, and sharpness. Writes results/
 from __future__ import annotations
 
 import argparse
-import contextlib
 import time
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
+from ffmpeg_filters import as_clip, filtered
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
@@ -72,7 +71,9 @@ def main() -> None:
             guide = {"guide": clean} if guided else {}
             start = time.process_time()
             if params["method"] == "ffmpeg":
-                clips[name] = ffmpeg_deflicker(clips["flickering"], params["radius"])
+                options = f"size={2 * params['radius'] + 1}:mode=am"
+                found = filtered(clips["flickering"], ("deflicker", options), keeps_length=True)
+                clips[name] = as_clip(found, clips["flickering"])
             else:
                 clips[name] = TemporalSmooth(**params).run(RunContext(), frames=clips["flickering"], **guide)
             seconds[name] = (time.process_time() - start) / args.frames
@@ -84,35 +85,6 @@ def main() -> None:
                 out.write_text(text)
             if args.video and name.startswith("fastblend fast"):
                 show([clips["clean"], clips["flickering"], clips[name]], args.video / f"{name}.mp4")
-
-
-def ffmpeg_deflicker(clip: Frames, radius: int) -> Frames:
-    """What FFmpeg's filter makes of a clip: each frame's mean luma brought to that of its neighbours."""
-    import av
-    import numpy as np
-    from av.video.reformatter import VideoReformatter
-
-    from flowsynth.media.color import FrameMaker, to_rgb
-    from flowsynth.media.siting import chain
-
-    maker, back = FrameMaker("yuv444p"), VideoReformatter()
-    graph: Any = None
-    pictures: list[Any] = []
-
-    def drain() -> None:
-        with contextlib.suppress(av.BlockingIOError, av.EOFError):
-            while True:
-                pictures.append(to_rgb(graph.pull(), back, background=(0, 0, 0)))
-
-    for place, picture in enumerate(clip.tensor.permute(0, 2, 3, 1).numpy()):
-        frame = maker.make(picture)
-        frame.pts, frame.time_base = place, Fraction(1, 25)
-        graph = graph or chain(frame, ("deflicker", f"size={2 * radius + 1}:mode=am"))
-        graph.push(frame)
-        drain()
-    graph.push(None)
-    drain()
-    return clip.with_data(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous())
 
 
 def show(clips: list[Frames], path: Path) -> None:
