@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.api.declared import model_faults, unused_models
 from flowsynth.api.execute import execute
 from flowsynth.api.outputs import require_folder
 from flowsynth.api.run import Run, RunFailedError
@@ -46,7 +47,14 @@ class Graph(core.CoreGraph):
             GraphError: every fault at once.
         """
         graph = cls()
-        build(graph, data)
+        faults: list[Fault] = []
+        try:
+            build(graph, data)
+        except GraphError as error:
+            faults += error.faults
+        faults += model_faults(graph.models)
+        if faults:
+            raise GraphError(faults, graph.name)
         return graph
 
     @classmethod
@@ -133,7 +141,7 @@ class Graph(core.CoreGraph):
             require_folder(output_dir)
         run = execute(session, plan, options, observer)
         run.seconds = time.perf_counter() - start
-        run.notes += [drawn] if drawn else []
+        run.notes += [*([drawn] if drawn else []), *unused_models(self)]
         if output_dir is not None:
             run.write(output_dir)
         if type(observer) is not Observer:

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.api.declared import model_faults
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
 from flowsynth.core.devices import torch_name
-from flowsynth.core.errors import RequestError, listing
+from flowsynth.core.errors import GraphError, RequestError, listing
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
 from flowsynth.core.graph import CoreGraph, Name
@@ -98,8 +99,11 @@ class Session:
 
         Raises:
             RequestError: an output, a file, a device or a model that does not exist.
+            GraphError: what is wrong with declared models.
         """
         if moment is None or not moment.begun:
+            if faults := model_faults(graph.models):  # those built in Python: others were looked at before
+                raise GraphError(faults, graph.name)
             self.sources.look_again()
         return make_plan(graph, self, outputs, moment)
 

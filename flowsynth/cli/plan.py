@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from flowsynth.api.declared import unused_models
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.text import seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
@@ -46,6 +48,8 @@ def execute(args: argparse.Namespace) -> int:
     with look(composition.settings) as session:
         plan = session.plan(graph, args.outputs)
         record = plan_record(plan, session, composition.settings.chunk)
+    for note in unused_models(graph):
+        print(f"note: {note}", file=sys.stderr)
     if args.json:
         print(record.to_json(), end="")
     else:

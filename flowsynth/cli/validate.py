@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import sys
 from dataclasses import asdict
-from typing import Any
 
+from flowsynth.api.declared import unused_models
 from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import Fault, GraphError, RequestError
-from flowsynth.core.graph import CoreGraph
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,38 +20,18 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _check_models(graph: CoreGraph) -> None:
-    """Every model's declaration, all faults at once.
-
-    Raises:
-        GraphError: what is wrong with them.
-    """
-    faults = [fault for name, spec in graph.models.items() for fault in _model_faults(name, spec)]
-    if faults:
-        raise GraphError(faults, graph.name)
-
-
-def _model_faults(name: str, spec: Mapping[str, Any]) -> Sequence[Fault]:
-    from flowsynth.models import parse_model
-
-    try:
-        parse_model(name, spec)
-    except GraphError as error:
-        return error.faults
-    return ()
-
-
 def execute(args: argparse.Namespace) -> int:
     """Say that the graph is right, or everything that is wrong with it."""
     try:
         _, graph = request(args.overrides)
-        _check_models(graph)
     except RequestError as error:
         if not args.json:
             raise
         faults = error.faults if isinstance(error, GraphError) else [Fault("request", str(error))]
         print(json.dumps({"ok": False, "faults": [asdict(fault) for fault in faults]}, indent=2))
         return error.exit_code
+    for note in unused_models(graph):
+        print(f"note: {note}", file=sys.stderr)
     if args.json:
         print(
             json.dumps({"ok": True, "name": graph.name, "nodes": list(graph.nodes), "faults": []}, indent=2)

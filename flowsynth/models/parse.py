@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from flowsynth.core.errors import Fault, GraphError, RequestError, listing
+from flowsynth.core.errors import Fault, FlowsynthError, GraphError, RequestError, listing
 from flowsynth.models.faults import validation_faults
 from flowsynth.models.registry import UnknownFamilyError, family, family_names
 from flowsynth.models.spec import ModelSpec
@@ -38,6 +39,23 @@ def parse_model(name: str, data: Mapping[str, object]) -> ModelSpec:
         return kind.model_validate(dict(data))
     except ValidationError as error:
         raise GraphError(validation_faults(path, kind, error)) from None
+
+
+def declaration_faults(name: str, data: Mapping[str, object]) -> list[Fault]:
+    """All that is wrong with an entry under ``models:``, as far as small files on this machine show it.
+
+    Args:
+        name: the entry's name.
+        data: its mapping.
+    """
+    try:
+        spec = parse_model(name, data)
+        found = family(spec.family).check_spec(spec)
+    except GraphError as error:
+        return list(error.faults)
+    except FlowsynthError as error:
+        return [Fault(f"models.{name}", str(error))]
+    return [replace(fault, path=f"models.{name}.{fault.path}") for fault in found]
 
 
 def model_fingerprint(spec: ModelSpec, cache_dir: Path | None = None, parts: tuple[str, ...] = ()) -> str:

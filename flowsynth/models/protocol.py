@@ -146,6 +146,14 @@ class Family(Protocol[SpecT]):
         del spec
         return self.verbs.get(name)
 
+    def check_spec(self, spec: SpecT) -> list[Fault]:
+        """What small files on this machine show to be wrong with a declaration, with paths relative to it.
+
+        What is not here (yet) is no fault.
+        """
+        del spec
+        return []
+
     def check(self, spec: SpecT, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
         """What a model cannot do of what is asked. Names and types of options were looked at before.
 

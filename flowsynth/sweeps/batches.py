@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from flowsynth.api import Session
+from flowsynth.api.declared import unused_models
 from flowsynth.config import Settings
 from flowsynth.core.collector import collector_paused
 from flowsynth.core.errors import FlowsynthError
@@ -157,7 +158,7 @@ def _placed(job: Job, outputs: Sequence[Name] | None, identities: Identities) ->
     graph, settings = job.asked()
     try:
         job.graph, drawn = draw_seeds(graph)
-        job.notes += [drawn] if drawn else []
+        job.notes += [*([drawn] if drawn else []), *unused_models(graph)]
         places = place(job.graph, settings.device)
         wanted = tuple(job.graph.wanted(outputs))
         numbers = identities.of(job.number, job.graph, [edge.node for edge in wanted], places)

@@ -63,7 +63,7 @@ BROKEN = {
     "no family": (
         "paint",
         "family:ColoursDenoise",
-        "lacks check, describe, fingerprint",
+        "lacks check, check_spec, describe, fingerprint",
     ),
     "another name": ("paint", "family:Colours", "calls itself 'colours'"),
 }

@@ -123,6 +123,36 @@ def original_name(module: str, modules: Iterable[str]) -> str | None:
     return _inner(f"output_blocks.{step}.{inside}{rest}")
 
 
+def diffusers_name(module: str, layers: int) -> str | None:
+    """What diffusers calls a layer of a UNet; None where it is none: the inverse of `original_name`.
+
+    Args:
+        module: the original's name.
+        layers: ``layers_per_block`` of the UNet.
+    """
+    for ours, theirs in _OUTER.items():
+        if module == theirs or (module.startswith(f"{theirs}.") and theirs.startswith("middle_block")):
+            return _outer_block(ours, module.removeprefix(theirs).removeprefix("."))
+    match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.(\d+)\.(.+)", module)
+    if match is None:
+        return None
+    step, slot, rest = int(match[2]) - (match[1] == "input"), match[3], match[4]
+    block, index = divmod(step, layers + 1)
+    side = "down" if match[1] == "input" else "up"
+    if rest == "op" or rest.startswith("conv"):
+        kind = "downsamplers" if side == "down" else "upsamplers"
+        return f"{side}_blocks.{block}.{kind}.0.conv"
+    if slot == "0":
+        return _outer_block(f"{side}_blocks.{block}.resnets.{index}", rest)
+    return f"{side}_blocks.{block}.attentions.{index}.{rest}"
+
+
+def _outer_block(ours: str, rest: str) -> str:
+    """A layer inside a block, by the original's name of it."""
+    inner = {theirs: name for name, theirs in _RESNET.items()} if ".resnets." in ours else {}
+    return f"{ours}.{inner.get(rest, rest)}" if rest else ours
+
+
 def _count(modules: Iterable[str], prefix: str) -> int:
     """How many numbered parts there are below a name."""
     numbers = {name[len(prefix) + 1 :].partition(".")[0] for name in modules if name.startswith(f"{prefix}.")}

@@ -51,7 +51,7 @@ def with_loras(net: Any, component: Component, adapters: Sequence[Adapter]) -> A
     known = layer_names(net)
     variant = sharing_copy(net)
     for i, adapter in enumerate(concerned):
-        layers = _placed(adapter.file, component, known)
+        layers = placed(adapter.file, component, known)
         config = lora_config(adapter.file, adapter.metadata, component)
         scales = {module: config.scale(layer, module) * adapter.scale for module, layer in layers.items()}
         with _no_warning(adapter.file):
@@ -66,25 +66,29 @@ def layer_names(net: Any) -> dict[str, str]:
     )
 
 
-def _placed(file: LoraFile, component: Component, known: Mapping[str, str]) -> dict[str, LoraLayer]:
-    """Layers by the network's own names."""
-    placed: dict[str, LoraLayer] = {}
+def placed(file: LoraFile, component: Component, known: Mapping[str, str]) -> dict[str, LoraLayer]:
+    """Layers by the network's own names.
+
+    Raises:
+        InputError: layers that the network does not have, or has once for two of the file.
+    """
+    found: dict[str, LoraLayer] = {}
     lost: list[str] = []
     for name, layer in file.layers[component].items():
         module = known.get(name)
         if module is None:
             lost += layer.names.values()
-        elif module in placed:
+        elif module in found:
             raise InputError(
-                f"{file.path}: {name} and {placed[module].module} are one layer of this {component}"
+                f"{file.path}: {name} and {found[module].module} are one layer of this {component}"
             )
         else:
-            placed[module] = layer
+            found[module] = layer
     if lost:
         raise InputError(
             f"{file.path}: not a LoRA of this model; its {component} has no layers for {some_of(lost)}"
         )
-    return placed
+    return found
 
 
 @contextmanager

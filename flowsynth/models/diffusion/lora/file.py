@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowsynth.core.errors import InputError
 
@@ -92,7 +92,7 @@ class LoraFile:
 
 def parse_lora(
     path: Path,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, Any],
     denoiser: Component = _DENOISER,
     others: Collection[Component] = ("text_encoder",),
 ) -> LoraFile:
@@ -100,7 +100,7 @@ def parse_lora(
 
     Args:
         path: the file, for messages.
-        tensors: by name.
+        tensors: by name, or what stands for them and has their shape.
         denoiser: the network that predicts the noise.
         others: further networks that the model has.
 

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 
 from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.diffusion.scheduler_options import scheduler_option_faults
 from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedulers
 from flowsynth.models.families.diffusers.clip_checks import clip_faults
 from flowsynth.models.families.diffusers.facts import Facts, facts
@@ -119,6 +120,9 @@ def _setting_faults(
         found.append(Fault("params.controlnets", "not for this family", expected, given))
     found += clip_faults(spec, known, asked, inputs)
     found += _scheduler_faults(spec, known, asked)
+    found += scheduler_option_faults(
+        "params.scheduler_options", asked.scheduler, own_scheduler(spec), asked.scheduler_options
+    )
     if not isinstance(asked.seed, int):
         found.append(Fault("params.seed", "one a frame", "one seed", f"{len(asked.seed)} seeds"))
     return found
@@ -134,8 +138,13 @@ def _scheduler_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings)
         return [
             Fault("params.scheduler", "unknown scheduler", listing(names, 60), repr(asked.scheduler), near)
         ]
-    _, own = part_classes(spec.index(offline=True)).get("scheduler", ("", "none"))
+    own = own_scheduler(spec) or "none"
     if takes_schedulers(own):
         return []
     expected = f"null: {known.name} runs by its own {own}, whose options scheduler_options takes"
     return [Fault("params.scheduler", "not for this model", expected, repr(asked.scheduler))]
+
+
+def own_scheduler(spec: DiffusersSpec) -> str | None:
+    """Class of the pipeline's own scheduler."""
+    return part_classes(spec.index(offline=True)).get("scheduler", ("", None))[1]

@@ -48,6 +48,8 @@ class Facts:
         decoder: the part whose ``decode`` ends the call; empty if it has none.
         fused: it decodes inside its loop, or goes on after decoding: it gives pixels.
         annotations: source of each argument's annotation.
+        parts: arguments of the constructor: the names of its parts and constants.
+        converts_loras: it has a loader of LoRAs that knows further names of its layers.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Facts:
     decoder: str
     fused: bool
     annotations: dict[str, str]
+    parts: tuple[str, ...] = ()
+    converts_loras: bool = False
 
     @property
     def space_is_pixels(self) -> bool:
@@ -88,6 +92,8 @@ def facts(name: str) -> Facts:
         decoder=decoder,
         fused=name in _FUSED or (bool(decoder) and _decodes_in_loop(call, decoder)),
         annotations=annotations,
+        parts=_part_names(methods.get("__init__")),
+        converts_loras="LoraLoaderMixin" in ast.unparse(_definition(name)),
     )
 
 
@@ -115,8 +121,16 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("diffusers", "transformers", "peft")}
 
 
-def _methods(name: str) -> dict[str, ast.FunctionDef]:
-    """Methods of a class by name, those of its bases among the pipelines included."""
+def _part_names(start: ast.FunctionDef | None) -> tuple[str, ...]:
+    return () if start is None else tuple(a.arg for a in (*start.args.args, *start.args.kwonlyargs))[1:]
+
+
+def _definition(name: str) -> ast.ClassDef:
+    """A class of the pipelines.
+
+    Raises:
+        InputError: diffusers has no such class; says the nearest one.
+    """
     if name not in _places():
         known = pipeline_names()
         raise InputError(
@@ -124,7 +138,12 @@ def _methods(name: str) -> dict[str, ast.FunctionDef]:
             f" expected one of {listing(known, 8)}{did_you_mean(name, known)}"
         )
     tree = ast.parse(_places()[name].read_text(encoding="utf-8"))
-    node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    return next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+
+
+def _methods(name: str) -> dict[str, ast.FunctionDef]:
+    """Methods of a class by name, those of its bases among the pipelines included."""
+    node = _definition(name)
     own = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
     bases = [
         b.id

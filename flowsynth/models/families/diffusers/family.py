@@ -44,6 +44,12 @@ class Diffusers(Family[DiffusersSpec]):
             return self.verbs[name]  # said when the node runs, with what to do
         return Verb(option_model(known.name, name), Whole() if name == "vae_decode" and not apart else None)
 
+    def check_spec(self, spec: DiffusersSpec) -> list[Fault]:
+        """A file that is no whole pipeline, classes and parts that are none, LoRAs that do not fit."""
+        from flowsynth.models.families.diffusers.declared import spec_faults
+
+        return spec_faults(spec)
+
     def check(self, spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
         """Ports and settings that the class has no use for, what it cannot do without."""
         from flowsynth.models.families.diffusers.checks import faults

@@ -98,6 +98,17 @@ class DiffusersSpec(ModelSpec):
         )
         return FilePart(name, locate(source), config.config())
 
+    def part_folder(self, name: str) -> Path:
+        """The local folder of a part.
+
+        Raises:
+            InputError: it has none.
+        """
+        part = self.part(name, offline=True)
+        if not isinstance(part, FolderPart):
+            raise InputError(f"{name} has no folder of its own")
+        return part.folder
+
     def _own_part(self, name: str, *, offline: bool = False) -> Part:
         if not self.source.file:
             return FolderPart(self.folder(offline=offline) / name, self.source)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.diffusion.scheduler_options import scheduler_option_faults
 from flowsynth.models.diffusion.schedulers import scheduler_names
 from flowsynth.models.families.sd.components import known_config
 from flowsynth.models.families.sd.options import SdTextOptions, numbers
@@ -29,6 +30,7 @@ def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]
             *_stride_faults(asked),
             *_window_faults(spec, asked),
             *_scheduler_faults(asked),
+            *_scheduler_option_faults(spec, asked),
         ]
     return []
 
@@ -71,6 +73,14 @@ def _scheduler_faults(asked: DenoiseSettings) -> list[Fault]:
         return []
     near = nearest(asked.scheduler, names)
     return [Fault("params.scheduler", "unknown scheduler", listing(names, 60), repr(asked.scheduler), near)]
+
+
+def _scheduler_option_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
+    if not asked.scheduler_options:
+        return []
+    own = str(known_config(spec, "scheduler").get("_class_name", "")) or None
+    name = asked.scheduler or spec.scheduler.name
+    return scheduler_option_faults("params.scheduler_options", name, own, asked.scheduler_options)
 
 
 def _control_faults(spec: SdSpec, asked: DenoiseSettings, count: int) -> list[Fault]:

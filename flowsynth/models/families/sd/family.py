@@ -41,6 +41,12 @@ class StableDiffusion(Family[SdSpec]):
 
         return SdModel(spec, store)
 
+    def check_spec(self, spec: SdSpec) -> list[Fault]:
+        """A single file of another kind, LoRAs that do not fit, and unknown options of the scheduler."""
+        from flowsynth.models.families.sd.declared import spec_faults
+
+        return spec_faults(spec)
+
     def check(self, spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
         """Layers to skip, controls, window and scheduler against what the model has."""
         from flowsynth.models.families.sd.checks import faults
