@@ -20,14 +20,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from report import machine, publish
 
 SHAPES = ("chain", "fan")
 
 
-def flowsynth_nodes(count: int, shape: str, folder: Path) -> float:
+def flowsynth_nodes(count: int, shape: str, folder: Path, **options: Any) -> float:
     """CPU seconds of a graph of `count` nodes through the public API."""
     import flowsynth as fs
     import flowsynth.executors.engine  # imports are not what is measured
@@ -51,12 +53,22 @@ def flowsynth_nodes(count: int, shape: str, folder: Path) -> float:
     root = last = graph.add("n0", Inc())
     for i in range(1, count):
         last = graph.add(f"n{i}", Inc(step=i), x=root if shape == "fan" else last)
-    run = graph.run(cache_dir=folder)
+    run = graph.run(cache_dir=folder, **options)
     value = run[f"n{count - 1}"]
     spent = time.process_time() - start
     expected = 1 + (count - 1 if shape == "fan" else sum(range(1, count)))
     assert value == expected, (value, expected)
     return spent
+
+
+def in_threads(count: int, shape: str, folder: Path) -> float:
+    """The same by a worker thread for every device."""
+    return flowsynth_nodes(count, shape, folder, executor="threads")
+
+
+def as_the_command_line(count: int, shape: str, folder: Path) -> float:
+    """The same as ``flowsynth run`` does it by default: in threads, with a folder and `run.json`."""
+    return flowsynth_nodes(count, shape, folder, executor="threads", output_dir=folder.parent / "out")
 
 
 def networkx_nodes(count: int, shape: str, folder: Path) -> float:
@@ -92,7 +104,13 @@ def _add(x: int, step: int) -> int:
     return x + step
 
 
-METHODS = {"networkx loop": networkx_nodes, "flowsynth": flowsynth_nodes, "joblib.Memory": joblib_nodes}
+METHODS: dict[str, Callable[[int, str, Path], float]] = {
+    "networkx loop": networkx_nodes,
+    "flowsynth": flowsynth_nodes,
+    "flowsynth, threads": in_threads,
+    "flowsynth, threads and run.json": as_the_command_line,
+    "joblib.Memory": joblib_nodes,
+}
 
 
 def measure(method: str, count: int, shape: str, folder: Path) -> float:
@@ -108,7 +126,7 @@ def table(count: int, repetitions: int) -> list[str]:
     """The rows of the report."""
     rows = ["| shape | method | nodes | cold | warm |", "|---|---|---:|---:|---:|"]
     found: dict[tuple[str, str, str], list[float]] = {}
-    counts = {"networkx loop": count, "flowsynth": count, "joblib.Memory": min(count, 1000)}
+    counts = {**dict.fromkeys(METHODS, count), "joblib.Memory": min(count, 1000)}
     for _ in range(repetitions):
         for shape in SHAPES:
             for method in METHODS:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth._version import __version__
 from flowsynth.api.outputs import deliver, file_stems, write_atomic
+from flowsynth.api.provenance import Provenances
 from flowsynth.core.errors import RunError, did_you_mean
 from flowsynth.core.graph import Edge, Handle, Name
 from flowsynth.core.keys import library_version
 from flowsynth.core.ports import DEFAULT_OUTPUT
-from flowsynth.core.record import NodeRecord, Provenance, RunRecord, TaskCounts
+from flowsynth.core.record import NodeRecord, RunRecord, TaskCounts
 from flowsynth.core.refs import JsonRef, ref_bytes
 from flowsynth.core.spec import to_spec
 from flowsynth.core.status import NodeStatus
@@ -158,34 +159,21 @@ class Run:
         self.output_dir = Path(folder).absolute()
         outputs: dict[str, Any] = {}
         stems = file_stems([str(edge) for edge in self.plan.wanted])
+        provenances = Provenances(self.record)
         for edge in self.plan.wanted:
-            if self._runs[edge.node].outputs is None:
+            refs = self._runs[edge.node].outputs
+            if refs is None:
                 continue
-            name = str(edge)
-            value = self[f"{edge.node}.{edge.port}"]
-            provenance = self._provenance(edge).to_json()
-            outputs[name] = deliver(value, stems[name], self.output_dir, provenance)
+            name, ref = str(edge), refs[edge.port]
+            if isinstance(ref, JsonRef):
+                outputs[name] = ref.value
+                continue
+            provenance = provenances.text(name, ref.hash)
+            outputs[name] = deliver(
+                self._load(self._runs[edge.node], edge), stems[name], self.output_dir, provenance
+            )
         self.record.outputs = outputs
         write_atomic(self.output_dir / "run.json", self.record.to_json().encode())
-
-    def _provenance(self, edge: Edge) -> Provenance:
-        ref = (self._runs[edge.node].outputs or {})[edge.port]
-        nodes = self.record.nodes
-        return Provenance(
-            flowsynth=__version__,
-            output=str(edge),
-            object=ref.hash,
-            graph=self.record.graph,
-            keys={name: node.key for name, node in nodes.items()},
-            objects={f"{n}.{p}": h for n, node in nodes.items() for p, h in node.objects.items()},
-            versions=self.record.versions,
-            models=self.record.models,
-            params={name: node.params for name, node in nodes.items()},
-            request=self.record.request,
-            started=self.record.started,
-            ended=self.record.ended,
-            folder=str(Path.cwd()),
-        )
 
     @property
     def main_output(self) -> Path | None:

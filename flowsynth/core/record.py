@@ -12,7 +12,7 @@ from flowsynth.core.status import NodeStatus, PlanStatus
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 def json_text(model: BaseModel, indent: int | None = None) -> str:
@@ -21,6 +21,10 @@ def json_text(model: BaseModel, indent: int | None = None) -> str:
     A byte of a file's name that is none in UTF-8 becomes an escape, which reads back as it was; so does an
     infinite number, as a text that pydantic takes for one. No result is lost for either.
     """
+    try:
+        return model.model_dump_json(indent=indent)
+    except ValueError:  # a name that is no UTF-8
+        pass
     data, separators = model.model_dump(mode="json"), None if indent else (",", ":")
     try:
         text = json.dumps(data, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
