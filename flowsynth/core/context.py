@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from flowsynth.core.codec import Encoded
 from flowsynth.core.errors import CancelledError
 from flowsynth.core.streams import Span
+
+
+class Kept(Protocol):
+    """Where parts of a long operator's work are kept while it goes on, for a run after a kill."""
+
+    def find(self, name: str) -> Encoded | None:
+        """The part of a name; None where it is not kept."""
+        ...
+
+    def keep(self, parts: Mapping[str, Encoded], seconds: float) -> None:
+        """Keep parts by name: it says what a part depends on besides the node's code and models."""
+        ...
 
 
 @dataclass(slots=True)
@@ -27,6 +40,7 @@ class RunContext:
         offline: never touch the network.
         on_progress: called with (step, total) by long operators.
         cancelled: set when the run is asked to stop.
+        kept: keeps parts of the work while it goes on; None where nothing is kept.
         notes: things worth telling the user, shown once and kept in the record.
     """
 
@@ -40,6 +54,7 @@ class RunContext:
     offline: bool = False
     on_progress: Callable[[int, int], None] | None = None
     cancelled: threading.Event | None = None
+    kept: Kept | None = None
     notes: list[str] = field(default_factory=list)
 
     def progress(self, step: int, total: int) -> None:

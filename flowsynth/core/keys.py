@@ -129,6 +129,12 @@ class StaticKey(NamedTuple):
         tail = "" if span is None else canonical_json(span)
         return digest_text(f"{self.prefix}\0{text}\0{tail}")
 
+    @property
+    def code(self) -> str:
+        """What of the key holds whatever the params and inputs are: operator, source, models and numerics."""
+        held = {name: text for name, text in self.parts.items() if name not in ("params", "files")}
+        return digest_text("\0".join([TAG, *held.values()]))
+
     def why(self, inputs: Sequence[tuple[str, str]]) -> str:
         """The parts of the key as canonical JSON, for `explain`."""
         before, after = self.shared.why

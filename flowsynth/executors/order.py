@@ -109,6 +109,7 @@ class Order:
         shared: several will read what comes out, so each must get one of its own.
         keep: ``always`` store what comes out, ``never``, or ``auto``: where that pays.
         late: what comes out and is not stored waits long for its reader: in a file, not in memory.
+        code: what of its key holds whatever its parameters and inputs are; empty where nothing is kept.
     """
 
     node: str
@@ -124,6 +125,7 @@ class Order:
     shared: bool = True
     keep: str = "auto"
     late: bool = False
+    code: str = ""
 
     def to_bytes(self) -> bytes:
         """The order as JSON."""
@@ -144,6 +146,7 @@ class Order:
                 "shared": self.shared,
                 "keep": self.keep,
                 "late": self.late,
+                "code": self.code,
             }
         ).encode()
 
@@ -171,6 +174,7 @@ class Order:
             found["shared"],
             found["keep"],
             found["late"],
+            found["code"],
         )
 
 

@@ -16,6 +16,7 @@ from flowsynth.core.ports import ports_of
 from flowsynth.core.refs import Ref
 from flowsynth.executors.fetch import Fetcher
 from flowsynth.executors.host import RunHost
+from flowsynth.executors.kept import CacheKept
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.placed import handed
 from flowsynth.executors.results import object_names, references, store, stored_object, worth_storing
@@ -85,6 +86,7 @@ class Workplace:
         """Run the operator, which is somebody else's code."""
         inputs = {port: handed(port, value, order.device) for port, value in fetched.items()}
         context = self._context(order, inputs.pop(STATE, None), notes)
+        context.kept = CacheKept(self.cache, order.code) if order.code else None
         for port, names in order.models.items():
             models = self.host.models(names)
             inputs[port] = models if ports_of(type(order.operator)).inputs[port].many else models[0]

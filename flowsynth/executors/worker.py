@@ -171,6 +171,7 @@ class Worker:
             task.shared,
             keep,
             comes_late(task),
+            step.static.code if step.models and step.kept else "",
         )
 
     # --- after ------------------------------------------------------------------------------------------

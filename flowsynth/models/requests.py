@@ -15,6 +15,7 @@ from pydantic import JsonValue
 if TYPE_CHECKING:
     import torch
 
+    from flowsynth.core.context import Kept
     from flowsynth.values import Conditioning, Frames, Latents
 
 #: A family's own options of a verb, as the graph writes them.
@@ -46,11 +47,13 @@ class Hooks:
         progress: called with (steps done, steps in all) after every step.
         check: called before every pass of a network; raises to cancel.
         note: tells the user something, once.
+        kept: where parts of the work are kept while it goes on, if anywhere.
     """
 
     progress: Callable[[int, int], None] = _ignore_progress
     check: Callable[[], None] = _nothing
     note: Callable[[str], None] = _ignore_note
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,9 @@ def to_buffer(tensor: torch.Tensor) -> Buffer:
 
     flat = tensor.detach().cpu().contiguous()
     name = _BUFFER_NAMES[str(flat.dtype).removeprefix("torch.")]
-    raw = flat.reshape(-1).view(torch.uint8) if flat.numel() else flat.new_empty(0, dtype=torch.uint8)
+    # A lone number may have any stride and counts as contiguous, but is no view as bytes unless it is 1.
+    row = flat.as_strided((flat.numel(),), (1,))
+    raw = row.view(torch.uint8) if flat.numel() else flat.new_empty(0, dtype=torch.uint8)
     return Buffer(name, tuple(tensor.shape), memoryview(cast("Any", raw.numpy())).cast("B"))
 
 

@@ -147,6 +147,7 @@ def test_an_order_round_trips_with_all_that_it_may_hold() -> None:
     order = Order(
         "n", Plus(step=9), Role.COMBINE, None, "sim:3", (Given("p", True, parts),), {"m": ("a", "b")}, "key",
         {"a": {"family": "sd", "source": "x"}, "b": {"family": "sd", "scale": 0.5}}, True, False, "never",
+        True, "c",
     )  # fmt: skip
     assert Order.from_bytes(order.to_bytes()) == order
     assert order.inputs[0].objects() == ["h2"]

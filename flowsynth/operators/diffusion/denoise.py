@@ -68,6 +68,11 @@ class Denoise(Operator):
     their detail. Latents move by what smoothing changes in the encoded frames: the VAE's own loss
     stays out. Shots stay apart if there is a guide.
 
+    **Long work is not lost.** What each pass of a denoiser gives is written to the cache every two seconds of
+    work. A run that was killed takes them from there and ends with the same bits; so do other jobs of a sweep
+    for the steps before what they differ in begins to act, and ControlNets run again. What takes less than
+    50 ms a pass keeps nothing.
+
     Inputs:
         model: gives UNet, motion modules, LoRAs, ControlNets and the default scheduler.
         latents: from `empty_latents` or `vae_encode`, of the model's own space.
@@ -196,7 +201,7 @@ class Denoise(Operator):
             control_reader(f"control[{i}]", clip, latents, form.factor) for i, clip in enumerate(controls)
         ]
         smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
-        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note)
+        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept)
         request = DenoiseRequest(settings, latents, conditioning, readers, pictures, smoothing, hooks)
         made = loaded.denoise(request)
         return made.with_data(made.tensor.to(latents.tensor.device).contiguous())

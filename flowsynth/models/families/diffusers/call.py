@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.tree import rebuild
 from flowsynth.models.families.diffusers.facts import Facts
 from flowsynth.models.families.diffusers.ports import picture_arguments
-from flowsynth.models.families.diffusers.tree import rebuild
 from flowsynth.models.requests import DenoiseRequest, DenoiseSettings, TextRequest
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json, digest_json
+from flowsynth.models.diffusion.passes import Passes
+from flowsynth.models.diffusion.tree import flatten
 from flowsynth.models.families.diffusers.call import (
     FIXED,
     call_arguments,
@@ -23,11 +25,10 @@ from flowsynth.models.families.diffusers.facts import Facts, facts
 from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import stand_ins
-from flowsynth.models.families.diffusers.progress import watch
+from flowsynth.models.families.diffusers.progress import keep_passes, watch
 from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
 from flowsynth.models.families.diffusers.seams import Cut, TextCalls, stop_after_text, stop_at_decoder
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
-from flowsynth.models.families.diffusers.tree import flatten
 from flowsynth.models.families.diffusers.windows import put_windows, window_sizes
 from flowsynth.models.quiet import ignore_library_warnings, quiet
 from flowsynth.models.requests import DecodeSettings, DenoiseRequest, Hooks, TextRequest
@@ -153,11 +154,14 @@ class DiffusersModel:
         generator = generator_of(request.settings)
         reschedule(pipe, request.settings)
         watch(pipe, request.hooks)
+        passes = Passes(request.hooks.kept)
+        keep_passes(pipe, passes)
         self._over_time(pipe, request)
         if not known.space_is_pixels:
             stop_at_decoder(getattr(pipe, known.decoder))
         with _own_randomness(generator.initial_seed()), _cut() as cut:
             given = pipe(**call_arguments(known, request), generator=generator, output_type="np")
+        passes.done()
         if not cut:
             return pixel_latents(given, request.latents)
         form = latent_format(self.spec, offline=self._store.offline)

@@ -1,4 +1,4 @@
-"""A pipeline's progress bar that tells a node's progress and stops where the node is cancelled."""
+"""What a node sees of a pipeline's loop: its progress, and what its denoisers made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
+from flowsynth.models.diffusion.passes import Passes
+from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.requests import Hooks
 
 
@@ -47,3 +49,19 @@ def watch(pipe: Any, hooks: Hooks) -> None:
         return Bar(hooks, iterable, total)
 
     pipe.progress_bar = progress_bar
+
+
+def keep_passes(pipe: Any, passes: Passes) -> None:
+    """Have a pipeline's denoisers keep what they make while a long call goes on.
+
+    Those that put something of a call into a network, such as attention that remembers, are left alone.
+    """
+    for name in DENOISERS:
+        network = getattr(pipe, name, None)
+        if network is not None and not _remembers(network):
+            network.forward = passes.through(name, network.forward, type(network).__module__)
+
+
+def _remembers(network: Any) -> bool:
+    processors = getattr(network, "attn_processors", {})
+    return any(type(item).__module__.startswith("diffusers.pipelines.") for item in processors.values())

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RunError
+from flowsynth.models.diffusion.tree import flatten, rebuild, strided
 from flowsynth.models.families.diffusers.formats import PIXELS
 from flowsynth.models.families.diffusers.seams import Cut
-from flowsynth.models.families.diffusers.tree import flatten, rebuild, strided
 
 if TYPE_CHECKING:
     import torch

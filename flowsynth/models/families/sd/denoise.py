@@ -15,6 +15,7 @@ from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.brownian import seed_path
 from flowsynth.models.diffusion.control import Control, split_first
 from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
+from flowsynth.models.diffusion.passes import Passes
 from flowsynth.models.diffusion.timesteps import set_timesteps
 from flowsynth.models.diffusion.windows import Prediction, predict_noise, window_spans
 from flowsynth.models.diffusion.x0 import (
@@ -109,6 +110,7 @@ class _Run:
             self.device,
         )
         self.generators = make_generators(settings.seed, self.frames, options.noise, self.motion)
+        self.passes = Passes(hooks.kept)
         self.job = self._prediction()
         if inputs.clean_edit is not None and len(self.timesteps):
             require_plain(self.scheduler)
@@ -128,6 +130,7 @@ class _Run:
                 noise = self._with_clean_edited(self.inputs.clean_edit, noise, latents, t, i)
             latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
             self.hooks.progress(i + 1, steps)
+        self.passes.done()
         return self._frames_first(latents)
 
     def _prediction(self) -> Prediction:
@@ -139,7 +142,7 @@ class _Run:
         # Without motion modules a frame's noise does not depend on its neighbours: no overlap is needed.
         stride = self.numbers.stride if self.motion else window
         return Prediction(
-            unet=self.unet,
+            unet=self.passes.through("unet", self.unet, type(self.unet).__module__),
             motion=self.motion,
             text=self._text(),
             timestep_cond=self._timestep_cond(),
