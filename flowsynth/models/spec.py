@@ -32,6 +32,23 @@ class Redraw(BaseModel):
     frames: int = Field(1, ge=1, description="of the shortest clip that it draws well")
 
 
+class Draw(BaseModel):
+    """What graphs that draw from nothing but words and pictures ask of a model, unless told otherwise.
+
+    Graphs read it from the configuration (``${oc.select:model.draw.width,1024}``); here it is checked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(1024, ge=8, description="of a picture, pixels")
+    height: int = Field(1024, ge=8, description="of a picture, pixels")
+    frames: int = Field(1, ge=1, description="of a clip")
+    fps: float = Field(16, gt=0, description="of a clip, frames a second")
+    scale: float = Field(1, gt=0, le=16, description="enlargement of what it draws")
+    steps: int | None = Field(None, ge=1, le=1000, description="of the scheduler; null is the model's own")
+    guidance_scale: float | None = Field(None, ge=0, description="guidance; null is the model's own")
+
+
 class ModelSpec(BaseModel):
     """What every family's spec has. Families add their own fields.
 
@@ -48,6 +65,7 @@ class ModelSpec(BaseModel):
     source: Source = Field(description="folder, single file, hub model or shipped:pocket")
     dtype: DtypeName = Field("auto", description=DTYPE_TEXT)
     redraw: Redraw = Field(default_factory=Redraw, description="how graphs use it to draw")
+    draw: Draw = Field(default_factory=Draw, description="what graphs ask of it that draw from words")
 
     def on(self, device: str) -> Self:
         """Itself with what ``auto`` stands for on a device: what is loaded there, and what identifies it.

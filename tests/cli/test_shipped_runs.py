@@ -21,7 +21,7 @@ SMALL = {
     "long_video": [MODEL, CLIP, "width=32", "height=32", "steps=2", "strength=0.5", "window=4", "stride=2"],
     "stylize_video": [CLIP, "frames=6", "width=48", "height=32", "style=watercolor"],
     "text_to_image": [MODEL, "width=32", "height=32", "steps=2"],
-    "text_to_video": [MODEL, "frames=6", "width=32", "height=32", "steps=2"],
+    "text_to_video": [MODEL, "frames=6", "width=32", "height=32", "steps=2", "scale=4"],
     "toon": [MODEL, CLIP, "frames=6", "width=32", "height=32", "steps=2", "strength=0.5"],
     "upscale_video": [CLIP, "frames=6", "width=48", "height=32"],
 }

@@ -11,6 +11,7 @@ from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedul
 from flowsynth.models.families.diffusers.clip_checks import clip_faults
 from flowsynth.models.families.diffusers.facts import Facts, facts
 from flowsynth.models.families.diffusers.index import part_classes
+from flowsynth.models.families.diffusers.line_checks import line_faults
 from flowsynth.models.families.diffusers.ports import ALIASES, ports_of
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.requests import Asked, DecodeSettings, DenoiseSettings, TextRequest
@@ -25,6 +26,10 @@ def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list
         known = facts(spec.class_name(offline=True))
     except FlowsynthError as error:
         return [Fault("inputs.model", str(error))] if spec.pipeline is not None else []
+    return [*line_faults(spec, asked), *_asked_faults(spec, known, asked, inputs)]
+
+
+def _asked_faults(spec: DiffusersSpec, known: Facts, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
     if isinstance(asked, TextRequest):
         return _text_faults(known, asked)
     if isinstance(asked, DenoiseSettings):
@@ -34,7 +39,7 @@ def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list
             Fault(
                 "params.tile_size",
                 "not for this family",
-                "0: its VAE decodes whole frames",
+                "0: the model's line vae_tiling: true is for it",
                 str(asked.tile_size),
             )
         ]
@@ -95,10 +100,6 @@ def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
     if known.text_method and "prompt" in known.arguments and not inputs.get("conditioning"):
         found.append(
             Fault("inputs.conditioning", "missing input", f"Conditioning from text_encode with {known.name}")
-        )
-    if not known.text_method and inputs.get("conditioning"):
-        found.append(
-            Fault("inputs.conditioning", "no use for it", f"none: {known.name} knows no text", "connected")
         )
     return found
 

@@ -37,8 +37,6 @@ class Diffusers(Family[DiffusersSpec]):
             return None
         try:
             known = facts(spec.class_name(offline=True))
-            if name == "text_encode" and not known.text_method:
-                return None
             apart = known.space_is_pixels or RULES[decoder_config(spec, known, offline=True)[0]].apart
         except (FlowsynthError, KeyError):
             return self.verbs[name]  # said when the node runs, with what to do

@@ -33,7 +33,11 @@ _ENTRANCES = (
 
 
 def skeleton(
-    build: Callable[[], nn.Module], load: Callable[[], nn.Module], dtype: torch.dtype, device: str
+    build: Callable[[], nn.Module],
+    load: Callable[[], nn.Module],
+    dtype: torch.dtype,
+    device: str,
+    ready: Callable[[nn.Module], None] = lambda _: None,
 ) -> nn.Module:
     """A network on no device that takes over the tensors of the real one at its first use.
 
@@ -42,6 +46,7 @@ def skeleton(
         load: the real network, on the device; called once, at the first use.
         dtype: that the real one will have.
         device: what the network says that it lies on, before as after.
+        ready: is given the network once it is real.
     """
     from accelerate import init_empty_weights
 
@@ -52,11 +57,11 @@ def skeleton(
     if not any(True for _ in network.children()):  # read, never called
         _fill(network, load())
         return network
-    _arm(network, load)
+    _arm(network, load, ready)
     return network
 
 
-def _arm(network: nn.Module, load: Callable[[], nn.Module]) -> None:
+def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.Module], None]) -> None:
     """Have the first use, by whatever entrance or inner layer, fill the network."""
     hooks: list[Any] = []
     doors: dict[str, Callable[..., Any]] = {}
@@ -73,6 +78,7 @@ def _arm(network: nn.Module, load: Callable[[], nn.Module]) -> None:
         while hooks:
             hooks.pop().remove()
         _fill(network, load())
+        ready(network)
 
     def entrance(name: str) -> Callable[..., Any]:
         method = getattr(network, name)

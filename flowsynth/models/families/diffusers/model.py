@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json, digest_json
@@ -20,10 +21,11 @@ from flowsynth.models.families.diffusers.call import (
     words_of,
 )
 from flowsynth.models.families.diffusers.clean import ClipCoder, Grid, put_deflicker
-from flowsynth.models.families.diffusers.clips import known_layout
+from flowsynth.models.families.diffusers.clips import DENOISERS, known_layout
 from flowsynth.models.families.diffusers.facts import Facts, facts
 from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
+from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.ports import stand_ins
 from flowsynth.models.families.diffusers.progress import keep_passes, watch
 from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
@@ -62,23 +64,38 @@ class DiffusersModel:
         """What the pipeline's class can do."""
         return facts(self.spec.class_name(offline=self._store.offline))
 
-    @cached_property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the networks."""
+    def dtype_of(self, name: str) -> torch.dtype:
+        """Dtype of a part."""
         import torch
 
-        found: torch.dtype = getattr(torch, self.spec.dtype)
+        found: torch.dtype = getattr(torch, self.spec.dtypes.get(name, self.spec.dtype))
         return found
+
+    @cached_property
+    def lines(self) -> Lines:
+        """How networks are held and run."""
+        # Files of a part are named after its layers: every part has a folder of its own.
+        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: f"{self._spill.name}/{name}")
+
+    @cached_property
+    def _spill(self) -> TemporaryDirectory[str]:
+        """Holds offloaded weights as long as this model is open."""
+        return TemporaryDirectory(prefix="flowsynth-weights-")
 
     # --- parts ------------------------------------------------------------------------------------------
 
-    def network(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
+    def network(self, name: str) -> nn.Module:
         """The real network of a part, from the store: keyed by the content of its files, not their place."""
-        part = self.spec.part(name, offline=self._store.offline)
+        from flowsynth.models.families.diffusers.parts import class_of
+
+        part, dtype = self.spec.part(name, offline=self._store.offline), self.dtype_of(name)
+        held = [self.spec.storage if name in DENOISERS else None, self.lines.held_on(name)]
         content = part.identity(self._memo)
-        key = digest_json(["diffusers", name, list(self._parts[name]), content, str(self.dtype)])
+        key = digest_json(["diffusers", name, list(self._parts[name]), content, str(dtype), *held])
         self._keys.add(key)
-        base = self._store.part(key, load, lambda: part.nbytes(self.dtype.itemsize))
+        loader = part.loader(class_of(*self._parts[name]), dtype, self.lines.held_on(name))
+        load = self.lines.loaded(name, loader)
+        base = self._store.part(key, load, lambda: part.nbytes(dtype.itemsize))
         return self._adapted(name, key, base) if self.spec.loras else base
 
     def _adapted(self, name: str, key: str, base: nn.Module) -> nn.Module:
@@ -117,7 +134,7 @@ class DiffusersModel:
         index = self.spec.index(offline=offline)
         parts = {name: self.spec.part(name, offline=offline) for name in part_classes(index)}
         with quiet():
-            return assemble(self._class, parts, index, self, self.dtype, self._store.device)
+            return assemble(self._class, parts, index, self, self._store.device)
 
     @property
     def _parts(self) -> Mapping[str, tuple[str, str]]:
@@ -129,8 +146,10 @@ class DiffusersModel:
         """What the pipeline's own text encoding gives, with guidance and without."""
         from flowsynth.values import Conditioning
 
-        known, pipe, texts = self.facts, self._pipe(), TextCalls()
-        words = words_of(request)
+        known, words = self.facts, words_of(request)
+        if not known.text_method:  # what there were to say was refused before: graphs may leave the node in
+            return Conditioning(self.spec.family, {}, {"words": {}, "calls": {}})
+        pipe, texts = self._pipe(), TextCalls()
         texts.record(pipe, known.text_method)
         stop_after_text(pipe, texts)
         for scale in (None, _ON, _OFF):
@@ -154,7 +173,7 @@ class DiffusersModel:
         generator = generator_of(request.settings)
         reschedule(pipe, request.settings)
         watch(pipe, request.hooks)
-        passes = Passes(request.hooks.kept)
+        passes = Passes(None if self.spec.step_cache else request.hooks.kept)  # blocks that it skips remember
         keep_passes(pipe, passes)
         self._over_time(pipe, request)
         if not known.space_is_pixels:
@@ -172,17 +191,14 @@ class DiffusersModel:
         del settings
         if latents.space == PIXELS:
             return latents.tensor
-        return decoded(self._decoder(), latents, self._store.device)
+        return decoded(
+            self._decoder(), latents, self._store.device, own_dtype=self.facts.decoder in self.spec.dtypes
+        )
 
     # --- between ----------------------------------------------------------------------------------------
 
     def _decoder(self) -> Any:
-        from flowsynth.models.families.diffusers.parts import class_of
-
-        name = self.facts.decoder
-        part = self.spec.part(name, offline=self._store.offline)
-        load = part.loader(class_of(*self._parts[name]), self.dtype, self._store.device)
-        return self.network(name, load)
+        return self.lines.vae(self.network(self.facts.decoder))
 
     def _over_time(self, pipe: Any, request: DenoiseRequest) -> None:
         """Have its denoisers see some frames at a time, and its scheduler smoothed ones, as the node says."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowsynth.models.families.diffusers.index import constants, part_classes
 from flowsynth.models.families.diffusers.lazy import skeleton
+from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.part import Part
 from flowsynth.models.families.diffusers.parts import class_of, is_network
 from flowsynth.models.families.diffusers.placed import placed
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
 
 
 class Shelf(Protocol):
-    """Where real networks come from."""
+    """Where real networks come from, and how they run."""
 
-    def network(self, name: str, load: Callable[[], nn.Module]) -> nn.Module:
+    @property
+    def lines(self) -> Lines:
+        """What the declaration says of its networks."""
+        ...
+
+    def dtype_of(self, name: str) -> torch.dtype:
+        """Dtype of a part."""
+        ...
+
+    def network(self, name: str) -> nn.Module:
         """The network of a part, loaded if it is not resident."""
         ...
 
@@ -30,7 +40,6 @@ def assemble(
     parts: Mapping[str, Part],
     index: Mapping[str, Any],
     shelf: Shelf,
-    dtype: torch.dtype,
     device: str,
 ) -> Any:
     """A pipeline of a class with its parts; nothing but tools is loaded.
@@ -40,14 +49,13 @@ def assemble(
         parts: by name.
         index: the pipeline's model_index.json.
         shelf: gives real networks.
-        dtype: of the weights.
         device: where networks and generators' results lie.
     """
     wanted = inspect.signature(cls.__init__).parameters
     given: dict[str, Any] = {k: v for k, v in constants(dict(index)).items() if k in wanted}
     for name, (library, kind) in part_classes(dict(index)).items():
         if name in wanted:
-            given[name] = _part(name, class_of(library, kind), parts[name], shelf, dtype, device)
+            given[name] = _part(name, class_of(library, kind), parts[name], shelf, device)
     for name, parameter in wanted.items():
         if name != "self" and name not in given and parameter.default is inspect.Parameter.empty:
             given[name] = None
@@ -56,8 +64,15 @@ def assemble(
     return pipe
 
 
-def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, dtype: torch.dtype, device: str) -> Any:
+def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, device: str) -> Any:
     if not is_network(cls):
         return part.tool(cls)
-    load = part.loader(cls, dtype, device)
-    return skeleton(part.builder(cls), lambda: shelf.network(name, load), dtype, device)
+    made = skeleton(
+        part.builder(cls),
+        lambda: shelf.network(name),
+        shelf.dtype_of(name),
+        device,
+        lambda network: shelf.lines.ready(name, network),
+    )
+    shelf.lines.begin(name, made)
+    return made

@@ -57,14 +57,23 @@ def pixel_latents(given: Any, asked: Latents) -> Latents:
     return replace(asked, data=frames, space=PIXELS, empty=False, height=height, width=width)
 
 
-def decoded(network: Any, latents: Latents, device: str) -> torch.Tensor:
-    """Frames T x 3 x H x W in [0, 1], by a decoder with the arguments that it was to get."""
+def decoded(network: Any, latents: Latents, device: str, *, own_dtype: bool = False) -> torch.Tensor:
+    """Frames T x 3 x H x W in [0, 1], by a decoder with the arguments that it was to get.
+
+    Args:
+        network: the decoder.
+        latents: what it is to decode.
+        device: torch's name of where.
+        own_dtype: the decoder's dtype holds; else that of the latents, to which a pipeline would cast it.
+    """
     extra = latents.decoder if isinstance(latents.decoder, dict) else {}
     data = latents.tensor.to(device)
     if extra.get("rank") == 5:
         data = data.transpose(0, 1)[None]
     if extra.get("strides"):
         data = strided(data, extra["strides"])
+    if own_dtype:
+        data = data.to(network.dtype)
     if data.dtype != network.dtype:  # a decoder that overflows in half precision was to run in full
         network = copy.deepcopy(network).to(data.dtype)
     arguments = rebuild(extra.get("arguments"), {}) or {}

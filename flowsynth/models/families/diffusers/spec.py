@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,24 @@ class DiffusersSpec(ModelSpec):
     pipeline: str | None = Field(None, description="pipeline class; null takes what the source says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
     loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
+    dtypes: dict[str, Literal["float32", "float16", "bfloat16"]] = Field(
+        default_factory=dict, description="of parts whose dtype is another, by name"
+    )
+    offload: Literal["none", "group", "disk"] = Field(
+        "none", description="where weights lie until their layer runs: host memory, or files"
+    )
+    storage: Literal["float8"] | None = Field(
+        None, description="how a denoiser's weights are held; each layer is cast as it runs"
+    )
+    vae_tiling: bool = Field(False, description="decode and encode large pictures tile by tile")
+    vae_slicing: bool = Field(False, description="decode and encode pictures one by one")
+    step_cache: Annotated[str, Field(pattern=r"^first_block:0?\.\d+$")] | None = Field(
+        None,
+        description="first_block:0.1 skips a transformer's later blocks where the first changes by less",
+    )
+    compile: Literal["none", "regional"] = Field(
+        "none", description="compile the denoiser's repeated blocks with torch"
+    )
 
     def folder(self, *, offline: bool = False) -> Path:
         """The local folder of the pipeline, or the one that describes a single file.
@@ -135,6 +153,7 @@ class DiffusersSpec(ModelSpec):
         }
         if self.loras and (not parts or {"text", "denoiser"} & {*parts}):
             known["loras"] = self.lora_identity(memo)
+        known |= self._lines(parts)
         if self.source.hub:
             own = {name: source for name, source in self.components.items() if not source.hub}
             hub = {name: source for name, source in self.components.items() if source.hub}
@@ -151,6 +170,23 @@ class DiffusersSpec(ModelSpec):
         for name in names:
             known[name] = self._part_identity(name, memo, parts)
         return known
+
+    def _lines(self, parts: tuple[str, ...]) -> dict[str, Json]:
+        """What is said of how parts run, where it changes results.
+
+        Weights in host memory do not; those read from files may lie otherwise, which moves last bits.
+        """
+        denoiser, vae = (not parts or part in parts for part in ("denoiser", "vae"))
+        asked: dict[str, Json] = {
+            "dtypes": {n: d for n, d in self.dtypes.items() if not parts or {*steps_of(n)} & {*parts}},
+            "offload": self.offload if self.offload == "disk" and (denoiser or "text" in parts) else None,
+            "storage": self.storage if denoiser else None,
+            "step_cache": self.step_cache if denoiser else None,
+            "compile": self.compile if denoiser and self.compile != "none" else None,
+            "vae_tiling": self.vae_tiling and vae,
+            "vae_slicing": self.vae_slicing and vae,
+        }
+        return {name: value for name, value in asked.items() if value}
 
     def lora_identity(self, memo: Path | None) -> Json:
         """Content, scale and place of the adapters."""

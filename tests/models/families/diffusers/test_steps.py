@@ -35,9 +35,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = DiffusersModel.network
 
-    def network(self: DiffusersModel, name: str, load: Any) -> Any:
+    def network(self: DiffusersModel, name: str) -> Any:
         names.append(name)
-        return real(self, name, load)
+        return real(self, name)
 
     monkeypatch.setattr(DiffusersModel, "network", network)
     return names

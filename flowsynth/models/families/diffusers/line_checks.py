@@ -1,0 +1,70 @@
+"""Lines of a model's declaration that its parts' classes have no use for, told from their sources."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.families.diffusers.clips import DENOISERS
+from flowsynth.models.families.diffusers.index import part_classes
+from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
+from flowsynth.models.requests import Asked, DenoiseSettings
+
+
+def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
+    """All of them, as faults of the port that the model feeds."""
+    try:
+        parts = {name: kind for name, (_, kind) in part_classes(spec.index(offline=True)).items()}
+    except FlowsynthError:
+        return []  # said when the node runs, with what to do
+    denoisers = {name: kind for name, kind in parts.items() if name in DENOISERS}
+    vaes = {name: kind for name, kind in parts.items() if name in VAE_PARTS}
+    found = [
+        _fault("dtypes", listing(sorted(parts)), name, nearest(name, sorted(parts)))
+        for name in spec.dtypes
+        if name not in parts
+    ]
+    wanted = (
+        ("vae_tiling", spec.vae_tiling, vaes, "use_tiling"),
+        ("vae_slicing", spec.vae_slicing, vaes, "use_slicing"),
+        ("step_cache", spec.step_cache, denoisers, "CacheMixin"),
+        ("compile", spec.compile != "none" and spec.compile, denoisers, "_repeated_blocks"),
+        ("storage", spec.storage, denoisers, "ModelMixin"),
+    )
+    for line, value, group, word in wanted:
+        if value and not any(word in class_source(kind) for kind in group.values()):
+            kinds = ", ".join(sorted(group.values())) or "part"
+            found.append(_fault(line, f"nothing: its {kinds} has no use for it", str(value)))
+    if spec.step_cache and isinstance(asked, DenoiseSettings) and asked.window is not None:
+        found.append(
+            _fault(
+                "step_cache", "nothing with params.window: windows would share one memory", spec.step_cache
+            )
+        )
+    return found
+
+
+def _fault(line: str, expected: str, given: str, near: str = "") -> Fault:
+    return Fault("inputs.model", f"its line {line}: no use for it", expected, given, near)
+
+
+@cache
+def class_source(name: str) -> str:
+    """The source of a network's class of diffusers; empty where it has none of that name."""
+    for path in _files():
+        text = path.read_text(encoding="utf-8")
+        if re.search(rf"^class {name}\b", text, re.MULTILINE):
+            node = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == name)
+            return ast.get_source_segment(text, node) or ""
+    return ""
+
+
+@cache
+def _files() -> tuple[Path, ...]:
+    found = importlib.util.find_spec("diffusers")
+    places = found.submodule_search_locations if found is not None else None
+    return tuple(sorted((Path(next(iter(places))) / "models").rglob("*.py"))) if places else ()

@@ -1,0 +1,115 @@
+"""Lines of a model's declaration that say how its parts are held and run, put into effect on networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.sharing import sharing_copy
+from flowsynth.models.families.diffusers.clips import DENOISERS
+from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a declaration asks of its networks.
+
+    Attributes:
+        spec: the declaration.
+        device: on which networks run.
+        dtype_of: dtype of a part.
+        spill: folder of a part for weights that lie on the disk while they are not used.
+    """
+
+    spec: DiffusersSpec
+    device: str
+    dtype_of: Callable[[str], torch.dtype]
+    spill: Callable[[str], str]
+
+    def held_on(self, name: str) -> str:
+        """Where a part lies while it is not used; a VAE is small, and called by itself."""
+        return self.device if self.spec.offload == "none" or is_vae(name) else "cpu"
+
+    def loaded(self, name: str, load: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+        """What loads a part, in the form in which it is held."""
+        if self.spec.storage is None or name not in DENOISERS:
+            return load
+
+        def narrow() -> nn.Module:
+            network = load()
+            self._store_narrow(name, network)
+            return network
+
+        return narrow
+
+    def begin(self, name: str, network: Any) -> None:
+        """Make a network of one call, without weights yet, run as declared."""
+        if is_vae(name):
+            self._in_parts(network)
+        elif name in DENOISERS and self.spec.step_cache is not None:
+            self._skip_blocks(network, float(self.spec.step_cache.partition(":")[2]))
+
+    def ready(self, name: str, network: nn.Module) -> None:
+        """The same, where it takes weights: they have just come."""
+        if name in DENOISERS:
+            if self.spec.storage is not None:
+                self._store_narrow(name, network)
+            if self.spec.compile == "regional":
+                compile_blocks: Any = network.compile_repeated_blocks
+                compile_blocks()
+        if self.spec.offload != "none" and not is_vae(name):
+            self._offload(name, network)
+
+    def vae(self, network: Any) -> Any:
+        """A VAE that works in parts, if it shall; its network belongs to all calls and stays as it is."""
+        if not self.spec.vae_tiling and not self.spec.vae_slicing:
+            return network
+        variant = sharing_copy(network)
+        self._in_parts(variant)
+        return variant
+
+    def _in_parts(self, network: Any) -> None:
+        if self.spec.vae_tiling:
+            network.enable_tiling()
+        if self.spec.vae_slicing:
+            network.enable_slicing()
+
+    def _store_narrow(self, name: str, network: Any) -> None:
+        import torch
+
+        if not hasattr(network, "enable_layerwise_casting"):
+            raise RequestError(f"storage: a {type(network).__name__} cannot be held in float8")
+        network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=self.dtype_of(name))
+
+    def _skip_blocks(self, network: Any, threshold: float) -> None:
+        from diffusers import FirstBlockCacheConfig
+
+        try:
+            network.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+        except (ValueError, AttributeError, KeyError) as error:
+            first = str(error).partition("\n")[0]
+            raise RequestError(f"step_cache: not for a {type(network).__name__} ({first})") from None
+
+    def _offload(self, name: str, network: nn.Module) -> None:
+        import torch
+        from diffusers.hooks import apply_group_offloading
+
+        apply_group_offloading(
+            network,
+            onload_device=torch.device(self.device),
+            offload_device=torch.device("cpu"),
+            offload_type="leaf_level",
+            use_stream=self.device.startswith("cuda"),
+            offload_to_disk_path=self.spill(name) if self.spec.offload == "disk" else None,
+        )
+
+
+def is_vae(name: str) -> bool:
+    """Whether a part turns pixels into latents and back."""
+    return name in VAE_PARTS

@@ -1,0 +1,81 @@
+"""The shipped graphs for any model that can, run whole through the command line on tiny pipelines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.cli.conftest import Cli
+from tests.models.families.diffusers.call import build
+from tests.models.families.diffusers.zoo import clips, pictures
+from tests.models.families.diffusers.zoo.case import CASES
+from tests.operators.media_files import write_clip
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
+)
+__all__ = ["clips", "pictures"]
+
+SQUARE = ["width=32", "height=32", "steps=2"]
+SMALL = ["width=16", "height=16", "frames=9", "fps=8", "steps=2"]
+SHORT = "options={max_sequence_length: 16}"
+#: Graph and class -> what it is run with.
+RUNS: dict[tuple[str, str], list[str]] = {
+    ("inpaint", "StableDiffusionInpaintPipeline"): ["mask=mask.png", "feather=0", *SQUARE],
+    ("edit_image", "StableDiffusionInstructPix2PixPipeline"): [
+        "options={image_guidance_scale: 1.2}",
+        *SQUARE,
+    ],
+    ("image_to_video", "WanImageToVideoPipeline"): ["window=5", *SMALL],
+    ("image_to_video", "StableVideoDiffusionPipeline"): ["width=32", "height=32", "frames=3", "steps=2"],
+    ("video_to_video", "WanVideoToVideoPipeline"): ["input.video=clip.mkv", "strength=0.5", *SMALL],
+}
+
+
+@pytest.mark.parametrize(("graph", "name"), RUNS)
+def test_a_graph_runs_with_a_model_that_can(cli: Cli, home: Path, graph: str, name: str) -> None:
+    torch.manual_seed(0)
+    build(CASES[name], home / "model")
+    write_clip(home / "clip.mkv", 12)
+    Image.new("L", (64, 64)).save(home / "black.png")
+    half = Image.new("L", (64, 64))
+    half.paste(255, (0, 0, 32, 64))
+    half.save(home / "mask.png")
+    (home / "conf" / "model").mkdir(parents=True)
+    model = {"family": "diffusers", "source": str(home / "model")}
+    (home / "conf" / "model" / "tiny.yaml").write_text(json.dumps(model))
+    argv = [f"graph={graph}", "model=tiny", "offline=true", "cache.dir=c", *RUNS[graph, name]]
+    code, out, err = cli("run", *argv, "output_dir=o")
+    assert code == 0, err
+    assert Path(out.splitlines()[-1]).is_file()
+    plan = json.loads(cli("plan", *argv, "--json")[1])
+    assert {node["status"] for node in plan["nodes"].values()} == {"hit"}
+    if graph == "inpaint":
+        _keeps_what_the_mask_leaves_black(cli, home, argv)
+
+
+def _keeps_what_the_mask_leaves_black(cli: Cli, home: Path, argv: list[str]) -> None:
+    """With nothing white in the mask the picture comes back as it was."""
+    code, out, err = cli("run", *argv, "mask=black.png", "output_dir=p")
+    assert code == 0, err
+    whole = Image.open(out.splitlines()[-1])
+    code, out, err = cli("run", *argv, "output_dir=q")
+    assert code == 0, err
+    part = Image.open(out.splitlines()[-1])
+    right = (16, 0, 32, 32)
+    assert whole.crop(right).tobytes() == part.crop(right).tobytes()
+    assert whole.tobytes() != part.tobytes()
+
+
+def test_a_model_that_cannot_is_told_with_what_it_takes(cli: Cli, home: Path) -> None:
+    code, _, err = cli("validate", "graph=inpaint", "model=flux_schnell")
+    assert code == 2
+    assert "inputs.mask: no use for it" in err
+    assert "FluxPipeline" in err
+    code, _, err = cli("validate", "graph=image_to_video", "model=svd", "prompt=a boat")
+    assert code == 2
+    assert "params.prompt: no use for it" in err
