@@ -108,3 +108,9 @@ def test_a_configuration_says_licence_size_and_where_its_commit_is_from(model: s
 def test_a_commit_that_is_left_open_is_asked_for(folder: Writer) -> None:
     with pytest.raises(FlowsynthError, match=r"model\.source\.revision|source\.revision"):
         fs.compose("text_to_image", ["model=kandinsky"])
+
+
+def test_options_of_a_class_are_known_before_its_files_are_here(folder: Writer) -> None:
+    fs.compose("edit_image", ["+options.image_guidance_scale=1.2"])
+    with pytest.raises(FlowsynthError, match="image_guidance_scale"):
+        fs.compose("edit_image", ["+options.image_guidance_scal=1.2"])

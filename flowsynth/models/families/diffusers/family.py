@@ -17,6 +17,7 @@ from flowsynth.models.protocol import Family, PartStore, Verb
 from flowsynth.models.requests import Asked
 
 if TYPE_CHECKING:
+    from flowsynth.models.families.diffusers.facts import Facts
     from flowsynth.models.families.diffusers.model import DiffusersModel
 
 
@@ -30,17 +31,16 @@ class Diffusers(Family[DiffusersSpec]):
     def verb(self, spec: DiffusersSpec, name: str) -> Verb | None:
         """The class's own arguments are the options; a decoder of whole clips is no map over frames."""
         from flowsynth.models.families.diffusers.facts import facts
-        from flowsynth.models.families.diffusers.formats import RULES, decoder_config
         from flowsynth.models.families.diffusers.options import option_model
 
         if name not in self.verbs:
             return None
         try:
             known = facts(spec.class_name(offline=True))
-            apart = known.space_is_pixels or RULES[decoder_config(spec, known, offline=True)[0]].apart
-        except (FlowsynthError, KeyError):
+        except FlowsynthError:
             return self.verbs[name]  # said when the node runs, with what to do
-        return Verb(option_model(known.name, name), Whole() if name == "vae_decode" and not apart else None)
+        whole = name == "vae_decode" and not _decodes_apart(spec, known)
+        return Verb(option_model(known.name, name), Whole() if whole else None)
 
     def check_spec(self, spec: DiffusersSpec) -> list[Fault]:
         """A file that is no whole pipeline, classes and parts that are none, LoRAs that do not fit."""
@@ -90,6 +90,16 @@ class Diffusers(Family[DiffusersSpec]):
         from flowsynth.models.families.diffusers.model import DiffusersModel
 
         return DiffusersModel(spec, store)
+
+
+def _decodes_apart(spec: DiffusersSpec, known: Facts) -> bool:
+    """Whether each latent frame is decoded by itself; not where the decoder is not on this machine yet."""
+    from flowsynth.models.families.diffusers.formats import RULES, decoder_config
+
+    try:
+        return known.space_is_pixels or RULES[decoder_config(spec, known, offline=True)[0]].apart
+    except (FlowsynthError, KeyError):
+        return False
 
 
 FAMILY = Diffusers
