@@ -122,7 +122,7 @@ def _setting_faults(
     found += clip_faults(spec, known, asked, inputs)
     found += _scheduler_faults(spec, known, asked)
     found += scheduler_option_faults(
-        "params.scheduler_options", asked.scheduler, own_scheduler(spec), asked.scheduler_options
+        "params.scheduler_options", asked.scheduler, own_scheduler(spec) or None, asked.scheduler_options
     )
     if not isinstance(asked.seed, int):
         found.append(Fault("params.seed", "one a frame", "one seed", f"{len(asked.seed)} seeds"))
@@ -139,13 +139,16 @@ def _scheduler_faults(spec: DiffusersSpec, known: Facts, asked: DenoiseSettings)
         return [
             Fault("params.scheduler", "unknown scheduler", listing(names, 60), repr(asked.scheduler), near)
         ]
-    own = own_scheduler(spec) or "none"
-    if takes_schedulers(own):
+    own = own_scheduler(spec)
+    if own is None or takes_schedulers(own):
         return []
-    expected = f"null: {known.name} runs by its own {own}, whose options scheduler_options takes"
+    expected = f"null: {known.name} runs by its own {own or 'none'}, whose options scheduler_options takes"
     return [Fault("params.scheduler", "not for this model", expected, repr(asked.scheduler))]
 
 
 def own_scheduler(spec: DiffusersSpec) -> str | None:
-    """Class of the pipeline's own scheduler."""
-    return part_classes(spec.index(offline=True)).get("scheduler", ("", None))[1]
+    """Class of the pipeline's own scheduler, empty if it has none; None where that is not on this machine."""
+    try:
+        return part_classes(spec.index(offline=True)).get("scheduler", ("", ""))[1]
+    except FlowsynthError:
+        return None
