@@ -136,7 +136,7 @@ LINES: list[tuple[list[str], str, str, str]] = [
     (["run", "graph=small", "cache.max_bytes=0"], "cache.max_bytes", "greater than 0", "0"),
     (["run", "graph=small", "output_dir="], "output_dir", "the path of a folder", "''"),
     (["run", "graph=small", "experiment=nope"], "experiment", "one of diffutoon", "'nope'"),
-    (["run", "graph=toon", "model="], "model", "one of pocket", "''"),
+    (["run", "graph=toon", "model="], "model", "expected one of", "''"),
     (["run", "graph=toon", "model.family=sdd"], "models.base.family", "? 'sd'", "'sdd'"),
     (["run", "graph=toon", "model.dtype=float8"], "models.base.dtype", "'float32'", "'float8'"),
     (["run", "graph=toon", "input=nope"], "input", "one of default", "'nope'"),

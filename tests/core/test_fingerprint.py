@@ -83,7 +83,7 @@ class Project:
     """Modules in a folder on the path, imported afresh for every look."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self._others = root, set(sys.modules)
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -105,7 +105,8 @@ class Project:
         return cls
 
     def forget(self) -> None:
-        for name, module in list(sys.modules.items()):
+        for name in sys.modules.keys() - self._others:
+            module = sys.modules[name]
             places = [vars(module).get("__file__") or "", *(vars(module).get("__path__") or ())]
             if any(place.startswith(str(self.root)) for place in places):
                 del sys.modules[name]
