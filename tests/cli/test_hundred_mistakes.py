@@ -144,7 +144,7 @@ LINES: list[tuple[list[str], str, str, str]] = [
     (["run", "--multirun", "graph=small", "by=range(1)x"], "by", "KEY=VALUE", "range(1)x"),
     (["run", "--multirun", "graph=small", "by=interval(0,1)"], "by", "choices or range(...)", "interval"),
     (["run", "--multirun", "graph=smal,nope"], "graph", "? 'small'", "'smal'"),
-    (["runn", "graph=small"], "runn", "one of cache", "did you mean 'run'"),
+    (["runn", "graph=small"], "runn", "expected one of", "did you mean 'run'"),
     (["run", "--quite", "graph=small"], "--quite", "run --help", "-"),
     (["explain", "graph=small"], "explain", "a node first", "'graph=small'"),
     (["explain", "frist", "graph=small"], "'frist'", "? 'first'", "'frist'"),

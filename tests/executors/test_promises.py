@@ -140,8 +140,9 @@ class Asks(Operator):
         return Resample()
 
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
-        length = inputs["frames"].length
-        return {"none": None, "less": StreamInfo(-3)}.get(self.what) or StreamInfo(length + 4)
+        clip = inputs["frames"]
+        told = StreamInfo(clip.length + 4, clip.fps)
+        return {"none": None, "less": StreamInfo(-3)}.get(self.what) or told
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
         length = inputs["frames"].length
