@@ -77,7 +77,8 @@ def _wanted(streams: list[Any], wanted: int | str, path: str | os.PathLike[str],
         if wanted == place or (isinstance(wanted, str) and wanted == stream.language):
             return stream
     known = ", ".join(_named(place, stream) for place, stream in enumerate(streams))
-    raise NoVideoStreamError(path, f"a {kind} stream {wanted!r}", f"the {kind} streams {known}")
+    article = "an" if kind == "audio" else "a"
+    raise NoVideoStreamError(path, f"{article} {kind} stream {wanted!r}", f"the {kind} streams {known}")
 
 
 def _named(place: int, stream: Stream) -> str:

@@ -120,6 +120,30 @@ def read_picture(
     return rgb if deep or rgb.dtype == np.uint8 else ((rgb + np.uint32(128)) // 257).astype(np.uint8)
 
 
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of a picture as it is seen, from its header.
+
+    Raises:
+        MediaError: As :func:`read_picture`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    file = require_file(path, "a picture file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with open_picture(file) as picture:
+                a, *_ = exif_orientation(picture.getexif().get(0x0112, 1))
+                return picture.size if a else (picture.height, picture.width)
+        except UnidentifiedImageError as error:
+            raise _unknown(path, file) from error
+        except Image.DecompressionBombError as error:
+            raise _too_large(path, "more", MAX_PIXELS) from error
+        except (*DAMAGE, MemoryError) as error:
+            raise_if_limit(path, error)
+            raise TruncatedMediaError(path, "a whole picture", f"damaged data ({error})") from error
+
+
 def _upright(
     picture: Image, file: Path, path: str | os.PathLike[str], note: Callable[[str], None] | None
 ) -> Array:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from flowsynth.media.atomic import atomic_path
 from flowsynth.media.choose import Wanted, choose_audio
 from flowsynth.media.errors import MediaError
+from flowsynth.media.sound import begin_of
 from flowsynth.media.sound_filters import LAYOUTS, RUN, Resampling, as_frame, resample_part, resampled
 from flowsynth.media.source import open_input
 
@@ -113,17 +114,31 @@ def write_wav(path: Path, sound: Audio, text: str = "") -> None:
             output.mux(packet)
 
 
-def sound_fault(path: str | Path, suffix: str, stream: Wanted = None) -> tuple[str, str] | None:
-    """What is wrong with carrying a file's sound into a container as it is stored: (expected, found)."""
+def sound_fault(
+    path: str | Path, suffix: str, stream: Wanted = None, start: Fraction = Fraction(0)
+) -> tuple[str, str] | None:
+    """What is wrong with carrying a file's sound into a container as it is stored: (expected, found).
+
+    Args:
+        path: The file.
+        suffix: The container's kind.
+        stream: Which of several sound streams.
+        start: Seconds at which to begin.
+    """
     import io
 
     import av
 
     with open_input(path) as container:
         try:
-            name = choose_audio(container, path, stream).codec_context.codec.canonical_name
+            sound = choose_audio(container, path, stream)
         except MediaError as error:
             return error.expected, error.found
+        name = sound.codec_context.codec.canonical_name
+        base = Fraction(sound.time_base or 0)
+        end = ((sound.start_time or 0) + (sound.duration or 0)) * base - begin_of(container, sound)
+        if sound.duration and start >= end:
+            return f"sound after {float(start):g} s", f"its end at {float(end):g} s"
     with av.open(io.BytesIO(), "w", format=_FORMATS[suffix]) as output:
         known = {_canonical(codec) for codec in output.supported_codecs}
     if name in known:

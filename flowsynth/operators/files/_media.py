@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault
 from flowsynth.core.paths import user_path
-from flowsynth.media.rational import parse_fps
+from flowsynth.media.errors import MediaError
+from flowsynth.media.rational import parse_fps, parse_instant
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames
 
@@ -78,6 +80,36 @@ def declared_size(source: Any) -> tuple[int, int] | None:
     sides = [getattr(source, side, None) if sized else None for side in ("width", "height")]
     width, height = (side + side % 2 if isinstance(side, int) else None for side in sides)
     return None if width is None or height is None else (width, height)
+
+
+def stored_size(source: Any) -> tuple[int, int] | None:
+    """The size in the header of the file that the operator upstream reads as it is, padded to even."""
+    asked = [getattr(source, side, None) for side in ("width", "height", "short_side")]
+    path = getattr(source, "path", "")
+    plain = getattr(source, "op", "") == "read_video" and asked == [None] * 3 and not path.startswith(_CLIP)
+    file = user_path(path) if plain else None
+    if file is None or not file.is_file():
+        return None
+    from flowsynth.media.choose import choose_video
+    from flowsynth.media.source import open_input
+
+    try:
+        with open_input(file) as container:
+            context = choose_video(container, file, source.video_stream).codec_context
+            sides = [side + side % 2 for side in (context.width, context.height)]
+    except MediaError:
+        return None  # a fault of its own
+    return (sides[0], sides[1]) if min(sides) else None
+
+
+def order_faults(first: str, last: str, start: Any, end: Any) -> list[Fault]:
+    """What is wrong with two moments of a range, where both are of one kind."""
+    if end is None:
+        return []
+    begin, stop = parse_instant(start), parse_instant(end)
+    if isinstance(begin, int) is not isinstance(stop, int) or stop > begin:
+        return []
+    return [Fault(f"params.{last}", "leaves nothing", f"a moment after {first} ({start})", str(end))]
 
 
 def to_tensor(pictures: Array, dtype: FrameType) -> torch.Tensor:

@@ -32,6 +32,7 @@ from flowsynth.operators.files._media import (
     declared_rate,
     declared_size,
     find_file,
+    stored_size,
     to_arrays,
 )
 from flowsynth.values import Audio, Frames, Video
@@ -39,6 +40,8 @@ from flowsynth.values import Audio, Frames, Video
 if TYPE_CHECKING:
     from flowsynth.media.mux import AudioFrom
 
+#: Sides that every encoder takes; a file's own are looked up for those that want more.
+_SMALL = 2
 Container = Literal["auto", "mp4", "mov", "mkv", "webm", "avi", "gif", "webp"]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -129,6 +132,8 @@ class EncodeVideo(Operator):
             if self.pixel_format:
                 require_pixel_format(settings)
             size = declared_size(source)
+            if size is None and settings.spec.smallest > _SMALL:
+                size = stored_size(source)
             if size is not None:
                 require_size(settings, size)
         except EncodeSettingsError as error:
@@ -149,7 +154,8 @@ class EncodeVideo(Operator):
         from flowsynth.media.sound_writer import sound_fault
 
         try:
-            fault = sound_fault(file, settings.suffix, self.audio_stream)
+            start = Fraction(parse_instant(self.audio_start))
+            fault = sound_fault(file, settings.suffix, self.audio_stream, start)
         except MediaError as error:
             fault = error.expected, error.found
         return [] if fault is None else [Fault(where, "does not fit", *fault)]

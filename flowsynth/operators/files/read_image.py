@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,9 +81,20 @@ class ReadImage(Operator):
         return {"path" if k == 0 else f"path[{k}]": file for k, file in enumerate(self._pictures())}
 
     def probe(self, ctx: RunContext) -> StreamInfo:
-        """Number of pictures."""
-        del ctx
-        return StreamInfo(len(self._pictures()), None if self.fps is None else parse_fps(self.fps))
+        """Number of pictures, and from their headers whether they are of one size where they must be."""
+        pictures = self._pictures()
+        if len(pictures) > 1 and self.width is None and self.height is None and self.short_side is None:
+            self._require_one_size(ctx, pictures)
+        return StreamInfo(len(pictures), None if self.fps is None else parse_fps(self.fps))
+
+    def _require_one_size(self, ctx: RunContext, pictures: Sequence[Path]) -> None:
+        from flowsynth.media.pictures import picture_size
+
+        first = picture_size(pictures[0])
+        for picture in pictures[1:]:
+            ctx.check_cancelled()
+            if (size := picture_size(picture)) != first:
+                raise _of_another_size(picture, size, pictures[0], first)
 
     def run(self, ctx: RunContext, /) -> Frames:
         """Read the pictures of the span, or all."""
@@ -98,11 +109,8 @@ class ReadImage(Operator):
             ctx.progress(k - start, stop - start)
             frames.append(first if k == 0 else self._read(ctx, pictures[k], target))
             if frames[-1].shape != first.shape:
-                expected = (
-                    f"a picture of {target[0]}x{target[1]} as {pictures[0].name} (or give width and height)"
-                )
-                found = f"{frames[-1].shape[1]}x{frames[-1].shape[0]}"
-                raise MediaRangeError(pictures[k], expected, found)
+                size = frames[-1].shape[1], frames[-1].shape[0]
+                raise _of_another_size(pictures[k], size, pictures[0], target)
         if len({frame.dtype for frame in frames}) > 1:
             # 8 and 16 bits mixed: 255 * 257 is 65535.
             frames = [f if f.dtype == np.uint16 else f.astype(np.uint16) * np.uint16(257) for f in frames]
@@ -138,6 +146,13 @@ class ReadImage(Operator):
         if not found:
             raise MediaNotFoundError(self.path, f"pictures ({', '.join(_SUFFIXES)})", "none")
         return sorted(found, key=_natural)[: self.max_frames]
+
+
+def _of_another_size(
+    path: Path, size: tuple[int, int], first: Path, wanted: tuple[int, int]
+) -> MediaRangeError:
+    expected = f"a picture of {wanted[0]}x{wanted[1]} as {first.name} (or give width and height)"
+    return MediaRangeError(path, expected, f"{size[0]}x{size[1]}")
 
 
 def _shipped(name: str) -> Path:

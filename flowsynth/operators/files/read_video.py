@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault
 from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, ToneMap, parse_instant
 from flowsynth.media.walk import Damage
-from flowsynth.operators.files._media import FrameRate, FrameType, Side, StreamChoice, find_file, to_tensor
+from flowsynth.operators.files._media import (
+    FrameRate,
+    FrameType,
+    Side,
+    StreamChoice,
+    find_file,
+    order_faults,
+    to_tensor,
+)
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -108,6 +117,11 @@ class ReadVideo(Operator):
         if value is not None:
             parse_instant(value)
         return value
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """The end must come after the start."""
+        del inputs
+        return order_faults("start", "end", self.start, self.end)
 
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""

@@ -7,16 +7,17 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import Fault
 from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import parse_instant
-from flowsynth.operators.files._media import StreamChoice, find_file
+from flowsynth.operators.files._media import StreamChoice, find_file, order_faults
 from flowsynth.operators.sound._sound import to_audio
 from flowsynth.values import Audio
 from flowsynth.values.audio import BLOCK, MOST_CHANNELS, sound_info
@@ -71,6 +72,11 @@ class ReadAudio(Operator):
         if value is not None and isinstance(parse_instant(value), int):
             raise ValueError(f'expected seconds or "1:02.5", given {value!r}')
         return value
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """The end must come after the start."""
+        del inputs
+        return order_faults("start", "end", self.start, self.end)
 
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import RequestError
+from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Reads, Resample, StreamInfo, StreamKind
 from flowsynth.operators.sound._sound import blocks, parts_of
@@ -39,6 +39,14 @@ class TrimAudio(Operator):
     stop: float | None = Field(
         None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
     )
+
+    def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
+        """Where both moments count from one end, the stop must come after the start."""
+        del inputs
+        if self.stop is None or (self.start < 0) != (self.stop < 0) or self.stop > self.start:
+            return []
+        given = f"{self.start:g} to {self.stop:g}"
+        return [Fault("params.stop", "leaves nothing", "a moment after start", given)]
 
     def stream(self) -> StreamKind:
         """An index map of its own."""

@@ -53,8 +53,18 @@ def test_sizes_must_agree_unless_one_is_asked_for(tmp_path: Path) -> None:
     Image.fromarray(picture(2, 80, 80)).save(folder / "shot2.png")
     with pytest.raises(InputError, match=r"64x48 as shot0\.png .*found 80x80"):
         ReadImage(path=str(folder)).run(RunContext())
+    with pytest.raises(InputError, match=r"64x48 as shot0\.png .*found 80x80"):
+        ReadImage(path=str(folder)).probe(RunContext())
     assert ReadImage(path=str(folder), width=40).run(RunContext()).tensor.shape == (3, 3, 30, 40)
     assert ReadImage(path=str(folder), short_side=15).run(RunContext()).tensor.shape == (3, 3, 15, 20)
+
+
+def test_a_turned_picture_has_the_size_that_is_seen(tmp_path: Path) -> None:
+    folder, exif = folder_of(tmp_path, 2), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(2, 48, 64)).save(folder / "shot2.png", exif=exif)
+    reader = ReadImage(path=str(folder))
+    assert reader.probe(RunContext()).length == reader.run(RunContext()).num_frames == 3
 
 
 def test_faults(tmp_path: Path) -> None:

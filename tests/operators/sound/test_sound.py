@@ -182,6 +182,14 @@ nodes:
   video: {{op: encode_video, inputs: {{frames: read}}, params: {{{params}}}}}
 outputs: [video]
 """
+    tiny = text.replace("a.mp4", str(silent))
+    with pytest.raises(GraphError, match=r"(?s)params\.h265.*16x16.*8x8"):
+        fs.Graph.from_yaml(tiny.format(params="codec: h265", extra=""))
+    fs.Graph.from_yaml(tiny.format(params="codec: h264", extra=""))
+    assert [fault.path for fault in TrimAudio(start=2, stop=1).check({})] == ["params.stop"]
+    assert [fault.path for fault in TrimAudio(start=-1, stop=-2).check({})] == ["params.stop"]
+    assert not TrimAudio(start=-1, stop=2).check({})
+    assert [fault.path for fault in ReadAudio(path="a.wav", start=2, end="0:01").check({})] == ["params.end"]
     for params, extra, where, found in (
         (f"codec: vp9, audio: {pcm}", "", r"params\.audio", r"\.webm takes \(opus, vorbis\).*pcm_s16le"),
         (f"audio: {silent}", "", r"params\.audio", "no audio stream"),
@@ -190,6 +198,13 @@ outputs: [video]
         ("codec: gif", ", fps: 60", r"params\.fps", "50"),
         ("codec: ffv1, container: avi, fps: 90000", "", r"params\.fps", "1000"),
         ("codec: h265", ", width: 8, height: 64", r"params\.h265", "16x16"),
+        (
+            f"audio: {pcm}, audio_start: 0.6, container: mkv",
+            "",
+            r"params\.audio",
+            "end at 0.5 s",
+        ),
+        ("codec: ffv1", ", start: 2, end: 1.5", r"read\.params\.end", "after start"),
     ):
         with pytest.raises(GraphError, match=f"(?s){where}.*{found}"):
             fs.Graph.from_yaml(text.format(params=params, extra=extra))
