@@ -8,6 +8,7 @@ in what acts late share the passes before. Nothing of a pipeline or a scheduler 
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import time
@@ -84,7 +85,7 @@ class Passes:
     def _key(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         """What a pass depends on; None where something of it has no content that could be compared."""
         try:
-            return digest_json([name, _content(list(args)), _content(dict(kwargs))])
+            return digest_json([name, content(list(args)), content(dict(kwargs))])
         except RunError:
             return None
 
@@ -105,7 +106,24 @@ class Passes:
         self._waiting, self._seconds, self._wrote = {}, 0.0, True
 
 
-def _content(value: Any) -> Any:
+def once(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A network's call that is made once for equal arguments; each caller gets a copy of what it gave."""
+    known: dict[str, Any] = {}
+
+    @functools.wraps(call, updated=())
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            key = digest_json([content(list(args)), content(dict(kwargs))])
+        except RunError:
+            return call(*args, **kwargs)
+        if key not in known:
+            known[key] = call(*args, **kwargs)
+        return copy.deepcopy(known[key])
+
+    return called
+
+
+def content(value: Any) -> Any:
     """A value as JSON that is equal only for equal values: tensors by their bytes and memory format.
 
     Raises:
@@ -119,9 +137,9 @@ def _content(value: Any) -> Any:
         shape = [list(value.shape), list(value.stride())]
         return ["tensor", str(value.dtype), shape, digest(to_buffer(value).data)]
     if isinstance(value, (list, tuple)):
-        return [type(value).__name__, *(_content(item) for item in value)]
+        return [type(value).__name__, *(content(item) for item in value)]
     if isinstance(value, Mapping):
-        return ["mapping", *([str(key), _content(item)] for key, item in sorted(value.items()))]
+        return ["mapping", *([str(key), content(item)] for key, item in sorted(value.items()))]
     raise RunError(f"a {type(value).__name__} cannot be compared")
 
 

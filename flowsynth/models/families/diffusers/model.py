@@ -29,7 +29,13 @@ from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.ports import stand_ins
 from flowsynth.models.families.diffusers.progress import keep_passes, watch
 from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
-from flowsynth.models.families.diffusers.seams import Cut, TextCalls, stop_after_text, stop_at_decoder
+from flowsynth.models.families.diffusers.seams import (
+    Cut,
+    TextCalls,
+    encode_once,
+    stop_after_text,
+    stop_at_decoder,
+)
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.families.diffusers.windows import put_windows, window_sizes
 from flowsynth.models.quiet import ignore_library_warnings, quiet
@@ -150,6 +156,7 @@ class DiffusersModel:
         if not known.text_method:  # what there were to say was refused before: graphs may leave the node in
             return Conditioning(self.spec.family, {}, {"words": {}, "calls": {}})
         pipe, texts = self._pipe(), TextCalls()
+        encode_once(pipe)
         texts.record(pipe, known.text_method)
         stop_after_text(pipe, texts)
         for scale in (None, _ON, _OFF):

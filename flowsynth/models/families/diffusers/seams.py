@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RunError
+from flowsynth.models.diffusion.passes import once
 
 if TYPE_CHECKING:
     pass
@@ -88,6 +89,13 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return repr(sorted((str(k), _plain(v)) for k, v in value.items()))
     return type(value).__name__
+
+
+def encode_once(pipe: Any) -> None:
+    """Have a pipeline's text encoders see each text once, however often its call encodes it."""
+    for name, part in pipe.components.items():
+        if name.startswith("text_encoder") and part is not None:
+            part.forward = once(part.forward)
 
 
 #: Methods of a pipeline that come after its text, or before it in a few classes.

@@ -150,3 +150,21 @@ def test_options_of_a_flow_matching_scheduler_act_and_another_scheduler_is_refus
     assert not torch.equal(*(run["frames"].tensor for run in runs))
     with pytest.raises(FlowsynthError, match=r"params.scheduler: not for this model"):
         graph_of(case, tmp_path / "model", settings={"scheduler": "ddim"})
+
+
+def test_a_text_is_encoded_once_for_guidance_on_and_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import CLIPTextModel
+
+    case, seen = CASES["StableDiffusionXLPipeline"], []
+    build(case, tmp_path / "model")
+    real = CLIPTextModel.forward
+
+    def forward(self: Any, input_ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        seen.append((id(self), *input_ids.flatten().tolist()))
+        return real(self, input_ids, *args, **kwargs)
+
+    monkeypatch.setattr(CLIPTextModel, "forward", forward)
+    graph_of(case, tmp_path / "model").run(cache_dir=tmp_path / "cache", outputs=["text"])
+    assert len(seen) == len(set(seen)) == 4, "two encoders, each with the prompt and the negative one"
