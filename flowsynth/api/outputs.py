@@ -41,6 +41,11 @@ def _fault(place: Path) -> str:
     return "" if os.access(place, os.W_OK | os.X_OK) else "not writable"
 
 
+def tidy(folder: Path) -> None:
+    """Take away the beginnings of files that killed runs left in a folder; once, not for every file."""
+    sweep(folder, hidden=True)
+
+
 def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that it is there whole or not at all.
 
@@ -49,7 +54,6 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent, f".{path.name}.")  # what a killed run left
         temporary = path.with_name(f".{path.name}.{temp_name()}")
         try:
             with temporary.open("xb") as file:
@@ -111,6 +115,7 @@ def _video(value: Any, stem: str, folder: Path, provenance: str) -> str:
 def _file_set(value: Any, stem: str, folder: Path, provenance: str) -> str:
     target = folder / stem
     names = sorted(value.files)
+    tidy(target)
     for name in names:
         path = (target / name).resolve()
         if not path.is_relative_to(target.resolve()):
@@ -137,6 +142,8 @@ def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
 
     names = [f"{stem}/{i:06d}.png" for i in range(value.num_frames)]
     paths = [folder / f"{stem}.png"] if len(names) == 1 else [folder / name for name in names]
+    if len(paths) > 1:
+        tidy(folder / stem)
     for i, path in enumerate(paths):
         image = as_dtype(as_float(value.frame(i)), "uint8").permute(1, 2, 0).contiguous().numpy()
         pixels = image[..., 0] if image.shape[-1] == 1 else image

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth._version import __version__
-from flowsynth.api.outputs import deliver, file_stems, write_atomic
+from flowsynth.api.outputs import deliver, file_stems, tidy, write_atomic
 from flowsynth.api.provenance import Provenances
 from flowsynth.core.errors import RunError, did_you_mean
 from flowsynth.core.graph import Edge, Handle, Name
@@ -158,6 +158,7 @@ class Run:
         """
         self.output_dir = Path(folder).absolute()
         outputs: dict[str, Any] = {}
+        tidy(self.output_dir)
         stems = file_stems([str(edge) for edge in self.plan.wanted])
         provenances = Provenances(self.record)
         for edge in self.plan.wanted:

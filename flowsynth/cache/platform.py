@@ -24,6 +24,8 @@ _counter = itertools.count()
 #: The names of our temporary files.
 TEMP = r"(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.\d+\.tmp"
 _TEMP = re.compile(TEMP)
+#: Those of a hidden file beside the one that it is to become.
+_HIDDEN = re.compile(rf"\..*\.{TEMP}")
 #: Buffers that one call may gather.
 _IOV_MAX = 1000
 #: Seconds after which a temporary file is swept whoever wrote it.
@@ -62,14 +64,14 @@ def process_alive(pid: int) -> bool:
     return True
 
 
-def is_orphan(path: Path, prefix: str = "") -> bool:
+def is_orphan(path: Path, hidden: bool = False) -> bool:
     """Whether a file is a temporary one of ours, and its writer dead or it too old for any to be at it.
 
     Args:
         path: the file.
-        prefix: what its name has before `temp_name`.
+        hidden: its name is ``.NAME.`` and `temp_name`, not that alone.
     """
-    named = _TEMP.fullmatch(path.name.removeprefix(prefix))
+    named = (_HIDDEN if hidden else _TEMP).fullmatch(path.name)
     if not named:
         return False  # somebody else's
     if named["host"] == host_tag() and not process_alive(int(named["pid"])):
@@ -80,17 +82,17 @@ def is_orphan(path: Path, prefix: str = "") -> bool:
         return False
 
 
-def sweep(folder: Path, prefix: str = "") -> int:
+def sweep(folder: Path, hidden: bool = False) -> int:
     """Delete the temporary files that killed processes left in a folder; returns how many.
 
     Args:
         folder: a folder; a link to one is left alone.
-        prefix: only those whose names begin so, before `temp_name`.
+        hidden: as in `is_orphan`.
     """
     try:
         if folder.is_symlink():
             return 0
-        orphans = [path for path in folder.iterdir() if is_orphan(path, prefix)]
+        orphans = [path for path in folder.iterdir() if is_orphan(path, hidden)]
     except OSError:
         return 0
     return sum(remove_file(path) for path in orphans)

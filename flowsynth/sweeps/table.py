@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flowsynth.api.outputs import write_atomic
+from flowsynth.api.outputs import tidy, write_atomic
 from flowsynth.core.errors import RequestError, RunError
 from flowsynth.core.record import JobRecord, SweepRecord, json_text
 
@@ -79,6 +79,7 @@ class Table:
         """
         record = self.record
         try:
+            tidy(self.path.parent)
             if [row.job for row in self.rows] != [row.job for row in record.jobs]:
                 write_atomic(self.path, _sorted_text(record))
             write_atomic(self.path.with_suffix(".csv"), csv_text(record).encode())

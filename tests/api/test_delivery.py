@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 import flowsynth as fs
 from flowsynth.api import Graph, Session
+from flowsynth.cache.platform import host_tag
 from flowsynth.core.errors import Fault, GraphError, RunError
+from flowsynth.core.record import Provenance
 from flowsynth.operators.files.save_images import SaveImages
 from tests.executors.dags import Draw, Kernel, Plus
 
@@ -109,3 +113,32 @@ def test_a_check_that_raises_is_named(how: str) -> None:
     with pytest.raises(GraphError, match=r"nodes\.bad: delivery_checks cannot be checked"):
         Graph.from_dict({"nodes": {"bad": {"op": "delivery_checks", "params": {"how": how}}}})
     Graph("good").add("good", Checks())
+
+
+def test_what_killed_runs_left_goes_whatever_file_it_was_for(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    dead = f"{host_tag()}.{2**22 + 1}.7.tmp"  # no such process: the largest id on Linux is 2**22
+    left = [out / f".{name}.{dead}" for name in ("run.json", "clip.mp4", "another.png")]
+    others = [out / ".hidden.tmp", out / f"{dead}.mine", out / f".x.{host_tag()}.{os.getpid()}.1.tmp"]
+    for path in (*left, *others):
+        path.write_bytes(b"half")
+    g = Graph("g")
+    g.add("a", Plus(step=1))
+    g.run(cache_dir=tmp_path / "cache", output_dir=out)
+    assert (out / "run.json").is_file()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
+
+
+def test_each_file_says_which_output_it_is(tmp_path: Path) -> None:
+    g = Graph("g")
+    for i, name in enumerate(("one", "two")):
+        g.add(name, Kernel(), x=g.add(f"step{i}", Plus(step=i + 1)))
+    run = g.run(cache_dir=tmp_path / "cache", output_dir=tmp_path / "out")
+    for name in ("one", "two"):
+        with safe_open(tmp_path / "out" / str(run.record.outputs[name]), "pt") as file:
+            text = file.metadata()["flowsynth"]
+        said = Provenance.model_validate_json(text)
+        assert (said.output, said.object) == (name, run.record.nodes[name].objects["out"])
+        assert text == said.to_json(), "the same text as if it were made alone"
