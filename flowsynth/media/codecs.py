@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,9 @@ SEGMENT_SUFFIX = ".nut"
 
 #: Names of presets, fastest first; x264 and x265 use them as they are, others map them to numbers.
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+
+_FLOATS = re.compile(r"f(16|32)")
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,13 @@ def require_pixel_format(settings: EncodeSettings) -> None:
     """
     import av
 
-    known = [form.name for form in av.Codec(settings.spec.encoder, "w").video_formats or ()]
+    # Frames bring no alpha, and no encoder here takes floats.
+    known = [
+        form.name
+        for form in av.Codec(settings.spec.encoder, "w").video_formats or ()
+        if form.name == settings.spec.pixel_format
+        or not (any(part.is_alpha for part in form.components) or _FLOATS.search(form.name))
+    ]
     if known and settings.pixel_format not in known:
         expected = f"one that {settings.spec.encoder} takes: {', '.join(known)}"
         raise EncodeSettingsError("pixel_format", expected, repr(settings.pixel_format))

@@ -57,14 +57,20 @@ class Siting:
     """
 
     def __init__(self, codec: str) -> None:
+        self._codec = codec
         self._tagger: Tagger | None = None
-        self._decided = codec in _EXPLICIT
+        self._decided = False
 
     def place(self, frame: VideoFrame) -> VideoFrame:
         """The frame, marked if it must be; the first one decides for the stream."""
         if not self._decided:
             self._decided = True
-            if is_subsampled(frame.format.name) and frame.color_range != _FULL and _centred(frame):
+            shared = subsampling(frame.format.name)
+            # H.265 tells a place of 4:2:0 only (E.3.1, chroma_loc_info_present_flag); no other is a JPEG's.
+            hevc = self._codec == "hevc" and shared != (2, 2)
+            told = self._codec in _EXPLICIT and not hevc
+            left = hevc or frame.color_range != _FULL
+            if not told and left and shared != (1, 1) and _centred(frame):
                 self._tagger = Tagger("left")
         return frame if self._tagger is None else self._tagger.mark(frame)
 

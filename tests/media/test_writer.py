@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from flowsynth.media.codecs import CODECS, SEGMENT, EncodeSettings
+from flowsynth.media.codecs import CODECS, SEGMENT, Codec, EncodeSettings, require_pixel_format
 from flowsynth.media.errors import EncodeSettingsError, MediaWriteError
 from flowsynth.media.mux import AudioFrom, mux
 from flowsynth.media.probe import probe
@@ -249,6 +249,16 @@ def test_sound_that_does_not_fit_is_one_message(tmp_path: Path, audio_only: Path
         write(tmp_path, EncodeSettings(Fraction(12), "vp9"), frames(3), audio=AudioFrom(str(audio_only)))
     assert not list(tmp_path.glob("out*"))
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("h265", "yuva420p"), ("ffv1", "yuva444p10le"), ("ffv1", "grayf16le"), ("vp9", "gbrap")],
+)
+def test_alpha_and_floats_are_no_formats_to_write(codec: Codec, name: str) -> None:
+    with pytest.raises(EncodeSettingsError, match=rf"one that .* takes: .*found '{name}'"):
+        require_pixel_format(EncodeSettings(Fraction(25), codec, pixel_format=name))
+    require_pixel_format(EncodeSettings(Fraction(25), "webp"))
 
 
 @pytest.mark.parametrize(
