@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowsynth.api.declared import unused_models
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
-from flowsynth.cli.text import seconds_text
+from flowsynth.cli.text import bytes_text, seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
 
 if TYPE_CHECKING:
@@ -80,7 +80,20 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
         key=step.key,
         seconds=step.seconds,
         why="; ".join(changes(step, plan, session)) if step.status == "run" else "",
+        weight_bytes=_weight_bytes(step, plan) if step.executes else None,
     )
+
+
+def _weight_bytes(step: Step, plan: Plan) -> int | None:
+    """What the models that feed a step would take on its device."""
+    from flowsynth.models import Model
+
+    held = []
+    for port, names in step.models.items():
+        parts = type(step.operator).model_parts.get(port, ())
+        models = [Model.of(plan.graph.models[name]) for name in names]
+        held += [None if model is None else model.weight_bytes(parts, step.device) for model in models]
+    return sum(bytes_ or 0 for bytes_ in held) or None
 
 
 def changes(step: Step, plan: Plan, session: Session) -> list[str]:
@@ -103,6 +116,20 @@ def plan_lines(name: str, nodes: Mapping[str, NodePlan]) -> list[str]:
         lines.append(
             f"{node:<{width}}  {plan.op:<{ops}}  {plan.status:<7}  {_WORDS[plan.status]}{why}{spent}"
         )
+    lines += _memory_lines(nodes)
     counts = {status: sum(node.status == status for node in nodes.values()) for status in _WORDS}
     total = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     return [*lines, f"{name}: {total}"]
+
+
+def _memory_lines(nodes: Mapping[str, NodePlan]) -> list[str]:
+    """The most weights that any node would hold, a line a device."""
+    most: dict[str, tuple[int, str]] = {}
+    for name, node in nodes.items():
+        held = node.weight_bytes or 0
+        if held > most.get(node.device, (0, ""))[0]:
+            most[node.device] = held, name
+    return [
+        f"{device}: weights of {bytes_text(held)} at most, for {name}"
+        for device, (held, name) in most.items()
+    ]

@@ -150,6 +150,9 @@ class NodePlan(_Part):
     tasks_hit: int | None = Field(None, ge=0, description="how many of those are in the cache")
     seconds: float | None = Field(None, ge=0, description="what it took when it was last computed")
     why: str = Field("", description="which part of its key changed since the last run")
+    weight_bytes: int | None = Field(
+        None, ge=0, description="weights that it would hold on its device, where that is known"
+    )
 
 
 class PlanRecord(_Part):

@@ -59,6 +59,15 @@ class Model:
         found = family(self.family).verb(self.spec, verb)
         return None if found is None else found.stream
 
+    def weight_bytes(self, parts: tuple[str, ...], device: str) -> int | None:
+        """Bytes of the weights that a step holds on a device; None where that cannot be told at once."""
+        if self.spec.source.hub:
+            return None
+        try:
+            return family(self.family).weight_bytes(self.spec.on(device), parts)
+        except FlowsynthError:
+            return None
+
     def check(self, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
         """What is wrong with what is asked of it, without loading anything.
 

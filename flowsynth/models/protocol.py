@@ -177,6 +177,22 @@ class Family(Protocol[SpecT]):
         del spec, offline
         return None
 
+    def weight_bytes(self, spec: SpecT, parts: tuple[str, ...]) -> int | None:
+        """Bytes of the weights that a step holds on its device, from the headers of files that are here.
+
+        Args:
+            spec: the model, its dtype that of the device.
+            parts: ``text``, ``vae``, ``denoiser``: what the step depends on.
+
+        Returns:
+            None where the family cannot tell.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        del spec, parts
+        return None
+
     def describe(self, spec: SpecT) -> dict[str, JsonValue]:
         """What `flowsynth model` says beside verbs, options and sizes: class, parts, ports, licence."""
         del spec

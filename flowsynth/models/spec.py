@@ -32,6 +32,10 @@ class Redraw(BaseModel):
     frames: int = Field(1, ge=1, description="of the shortest clip that it draws well")
 
 
+#: Bytes of a number, by the name of its dtype; ``auto`` counts as the largest.
+ITEM_BYTES = {"auto": 4, "float32": 4, "float16": 2, "bfloat16": 2}
+
+
 class Draw(BaseModel):
     """What graphs that draw from nothing but words and pictures ask of a model, unless told otherwise.
 

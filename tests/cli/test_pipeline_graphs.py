@@ -78,3 +78,33 @@ def test_a_model_that_cannot_is_told_with_what_it_takes(cli: Cli, home: Path) ->
     code, _, err = cli("validate", "graph=image_to_video", "model=svd", "prompt=a boat")
     assert code == 2
     assert "params.prompt: no use for it" in err
+
+
+def _stored(folder: Path, *parts: str) -> int:
+    """Bytes of the tensors of some parts, as they were saved: in float32."""
+    from safetensors.torch import load_file
+
+    files = [file for part in parts for file in (folder / part).glob("*.safetensors")]
+    return sum(tensor.nbytes for file in files for tensor in load_file(file).values())
+
+
+def test_a_plan_says_the_weights_that_a_device_holds(cli: Cli, home: Path) -> None:
+    folder = home / "model"
+    build(CASES["FluxPipeline"], folder)
+    given = ["graph=text_to_image", "model=pipeline", "model.source=model", "width=32", "height=32"]
+    given += ["model.dtype=float32", "cache.dir=c"]
+
+    def held(*lines: str) -> dict[str, int | None]:
+        nodes = json.loads(cli("plan", *given, *lines, "--json")[1])["nodes"]
+        return {name: node["weight_bytes"] for name, node in nodes.items()}
+
+    vae, network = _stored(folder, "vae"), _stored(folder, "transformer")
+    plain = held()
+    assert plain["prompt"] == _stored(folder, "text_encoder", "text_encoder_2")
+    assert plain["denoise"] == network + vae
+    assert plain["decode"] == vae
+    assert plain["image"] is None
+    assert held("+model.storage=float8")["denoise"] == network // 4 + vae
+    away = held("+model.offload=group")
+    assert (away["prompt"], away["denoise"]) == (None, vae)
+    assert "cpu: weights of" in cli("plan", *given)[1]

@@ -7,13 +7,12 @@ import re
 from pydantic import JsonValue
 
 from flowsynth.core.errors import FlowsynthError
+from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.facts import facts
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import ports_of
-from flowsynth.models.families.diffusers.spec import DiffusersSpec
-
-#: Bytes of a number once it is loaded; ``auto`` is that of a CPU.
-_ITEM_BYTES = {"float16": 2, "bfloat16": 2}
+from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec, steps_of
+from flowsynth.models.spec import ITEM_BYTES
 
 
 def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
@@ -37,7 +36,7 @@ def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
 
 def _bytes(spec: DiffusersSpec, name: str) -> int:
     try:
-        return spec.part(name, offline=True).nbytes(_ITEM_BYTES.get(spec.dtype, 4))
+        return spec.part(name, offline=True).nbytes(ITEM_BYTES[spec.dtypes.get(name, spec.dtype)])
     except FlowsynthError:
         return 0
 
@@ -50,3 +49,28 @@ def _licence(spec: DiffusersSpec) -> str | None:
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     found = re.search(r"^licen[cs]e:\s*(\S+)", text, re.MULTILINE)
     return found[1] if found else None
+
+
+def weight_bytes(spec: DiffusersSpec, parts: tuple[str, ...]) -> int:
+    """Bytes of the weights that a step holds on its device; of what waits in host memory none count.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    names = part_classes(spec.index(offline=True))
+    total = 0
+    for name in names:
+        waits = spec.offload != "none" and name not in VAE_PARTS
+        if steps_of(name)[0] in parts and not waits:
+            narrow = spec.storage is not None and name in DENOISERS
+            size = 1 if narrow else ITEM_BYTES[spec.dtypes.get(name, spec.dtype)]
+            total += spec.part(name, offline=True).nbytes(size) if _has_weights(spec, name) else 0
+    return total
+
+
+def _has_weights(spec: DiffusersSpec, name: str) -> bool:
+    """Whether a part is a network: tokenizers, schedulers and processors have no weights."""
+    try:
+        return spec.part(name, offline=True).nbytes(1) > 0
+    except FlowsynthError:
+        return False

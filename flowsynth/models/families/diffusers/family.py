@@ -60,6 +60,16 @@ class Diffusers(Family[DiffusersSpec]):
 
         return describe(spec)
 
+    def weight_bytes(self, spec: DiffusersSpec, parts: tuple[str, ...]) -> int | None:
+        """Bytes of the weights that a step holds on its device.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        from flowsynth.models.families.diffusers.describe import weight_bytes
+
+        return weight_bytes(spec, parts)
+
     def fingerprint(self, spec: DiffusersSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
         """Identity of the parts that are loaded, and of the libraries whose code the pipeline is."""
         return digest_json(spec.identity(memo, parts))

@@ -14,6 +14,7 @@ from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.latent_format import LatentFormat
 from flowsynth.models.protocol import Family, PartStore, Verb
 from flowsynth.models.requests import Asked
+from flowsynth.models.spec import ITEM_BYTES
 
 if TYPE_CHECKING:
     from flowsynth.models.families.sd.model import SdModel
@@ -34,6 +35,27 @@ class StableDiffusion(Family[SdSpec]):
     def fingerprint(self, spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ()) -> str:
         """Identity of everything the spec loads, or of what some parts depend on."""
         return digest_json(model_identity(spec, memo, parts))
+
+    def weight_bytes(self, spec: SdSpec, parts: tuple[str, ...]) -> int | None:
+        """Bytes of the weights that a step holds on its device.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        from flowsynth.models.families.sd.components import component_source
+        from flowsynth.models.families.sd.parts import network_bytes
+
+        sources = {
+            "text": [("text_encoder", component_source(spec, "text_encoder"))],
+            "vae": [("vae", component_source(spec, "vae"))],
+            "denoiser": [
+                ("unet", component_source(spec, "unet")),
+                *(("controlnet", source) for source in spec.controlnets.values()),
+                *([("motion", spec.motion)] if spec.motion is not None else []),
+            ],
+        }
+        held = [pair for part in parts for pair in sources.get(part, [])]
+        return sum(network_bytes(kind, place, ITEM_BYTES[spec.dtype], offline=True) for kind, place in held)
 
     def open(self, spec: SdSpec, store: PartStore) -> SdModel:
         """A loaded model; its networks are loaded when first used."""
