@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import processes
 
 MAIN = '''"""A user's script."""
 
@@ -93,14 +90,8 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path) -> dict[str, Any]:
     """Run the user's script in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "main.py", str(project.parent / "cache")],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    own = {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = processes.run("main.py", str(project.parent / "cache"), folder=project, environment=own)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

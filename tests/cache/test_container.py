@@ -119,7 +119,7 @@ def parses_or_refuses(data: bytes) -> None:
     assert encoded.nbytes <= len(data)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=400), st.booleans())
 def test_random_bytes(data: bytes, prefixed: bool) -> None:
     start = struct.pack("<Q", max(0, len(data))) + container._PREFIX if prefixed else b""
@@ -141,13 +141,13 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.dictionaries(st.text(max_size=6), ENTRY | JSON, max_size=4), st.integers(0, 64), JSON)
 def test_random_headers(tensors: dict[str, Any], size: int, meta: Any) -> None:
     parses_or_refuses(file_of(document(tensors, meta=json.dumps(meta)), bytes(size)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_mutations_of_a_good_file(data: st.DataObject) -> None:
     """A few bytes changed anywhere: the checksum says so; past the checksum the parser still holds."""

@@ -67,7 +67,7 @@ def frames_of(home: Path, node: str) -> Array:
     return VideoReader(path).read()
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SOURCES]
 )
