@@ -53,6 +53,7 @@ def test_image_to_image_keeps_the_picture_and_follows_the_prompt(redraw: Callabl
     assert spread.mean() < 0.08, "graphite has no colour"
 
 
+@pytest.mark.slow
 def test_strength_is_to_taste(redraw: Callable[..., Frames]) -> None:
     source = picture("picture:astronaut")
     weak, strong = (redraw("a portrait", f"strength={s}", "take=whole") for s in (0.2, 0.8))

@@ -178,6 +178,7 @@ def test_without_network_the_default_is_a_shipped_picture(
 
 
 @pytest.mark.weights
+@pytest.mark.slow
 def test_the_real_clips(tmp_path: Path) -> None:
     sizes = {"bikes": (640, 272, 250), "bigbuckbunny": (1280, 720, 132), "carphone": (193, 144, 120)}
     for name, expected in sizes.items():

@@ -132,6 +132,7 @@ def test_the_tile_control_carries_colours_in_proportion_to_its_scale(
     assert ways[0] > ways[1] + 5 > ways[2] + 10
 
 
+@pytest.mark.slow
 def test_a_control_acts_from_its_start_to_its_end(redraw: Redraw, inverted: Frames) -> None:
     def way(**params: Any) -> float:
         return change(redraw(tile=inverted, strength=0.8, **params), inverted)

@@ -122,6 +122,7 @@ def test_accurate_equals_balanced() -> None:
     torch.testing.assert_close(made[0], made[1], atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_flicker_falls_and_a_pan_stays_sharp(pictures: dict[str, Tensor]) -> None:
     clean = panned(pictures["astronaut"], 7, 3, 56, 72)
     gains = 1 + 0.16 * (torch.rand(7, 1, 1, 1, generator=torch.Generator().manual_seed(5)) - 0.5)

@@ -92,6 +92,7 @@ def test_a_diffusion_graph_runs_once_and_then_only_what_changed(tmp_path: Path, 
     assert not torch.equal(changed["frames"].tensor, first["frames"].tensor)
 
 
+@pytest.mark.slow
 def test_how_a_stream_is_cut_does_not_change_the_result(tmp_path: Path) -> None:
     runs = [
         stylized().run(cache_dir=tmp_path / str(chunk), executor="serial", outputs=["frames"], chunk=chunk)

@@ -98,8 +98,8 @@ def weights_cache() -> Path:
 
 @pytest.mark.weights
 def test_published_weights_by_chunks(weights_cache: Path) -> None:
-    clip = moving_clip(5, 20, 24)
+    clip = moving_clip(3, 20, 24)
     upscale = Upscale(method="basicvsr", clip=2, context=1)
     whole = upscale.run(RunContext(cache_dir=weights_cache), frames=clip)
-    assert whole.tensor.shape == (5, 3, 40, 48)
-    assert torch.equal(run_by_chunks(upscale, clip, 3).tensor, whole.tensor)
+    assert whole.tensor.shape == (3, 3, 40, 48)
+    assert torch.equal(run_by_chunks(upscale, clip, 2).tensor, whole.tensor)
