@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -109,19 +110,41 @@ def planning(jobs: int, overrides: Sequence[str]) -> None:
     print("\n".join(done.stdout.splitlines()[-2:]))
 
 
+GRAPH = """
+settings: {lift: 0.0}
+nodes:
+  clip: {op: read_video, params: {path: "${input.video}", short_side: 32, max_frames: 2}}
+  bright: {op: contrast, inputs: {frames: clip}, params: {gamma: "${lift}"}}
+  soft: {op: sharpen, inputs: {frames: bright}}
+  small: {op: resize, inputs: {frames: soft}, params: {height: 24}}
+  figures: {op: measure, inputs: {frames: small}}
+  video: {op: encode_video, inputs: {frames: small}}
+outputs: [video, figures.values]
+"""
+
+
 def hits(jobs: int, overrides: Sequence[str]) -> None:
-    """Jobs of hits: the same sweep twice, for two counts of jobs, so that what a process costs falls out."""
+    """Jobs of hits that deliver a video and figures: the same sweep twice, for two counts of jobs.
+
+    The difference of the two is what a job costs, without what a process does.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        common = [*overrides, f"cache.dir={folder / 'c'}", "-q"]
+        (folder / "graphs").mkdir()
+        (folder / "graphs" / "cheap.yaml").write_text(GRAPH)
+        os.chdir(folder)
         spent = {}
         for count in (jobs // 10, jobs):
+            axis = f"lift=range(1.0,{1 + count / 1000},0.001)"
             sweep = [
                 "run",
                 "--multirun",
-                *common,
-                f"seed=range({count})",
-                f"output_dir={folder / str(count)}",
+                "graph=cheap",
+                axis,
+                *overrides,
+                "cache.dir=c",
+                f"output_dir=o{count}",
+                "-q",
             ]
             first = cost(sweep)[0]
             spent[count] = cost(sweep)[0]

@@ -22,7 +22,7 @@ from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.planning.moment import Moment
-from flowsynth.planning.placement import place
+from flowsynth.planning.placement import model_budget, place
 from flowsynth.planning.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ class Session:
         with self._lock:
             for device in devices:
                 if device not in self._managers:
+                    budget = self.model_bytes if self.model_bytes is not None else model_budget(device)
                     self._managers[device] = ModelManager(
-                        torch_name(device), self.model_bytes, cache_dir=self.root, offline=self.offline
+                        torch_name(device), budget, cache_dir=self.root, offline=self.offline
                     )

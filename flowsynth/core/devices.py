@@ -6,7 +6,7 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from flowsynth.core.errors import RequestError, listing
 
@@ -24,20 +24,57 @@ def torch_name(device: str) -> str:
 
 
 @cache
-def device_arch(device_type: str) -> str:
-    """Architecture of an accelerator: compute capability for CUDA, else the machine's name."""
-    if device_type != "cuda":
+def device_arch(device: str) -> str:
+    """Architecture of a device: compute capability of a CUDA device by its index, else the machine's name.
+
+    Args:
+        device: such as ``cuda:1``; ``cuda`` is the first.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
         return platform.machine().lower()
+    found = [arch for number, (_, arch) in enumerate(cuda_devices()) if number == int(index or 0)]
+    return found[0] if found else "cuda"
+
+
+@cache
+def cuda_devices() -> tuple[tuple[int, str], ...]:
+    """(bytes of memory, architecture) of each CUDA device that this process may use, as CUDA counts them."""
     try:
-        from pynvml import (  # type: ignore[import-not-found,unused-ignore]
-            nvmlDeviceGetCudaComputeCapability,
-            nvmlDeviceGetHandleByIndex,
-            nvmlInit,
-        )
+        import pynvml  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        return "cuda"
-    nvmlInit()
-    return "sm_{}{}".format(*nvmlDeviceGetCudaComputeCapability(nvmlDeviceGetHandleByIndex(0)))
+        return ()
+    try:
+        pynvml.nvmlInit()
+        return tuple(_described(pynvml, handle) for handle in _handles(pynvml))
+    except pynvml.NVMLError:
+        return ()
+
+
+def _handles(nvml: Any) -> list[Any]:
+    """The devices as CUDA numbers them: those that ``CUDA_VISIBLE_DEVICES`` names, in its order."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+    found = []
+    for text in filter(None, (part.strip() for part in named.split(","))):
+        if text.lstrip("-").isdigit():
+            if not 0 <= int(text) < nvml.nvmlDeviceGetCount():
+                break  # CUDA sees none of those after one that is not there
+            found.append(nvml.nvmlDeviceGetHandleByIndex(int(text)))
+        else:
+            found.append(nvml.nvmlDeviceGetHandleByUUID(text))
+    return found
+
+
+def _described(nvml: Any, handle: Any) -> tuple[int, str]:
+    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+    return memory, "sm_{}{}".format(*nvml.nvmlDeviceGetCudaComputeCapability(handle))
+
+
+def key_device(device: str) -> str:
+    """What of a device's name its results may depend on: a simulated one computes on the CPU."""
+    return "cpu" if device.startswith("sim:") else device
 
 
 def device_type(device: str) -> str:

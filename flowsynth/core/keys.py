@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -39,16 +38,16 @@ def library_version(name: str) -> str:
 
 
 @cache
-def numerics(cls: type[Operator], device_type: str) -> str:
+def numerics(cls: type[Operator], device: str) -> str:
     """The numerics class: what may change the last bits of a result though no parameter does.
 
     Device type and architecture, and major.minor of the libraries that the operator declares. The index of a
     device is no part of it.
     """
-    names = [name for name in cls.libraries if _ONLY_ON.get(name, device_type) == device_type]
+    kind = device.partition(":")[0]
+    names = [name for name in cls.libraries if _ONLY_ON.get(name, kind) == kind]
     libraries = {name: library_version(name) for name in names}
-    arch = platform.machine().lower() if device_type == "cpu" else device_arch(device_type)
-    return canonical_json([device_type, arch, libraries] if libraries else [])
+    return canonical_json([kind, device_arch(device), libraries] if libraries else [])
 
 
 class ClassKey(NamedTuple):
@@ -73,15 +72,15 @@ class ClassKey(NamedTuple):
     why: tuple[str, str]
 
     @classmethod
-    def of(cls, operator: type[Operator], device_type: str, source: str) -> ClassKey:
+    def of(cls, operator: type[Operator], device: str, source: str) -> ClassKey:
         """The share of a class.
 
         Args:
             operator: the class.
-            device_type: such as ``cuda``.
+            device: where it is placed, see `key_device`.
             source: its fingerprint.
         """
-        op, version, of_device = operator.op, str(operator.version), numerics(operator, device_type)
+        op, version, of_device = operator.op, str(operator.version), numerics(operator, device)
         before = f',"numerics":{json_text(of_device)},"op":{json_text(op)},"params":'
         after = f',"source":{json_text(source)},"version":{json_text(version)}}}'
         head = f"{TAG}\0{op}\0{version}\0{source}\0"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import psutil
 
-from flowsynth.core.errors import Fault, GraphError, listing
+from flowsynth.core.devices import cuda_devices, device_arch
+from flowsynth.core.errors import Fault, GraphError, RequestError, listing
 from flowsynth.core.graph import CoreGraph, ModelEdge, Node
+from flowsynth.core.options import parse_size
+from flowsynth.models.weigh import weight_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +26,12 @@ class DeviceSpec:
     Attributes:
         name: torch's name of it, or ``sim:N``.
         memory: bytes in all.
+        arch: its architecture: equal ones give equal results.
     """
 
     name: str
     memory: int
+    arch: str = ""
 
     @property
     def type(self) -> str:
@@ -32,29 +39,39 @@ class DeviceSpec:
         return self.name.partition(":")[0]
 
 
+#: Sizes of the simulated devices that ``auto`` may use, as in ``FLOWSYNTH_SIM=8GB,8GB``.
+SIMULATED = "FLOWSYNTH_SIM"
+#: Share of a device's memory that models may take.
+FOR_MODELS = 0.8
+
+
 @cache
 def inventory() -> tuple[DeviceSpec, ...]:
-    """The devices of this machine: accelerators first, then the CPU."""
-    found = list(_cuda())
-    memory = psutil.virtual_memory().total
+    """The devices of this machine: accelerators first, then the CPU.
+
+    Raises:
+        RequestError: simulated devices of a size that is none.
+    """
+    found = [DeviceSpec(f"cuda:{i}", memory, arch) for i, (memory, arch) in enumerate(cuda_devices())]
+    memory, own = psutil.virtual_memory().total, device_arch("cpu")
     if sys.platform == "darwin" and platform.machine() == "arm64":
-        found.append(DeviceSpec("mps", memory))
-    return (*found, DeviceSpec("cpu", memory))
+        found.append(DeviceSpec("mps", memory, own))
+    return (*found, *_simulated(own), DeviceSpec("cpu", memory, own))
 
 
-def _cuda() -> list[DeviceSpec]:
+def _simulated(arch: str) -> list[DeviceSpec]:
+    texts = [text for text in os.environ.get(SIMULATED, "").split(",") if text.strip()]
     try:
-        import pynvml  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            DeviceSpec(f"cuda:{i}", pynvml.nvmlDeviceGetMemoryInfo(h).total) for i, h in enumerate(handles)
-        ]
-    except pynvml.NVMLError:
-        return []
+        return [DeviceSpec(f"sim:{i}", int(parse_size(text)), arch) for i, text in enumerate(texts)]
+    except ValueError as error:
+        given = os.environ[SIMULATED]
+        raise RequestError(f"{SIMULATED}: {error}, one for each device; given {given!r}") from None
+
+
+def model_budget(device: str) -> int | None:
+    """Bytes that models may take of a simulated device whose size is said; None for all others."""
+    found = [spec.memory for spec in inventory() if spec.name == device and spec.type == "sim"]
+    return int(found[0] * FOR_MODELS) if found else None
 
 
 def place(
@@ -63,8 +80,9 @@ def place(
     """A device for every node.
 
     A node's own ``device`` wins, then the run's. ``auto`` takes the accelerator with the most memory; nodes
-    that use a model stay together on one, and different models spread over several. Nodes that read files,
-    and those that need no tensor library, stay on the CPU.
+    that use a model stay together on one. Different models spread over several: the largest first, each to
+    one where its weights fit beside those that are there, and of these to one with the fewest models. Nodes
+    that read files, and those that need no tensor library, stay on the CPU.
 
     Args:
         graph: the graph.
@@ -75,8 +93,8 @@ def place(
         GraphError: a device that is not here.
     """
     devices = list(inventory() if devices is None else devices)
-    fast = sorted((d for d in devices if d.type in ("cuda", "mps")), key=lambda d: -d.memory)
-    homes = {model: fast[i % len(fast)].name for i, model in enumerate(graph.models)} if fast else {}
+    fast = accelerators(devices)
+    homes = _homes(graph.models, fast) if fast else {}
     places, faults = {}, []
     for node in graph.nodes.values():
         asked = node.device if node.device != "auto" else default
@@ -87,6 +105,28 @@ def place(
     if faults:
         raise GraphError(faults, graph.name)
     return places
+
+
+def accelerators(devices: Sequence[DeviceSpec]) -> list[DeviceSpec]:
+    """The devices that ``auto`` chooses among, the one with the most memory first."""
+    return sorted((d for d in devices if d.type in ("cuda", "mps", "sim")), key=lambda d: -d.memory)
+
+
+def _homes(models: Mapping[str, Mapping[str, Any]], fast: Sequence[DeviceSpec]) -> dict[str, str]:
+    """Model -> the device that its nodes run on."""
+    if len(fast) == 1:
+        return dict.fromkeys(models, fast[0].name)
+    sizes = {name: weight_bytes(spec) for name, spec in models.items()}
+    room = {device.name: device.memory for device in fast}
+    count = dict.fromkeys(room, 0)
+    homes: dict[str, str] = {}
+    for name in sorted(models, key=lambda model: -sizes[model]):
+        fits = [device for device in room if sizes[name] <= room[device] * FOR_MODELS]
+        home = min(fits or room, key=lambda device: (count[device] if fits else 0, -room[device]))
+        homes[name] = home
+        room[home] -= sizes[name]
+        count[home] += 1
+    return homes
 
 
 def _auto(node: Node, homes: Mapping[str, str], fast: Sequence[DeviceSpec]) -> str:

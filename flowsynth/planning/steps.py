@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowsynth.core.canonical import Json
-from flowsynth.core.devices import device_type
+from flowsynth.core.devices import key_device
 from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError, ParamError, RequestError
 from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Node
@@ -177,7 +177,7 @@ class StepMaker:
         shared = self._moment.shared.get((cls, device))
         if shared is None:
             source = self._code_of(cls).sources[0].fingerprint
-            shared = self._moment.shared[cls, device] = ClassKey.of(cls, device_type(device), source)
+            shared = self._moment.shared[cls, device] = ClassKey.of(cls, key_device(device), source)
         return shared
 
     def _model_prints(

@@ -15,11 +15,12 @@ from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.options import RunOptions
 from flowsynth.core.seeds import draw_seeds
 from flowsynth.planning.moment import Moment
-from flowsynth.planning.placement import place
+from flowsynth.planning.placement import inventory, place
 from flowsynth.planning.plan import Plan
 from flowsynth.sweeps.identity import Identities, near_each_other
 from flowsynth.sweeps.job import Job
 from flowsynth.sweeps.merge import Merged, Placed, merge
+from flowsynth.sweeps.spread import spread
 
 #: Jobs in one plan. Streams that they share are read once for all of them, and no more of a stream is alive
 #: than so many tails have use for.
@@ -148,6 +149,7 @@ def _batches(
             found += [(job, merged)] if merged is not None else []
     moment = None if session.fetch else Moment()
     order = near_each_other([merged.numbers for _, merged in found])
+    spread([found[index][1] for index in order], identities.sharers, inventory())
     for start in range(0, len(order), BATCH):
         members = [found[index] for index in order[start : start + BATCH]]
         yield Batch(session, options, [j for j, _ in members], [p for _, p in members], identities, moment)
@@ -160,9 +162,10 @@ def _placed(job: Job, outputs: Sequence[Name] | None, identities: Identities) ->
         job.graph, drawn = draw_seeds(graph)
         job.notes += [*([drawn] if drawn else []), *unused_models(graph)]
         places = place(job.graph, settings.device)
+        free = settings.device == "auto"
         wanted = tuple(job.graph.wanted(outputs))
         numbers = identities.of(job.number, job.graph, [edge.node for edge in wanted], places)
     except FlowsynthError as error:
         job.error = error
         return None
-    return Placed(job.number, job.graph, wanted, places, numbers)
+    return Placed(job.number, job.graph, wanted, places, numbers, free)

@@ -19,13 +19,15 @@ class Placed:
         wanted: the edges that it must deliver.
         places: node -> device.
         numbers: the nodes that it needs -> their identities, upstream first.
+        free: nodes that say nothing else may run on any device that is like the one found for them.
     """
 
     number: int
     graph: CoreGraph
     wanted: tuple[Edge, ...]
-    places: Mapping[str, str]
+    places: dict[str, str]
     numbers: Mapping[str, int]
+    free: bool = False
 
 
 @dataclass(slots=True)

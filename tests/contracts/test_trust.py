@@ -22,7 +22,7 @@ from pydantic import ValidationError
 import flowsynth as fs
 from flowsynth.api.session import Session
 from flowsynth.core.context import RunContext
-from flowsynth.core.devices import device_type
+from flowsynth.core.devices import key_device
 from flowsynth.core.errors import InputError
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.keys import ClassKey, static_key
@@ -67,7 +67,7 @@ READS: dict[str, dict[str, object]] = {
 
 def key(operator: Operator, device: str = "cpu", models: dict[str, Any] | None = None) -> str:
     """The part of the key that does not come from inputs."""
-    shared = ClassKey.of(type(operator), device_type(device), type(operator).__name__)
+    shared = ClassKey.of(type(operator), key_device(device), type(operator).__name__)
     source = lambda cls: cls.__name__  # noqa: E731
     return static_key(operator, shared, source, file_hash, models or {}, RunContext).prefix
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import flowsynth as fs
+from flowsynth.core.devices import cuda_devices, device_arch
 from flowsynth.core.errors import GraphError
 from flowsynth.executors import fetch
 from flowsynth.executors.placed import Placed, transfer
+from flowsynth.models.weigh import weight_bytes
 from flowsynth.operators.diffusion.empty_latents import EmptyLatents
 from flowsynth.operators.diffusion.text_encode import TextEncode
 from flowsynth.operators.diffusion.vae_decode import VaeDecode
 from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.size.upscale import Upscale
+from flowsynth.planning import placement
 from flowsynth.planning.placement import DeviceSpec, place
 from tests.executors.dags import Kernel, Level, Norm, Plus
 from tests.streams import Counter, Invert, Mean, Sum, write_source
@@ -111,3 +116,50 @@ def test_an_edge_that_is_not_transferred_fails(
     assert run.record.nodes["first"].status == "computed"
     assert run.record.nodes["second"].status == "failed"
     assert f"the value is on {origin}, the node on sim:1" in run.record.errors[0]
+
+
+def test_a_model_goes_where_its_weights_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"/nowhere/1": 2 << 30, "/nowhere/2": 16 << 30}
+    monkeypatch.setattr(placement, "weight_bytes", lambda spec: sizes[spec["source"]])
+    places = place(graph(), devices=TWO)
+    assert {places[f"{node}_b"] for node in ("prompt", "decode", "latents")} == {"cuda:1"}, "8 GB are too few"
+    assert {places[f"{node}_a"] for node in ("prompt", "decode", "latents")} == {"cuda:0"}, "nobody is there"
+    sizes["/nowhere/1"] = 7 << 30  # more than four fifths of either's room
+    assert place(graph(), devices=TWO)["prompt_a"] == "cuda:1"
+
+
+def test_what_a_models_weights_take() -> None:
+    assert weight_bytes({"family": "sd", "source": "shipped:pocket"}) > 1 << 20
+    assert weight_bytes({"family": "sd", "source": "/nowhere"}) == 0
+    assert weight_bytes({"family": "no such"}) == 0
+
+
+def test_each_cuda_device_has_an_architecture_and_cudas_own_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cards = {0: (8, (7, 5)), 1: (24, (8, 6)), 2: (80, (9, 0))}
+    nvml = SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(cards),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetHandleByUUID=lambda text: {"GPU-b": 1}[text],
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=cards[handle][0] << 30),
+        nvmlDeviceGetCudaComputeCapability=lambda handle: cards[handle][1],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # no card is here: what its library says is played
+    seen = ((None, ["sm_75", "sm_86", "sm_90"]), ("2,0", ["sm_90", "sm_75"]), ("GPU-b", ["sm_86"]))
+    for visible, expected in seen:
+        if visible is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        cuda_devices.cache_clear()
+        device_arch.cache_clear()
+        try:
+            assert [arch for _, arch in cuda_devices()] == expected
+            assert [device_arch(f"cuda:{i}") for i in range(len(expected))] == expected
+            assert device_arch("cuda") == expected[0]
+        finally:
+            cuda_devices.cache_clear()
+            device_arch.cache_clear()
