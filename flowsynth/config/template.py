@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flowsynth.api import Graph
+from flowsynth.api.declared import model_faults
 from flowsynth.config.composition import Composition, compose_parts
 from flowsynth.config.interpolation import Values
 from flowsynth.config.lines import Line, Lines
@@ -140,6 +141,8 @@ class Template:
             except (ValidationError, TypeError):
                 return None
             graph.nodes[name] = replace(node, operator=operator)
+        if model_faults({name: graph.models[name] for name in self._places.models}):
+            return None
         if any(operator_faults(graph, graph.nodes[name]) for name in self._places.checked):
             return None
         for key in values.raw:  # what nothing in the graph reads may be at fault all the same

@@ -19,7 +19,7 @@ class Deliverer(Observer):
 
     Args:
         names: for each job, the names in the merged graph of the nodes that it needs.
-        deliver: writes a job, by its place in the list; it may not raise.
+        deliver: writes a job, by its place in the list; what it raises is raised at the end of the block.
         shown: hears everything too.
     """
 
@@ -34,6 +34,7 @@ class Deliverer(Observer):
         self._left = Counter(index for waiting in self._waits.values() for index in waiting)
         self._lock = threading.Lock()
         self._queue: SimpleQueue[int | None] = SimpleQueue()
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="flowsynth-deliver")
 
     def __enter__(self) -> Deliverer:
@@ -41,14 +42,22 @@ class Deliverer(Observer):
         self._thread.start()
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         """Write what is complete, then end."""
         self._queue.put(None)
         self._thread.join()
+        if self._error is not None and kind is None:
+            raise self._error
 
     def _work(self) -> None:
         while (index := self._queue.get()) is not None:
+            self._one(index)
+
+    def _one(self, index: int) -> None:
+        try:
             self._deliver(index)
+        except BaseException as error:  # raised where the run is waited for
+            self._error = self._error or error
 
     def run_started(self, graph: str, nodes: Sequence[NodeOutline]) -> None:
         """Pass it on."""

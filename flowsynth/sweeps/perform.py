@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowsynth.api import Run
+from flowsynth.api.declared import unused_models
 from flowsynth.api.execute import Host
 from flowsynth.core.errors import FlowsynthError, RunError
 from flowsynth.core.events import Observer
@@ -105,6 +106,9 @@ class _Running:
                     self.engine = Engine(self.plan, session.cache, host, options, observer)
                     self.engine.run()
                 self._remember()
+                for index in range(len(self.batch.jobs)):
+                    if index not in self.ended and self.broken is None:
+                        self.deliver(index)  # an operator has ended the run: what it left says so
         finally:
             for index in sorted(self.ended, key=lambda at: self.batch.jobs[at].number):
                 self.sweep.ended(*self.ended[index])
@@ -118,7 +122,7 @@ class _Running:
         names = self.merged.names[index]
         run = run_of(placed, graph, names, self.engine.runs, self.batch.session.cache, self.engine.shelf)
         run.seconds = time.perf_counter() - self.began
-        run.notes += job.notes
+        run.notes += [*job.notes, *unused_models(graph)]
         sharers = self.batch.identities.sharers
         run.shares = {name: sharers[number] for name, number in placed.numbers.items()}
         errors: list[str] = []

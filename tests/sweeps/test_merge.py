@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import flowsynth as fs
-from flowsynth.api import Graph
+from flowsynth.api import Graph, Run
 from flowsynth.config import Settings
 from flowsynth.core.context import RunContext
+from flowsynth.core.errors import CancelledError
 from tests.executors.dags import Draw, Plus, random_graph
 from tests.streams import Invert, Mean
 from tests.sweeps.running import Started, record_of, results, sweep_of
@@ -142,6 +143,33 @@ def test_a_job_that_cannot_be_planned_says_why_and_the_rest_runs(tmp_path: Path)
     assert record.jobs[1].errors[0].startswith("nodes.v0: ")
     assert str(tmp_path / "s1") in record.jobs[1].errors[0]
     assert not (tmp_path / "s" / "1").exists()
+
+
+class Quit(fs.Operator):
+    """Ends the run."""
+
+    op = "w_quit"
+    version = 1
+
+    def run(self, ctx: RunContext, /, *, x: int = 0) -> int:
+        raise CancelledError("enough")
+
+
+def test_jobs_of_a_run_that_an_operator_ended_are_no_success(tmp_path: Path) -> None:
+    jobs = [chain(Tally(by=job)) for job in (1, 2)]
+    jobs[1].add("quit", Quit(), x="n0")
+    record = sweep_of(jobs, settings_of(tmp_path, executor="serial"), tmp_path / "s")
+    assert [row.job for row in record.jobs] == [0, 1]
+    assert record.jobs[1].status == "failed"
+
+
+def test_what_writing_a_job_raises_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(Run, "write", broken)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        sweep_of([chain(Tally())], settings_of(tmp_path), tmp_path / "s")
 
 
 def test_a_model_declared_otherwise_is_another_one(tmp_path: Path) -> None:
