@@ -28,6 +28,9 @@ def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
         for name in spec.dtypes
         if name not in parts
     ]
+    motion = {name: kind for name, kind in parts.items() if name in ("motion_adapter", "unet")}
+    if spec.motion_norm != "clip" and not {"MotionAdapter", "UNetMotionModel"} & {*motion.values()}:
+        found.append(_fault("motion_norm", "clip: it has no motion modules", spec.motion_norm))
     wanted = (
         ("vae_tiling", spec.vae_tiling, vaes, "use_tiling"),
         ("vae_slicing", spec.vae_slicing, vaes, "use_slicing"),

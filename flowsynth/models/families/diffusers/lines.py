@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.families.diffusers.clips import DENOISERS
+from flowsynth.models.families.diffusers.moving import set_norm
 from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class Lines:
         """Make a network of one call, without weights yet, run as declared."""
         if is_vae(name):
             self._in_parts(network)
-        elif name in DENOISERS and self.spec.step_cache is not None:
+        if name == "unet":
+            set_norm(network, self.spec.motion_norm)
+        if name in DENOISERS and self.spec.step_cache is not None:
             self._skip_blocks(network, float(self.spec.step_cache.partition(":")[2]))
 
     def ready(self, name: str, network: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from flowsynth.models.families.diffusers.facts import Facts, facts
 from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.lines import Lines
+from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, moving_loader
 from flowsynth.models.families.diffusers.ports import stand_ins
 from flowsynth.models.families.diffusers.progress import keep_passes, watch
 from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from flowsynth.models.families.diffusers.part import Part
     from flowsynth.models.protocol import PartStore
     from flowsynth.values import Conditioning, Latents
 
@@ -92,17 +94,31 @@ class DiffusersModel:
 
     def network(self, name: str) -> nn.Module:
         """The real network of a part, from the store: keyed by the content of its files, not their place."""
+        dtype, place = self.dtype_of(name), self.lines.held_on(name)
+        names = (name, ADAPTER) if name == "unet" and is_moving(self._parts) else (name,)
+        parts = [self.spec.part(each, offline=self._store.offline) for each in names]
+        content: list[Json] = [
+            [each, list(self._parts[each]), part.identity(self._memo)]
+            for each, part in zip(names, parts, strict=True)
+        ]
+        held = [str(dtype), self.spec.storage if name in DENOISERS else None, place]
+        key = digest_json(["diffusers", content, *held])
+        self._keys.add(key)
+        load = self.lines.loaded(name, self._loader(names, parts, dtype, place))
+        base = self._store.part(key, load, lambda: sum(part.nbytes(dtype.itemsize) for part in parts))
+        return self._adapted(name, key, base) if self.spec.loras else base
+
+    def _loader(
+        self, names: Sequence[str], parts: Sequence[Part], dtype: torch.dtype, place: str
+    ) -> Callable[[], nn.Module]:
+        """What loads a part, or makes one network of two."""
         from flowsynth.models.families.diffusers.parts import class_of
 
-        part, dtype = self.spec.part(name, offline=self._store.offline), self.dtype_of(name)
-        held = [self.spec.storage if name in DENOISERS else None, self.lines.held_on(name)]
-        content = part.identity(self._memo)
-        key = digest_json(["diffusers", name, list(self._parts[name]), content, str(dtype), *held])
-        self._keys.add(key)
-        loader = part.loader(class_of(*self._parts[name]), dtype, self.lines.held_on(name))
-        load = self.lines.loaded(name, loader)
-        base = self._store.part(key, load, lambda: part.nbytes(dtype.itemsize))
-        return self._adapted(name, key, base) if self.spec.loras else base
+        loaders = [
+            part.loader(class_of(*self._parts[name]), dtype, place)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        return loaders[0] if len(loaders) == 1 else moving_loader(loaders[0], loaders[1], dtype, place)
 
     def _adapted(self, name: str, key: str, base: nn.Module) -> nn.Module:
         """A part with the model's LoRAs: a variant that shares the base's tensors."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowsynth.models.families.diffusers.index import constants, part_classes
 from flowsynth.models.families.diffusers.lazy import skeleton
 from flowsynth.models.families.diffusers.lines import Lines
+from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, moving_builder
 from flowsynth.models.families.diffusers.part import Part
 from flowsynth.models.families.diffusers.parts import class_of, is_network
 from flowsynth.models.families.diffusers.placed import placed
@@ -53,8 +54,13 @@ def assemble(
     """
     wanted = inspect.signature(cls.__init__).parameters
     given: dict[str, Any] = {k: v for k, v in constants(dict(index)).items() if k in wanted}
-    for name, (library, kind) in part_classes(dict(index)).items():
-        if name in wanted:
+    classes = part_classes(dict(index))
+    for name, (library, kind) in classes.items():
+        if name not in wanted:
+            continue
+        if name == "unet" and is_moving(classes):
+            given[name] = _network(name, _moving(classes, parts), shelf, device)
+        else:
             given[name] = _part(name, class_of(library, kind), parts[name], shelf, device)
     for name, parameter in wanted.items():
         if name != "self" and name not in given and parameter.default is inspect.Parameter.empty:
@@ -65,10 +71,12 @@ def assemble(
 
 
 def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, device: str) -> Any:
-    if not is_network(cls):
-        return part.tool(cls)
+    return _network(name, part.builder(cls), shelf, device) if is_network(cls) else part.tool(cls)
+
+
+def _network(name: str, build: Callable[[], nn.Module], shelf: Shelf, device: str) -> nn.Module:
     made = skeleton(
-        part.builder(cls),
+        build,
         lambda: shelf.network(name),
         shelf.dtype_of(name),
         device,
@@ -76,3 +84,8 @@ def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, device: str) -> A
     )
     shelf.lines.begin(name, made)
     return made
+
+
+def _moving(classes: Mapping[str, tuple[str, str]], parts: Mapping[str, Part]) -> Callable[[], nn.Module]:
+    unet, adapter = (parts[name].builder(class_of(*classes[name])) for name in ("unet", ADAPTER))
+    return moving_builder(unet, adapter)

@@ -13,6 +13,7 @@ from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import part_prefixes
 from flowsynth.models.diffusion.lora.declared import Lora, lora_identity
+from flowsynth.models.diffusion.motion import MotionNorm
 from flowsynth.models.diffusion.single_file.known import Checkpoint, checkpoint_of
 from flowsynth.models.families.diffusers.facts import library_versions
 from flowsynth.models.families.diffusers.index import part_classes, read_index
@@ -46,6 +47,11 @@ class DiffusersSpec(ModelSpec):
     pipeline: str | None = Field(None, description="pipeline class; null takes what the source says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
     loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
+    motion_norm: MotionNorm = Field(
+        "clip",
+        description="what motion modules normalise: each `frame`, as AnimateDiff's published ones want it, or"
+        " the `clip`, as diffusers does",
+    )
     dtypes: dict[str, Literal["float32", "float16", "bfloat16"]] = Field(
         default_factory=dict, description="of parts whose dtype is another, by name"
     )
@@ -180,6 +186,7 @@ class DiffusersSpec(ModelSpec):
         asked: dict[str, Json] = {
             "dtypes": {n: d for n, d in self.dtypes.items() if not parts or {*steps_of(n)} & {*parts}},
             "offload": self.offload if self.offload == "disk" and (denoiser or "text" in parts) else None,
+            "motion_norm": self.motion_norm if denoiser and self.motion_norm != "clip" else None,
             "storage": self.storage if denoiser else None,
             "step_cache": self.step_cache if denoiser else None,
             "compile": self.compile if denoiser and self.compile != "none" else None,
