@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,11 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def _alike(stem: str) -> str:
+    """The same for names that are one file's on disks that know neither case nor the forms of Unicode."""
+    return unicodedata.normalize("NFC", stem.casefold())
+
+
 def file_stems(names: Sequence[str]) -> dict[str, str]:
     """A name for the file of every output: no two share one, not even where case does not count.
 
@@ -78,9 +84,9 @@ def file_stems(names: Sequence[str]) -> dict[str, str]:
     for name in dict.fromkeys(names):
         plain = name.replace("/", "_").removesuffix(".out").replace(".", "_")[:LONGEST_STEM]
         stem, count = plain, 2
-        while stem.casefold() in taken:
+        while _alike(stem) in taken:
             stem, count = f"{plain}_{count}", count + 1
-        taken.add(stem.casefold())
+        taken.add(_alike(stem))
         stems[name] = stem
     return stems
 

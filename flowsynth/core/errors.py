@@ -117,3 +117,8 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
     names = sorted(names)
     shown = ", ".join(names[:limit])
     return f"{shown}, ... ({len(names)} in all)" if len(names) > limit else shown or "none"
+
+
+def of_node(node: str, text: str) -> str:
+    """A message that begins with the name of the node that it is about."""
+    return text if text.startswith((f"{node}:", f"{node}.", "nodes.")) else f"{node}: {text}"

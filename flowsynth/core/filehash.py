@@ -30,6 +30,8 @@ _READ_BYTES = 1 << 20
 _TRIES = 3
 #: Writes within one tick of the file system's clock give one stamp: what changed just now is not remembered.
 _SETTLED_NS = 50_000_000
+#: The same where the clock seems to count in seconds, or in two (older disks, FAT, some on the network).
+_COARSE_NS = 2_500_000_000
 
 
 class FileWatch:
@@ -237,9 +239,20 @@ def _read(path: Path) -> tuple[str, str, bool]:
                 hasher.update(memoryview(buffer)[:count])
             after = os.fstat(file.fileno())
         if _stamp(before) == _stamp(after) == _stamp(path.stat()):
-            settled = before.st_ctime_ns + _SETTLED_NS < began
+            settled = tells_of_changes(before.st_ctime_ns, began)
             return _stamp(before), hasher.hexdigest(length=DIGEST_BYTES), settled
     raise InputError(f"{path}: changes while it is read; run again when it is written")
+
+
+def tells_of_changes(changed_ns: int, began_ns: int) -> bool:
+    """Whether a file that is written to after it was read is sure to have another stamp.
+
+    Args:
+        changed_ns: its change time.
+        began_ns: when the reading began.
+    """
+    coarse = changed_ns % 1_000_000_000 == 0
+    return changed_ns + (_COARSE_NS if coarse else _SETTLED_NS) < began_ns
 
 
 def _remember(entry: Path, data: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from flowsynth.core.held import require_held
 from flowsynth.core.refs import Ref, StreamRef, Trace
 from flowsynth.core.streams import Source, StreamInfo, Whole
 from flowsynth.executors.inputs import whole_ref
@@ -34,10 +35,11 @@ class Ledger:
         """Record what a task gave, before anybody reads it.
 
         Raises:
-            RunError: a file that its key holds the bytes of is no longer the one that was hashed.
+            RunError: a file that its key holds the bytes of is no longer the one that was hashed, or a param.
         """
         step = task.run.step
         step.files.check()
+        require_held(step.operator, step.static)
         if step.kept:
             why = step.static.why(pairs)
             row = Trace(outcome.refs, outcome.seconds, why, outcome.notes).to_bytes()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsynth.core.codec import Encoded
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import CancelledError, FlowsynthError, error_text
+from flowsynth.core.errors import CancelledError, FlowsynthError, error_text, of_node
 from flowsynth.core.events import Observer
 from flowsynth.core.ports import ports_of
 from flowsynth.core.refs import Ref
@@ -106,7 +106,7 @@ class Workplace:
         late = order.late and not done
         ports = {name: port for port, name in names.items()}  # two ports may give one content
         held = {n: self._spooled(made, port) if late else made.values[port] for n, port in ports.items()}
-        self.shelf.put(held, order.device, shared=order.shared)
+        self.shelf.put(held, order.device, shared=order.shared, maker=order.node)
         return done, late
 
     def _spooled(self, made: Made, port: str) -> Spooled:
@@ -133,10 +133,8 @@ class Workplace:
         text = error_text(error)
         if self.debug:
             text += "\n" + traceback.format_exc()
-        if not text.startswith((order.node, "nodes.")):
-            text = f"{order.node}: {text}"
         code = error.exit_code if isinstance(error, FlowsynthError) else 1
-        return Outcome(notes=tuple(notes), failed=text, code=code)
+        return Outcome(notes=tuple(notes), failed=of_node(order.node, text), code=code)
 
 
 def call(order: Order, context: RunContext, inputs: dict[str, Any]) -> dict[str, Any]:

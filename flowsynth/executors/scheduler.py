@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from flowsynth.core.errors import FlowsynthError, error_text
+from flowsynth.core.errors import FlowsynthError, error_text, of_node
 from flowsynth.core.status import TaskStatus
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.holding import Holding
@@ -235,8 +235,7 @@ class Scheduler:
 
     def _unable(self, run: StepRun, error: BaseException) -> list[StepRun]:
         """A step whose tasks cannot be made."""
-        text = error_text(error)
-        run.failed = text if text.startswith((run.name, "nodes.")) else f"{run.name}: {text}"
+        run.failed = of_node(run.name, error_text(error))
         run.exit_code = error.exit_code if isinstance(error, FlowsynthError) else 1
         run.tasks, run.open = [], 0
         run.expanded = True

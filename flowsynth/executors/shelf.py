@@ -14,8 +14,9 @@ from typing import Any
 
 from flowsynth.cache.spool import read_spooled, remove_spooled
 from flowsynth.core.codec import value_type
+from flowsynth.core.errors import RunError
 from flowsynth.executors.placed import HOST, Placed
-from flowsynth.values.tensors import as_loaded
+from flowsynth.values.tensors import as_loaded, write_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,25 @@ class Shelf:
         self._values: dict[str, Placed | Spooled] = {}
         self._holders: dict[str, int] = {}
         self._shared: set[str] = set()
+        self._counts: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._taken: set[str] = set()
         self._files: set[Path] = set()
         self._lock = threading.Lock()
         weakref.finalize(self, _remove, self._files)
 
-    def put(self, values: Mapping[str, Any], device: str, *, shared: bool) -> None:
+    def put(self, values: Mapping[str, Any], device: str, *, shared: bool, maker: str = "") -> None:
         """Hold values, once more each, until they are dropped as often.
 
         Args:
             values: by name; what is `Spooled` lies in a file, which is removed with the last holder.
             device: the logical device that they are on.
             shared: several will read each, so every reader must get one of its own.
+            maker: the node that made them, for messages.
         """
         with self._lock:
             for name, value in values.items():
+                if name not in self._values and not isinstance(value, Spooled):
+                    self._counts[name] = maker, write_counts(value)
                 self._put(name, value if isinstance(value, Spooled) else Placed(value, device))
                 self._holders[name] = self._holders.get(name, 0) + 1
                 if shared or self._holders[name] > 1:
@@ -68,7 +74,11 @@ class Shelf:
             self._values[name] = value
 
     def get(self, name: str, start: int | None = None, stop: int | None = None) -> Placed | None:
-        """A value or some of its frames as from the cache, with the device that it is on."""
+        """A value or some of its frames as from the cache, with the device that it is on.
+
+        Raises:
+            RunError: whoever made it has written to it since.
+        """
         found = self._values.get(name)
         if found is None:
             return None
@@ -77,13 +87,35 @@ class Shelf:
             if loaded is None:
                 return None
             return Placed(loaded if start is None else loaded.slice(start, stop), HOST)
+        if not self._is_as_it_was(name, found.value):
+            return None
+        own = name in self._shared
+        if not own:
+            self._taken.add(name)
         value = found.value if start is None else found.value.slice(start, stop)
-        return Placed(as_loaded(value, own=name in self._shared), found.device)
+        return Placed(as_loaded(value, own=own), found.device)
+
+    def _is_as_it_was(self, name: str, value: Any) -> bool:
+        """Whether nobody has written to a value; its only reader may, and it is gone then."""
+        maker, counts = self._counts[name]
+        if write_counts(value) == counts:
+            return True
+        if name in self._taken:
+            return False
+        raise RunError(
+            f"what {maker} gave was changed after it had been handed on: run() must give new tensors, "
+            "not a buffer that it writes to again; give a clone"
+        )
 
     def has(self, names: Iterable[str]) -> bool:
         """Whether all of some values can be had."""
-        found = [self._values.get(name) for name in names]
-        return all(one is not None and (isinstance(one, Placed) or one.path.exists()) for one in found)
+        return all(map(self._has, names))
+
+    def _has(self, name: str) -> bool:
+        found = self._values.get(name)
+        if isinstance(found, Spooled):
+            return found.path.exists()
+        return found is not None and self._is_as_it_was(name, found.value)
 
     def drop(self, names: Iterable[str]) -> None:
         """Let go of values."""
@@ -96,6 +128,8 @@ class Shelf:
                     del self._holders[name]
                     self._forget(self._values.pop(name))
                     self._shared.discard(name)
+                    self._taken.discard(name)
+                    self._counts.pop(name, None)
 
     def clear(self) -> None:
         """Let go of everything."""
@@ -103,6 +137,8 @@ class Shelf:
             self._values.clear()
             self._holders.clear()
             self._shared.clear()
+            self._taken.clear()
+            self._counts.clear()
             _remove(self._files)
 
     def _forget(self, value: Placed | Spooled | None) -> None:

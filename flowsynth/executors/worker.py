@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.errors import CacheError
-from flowsynth.core.errors import CancelledError, FlowsynthError, RunError, error_text
+from flowsynth.core.errors import CancelledError, FlowsynthError, RunError, error_text, of_node
 from flowsynth.core.events import Observer
 from flowsynth.core.refs import Ref, Trace, objects_of
 from flowsynth.core.status import TaskStatus
@@ -80,7 +80,7 @@ class Worker:
             self.scheduler.stop()
         except Exception as error:
             code = error.exit_code if isinstance(error, FlowsynthError) else 1
-            self.scheduler.failed(task, named(task, error_text(error)), code)
+            self.scheduler.failed(task, of_node(task.run.name, error_text(error)), code)
 
     def _execute(self, task: Task) -> None:
         broken = task.broken
@@ -216,11 +216,6 @@ class Worker:
         self.scheduler.done(task, status, seconds)
         if task.role is not Role.WHOLE:
             self.desk.observer.task_finished(run.name, status, run.hits + run.computed, total)
-
-
-def named(task: Task, text: str) -> str:
-    """A message that begins with the node's name."""
-    return text if text.startswith((task.run.name, "nodes.")) else f"{task.run.name}: {text}"
 
 
 def lost(cache: Cache, outputs: Mapping[str, Ref]) -> list[str]:

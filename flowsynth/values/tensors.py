@@ -25,7 +25,9 @@ def to_buffer(tensor: torch.Tensor) -> Buffer:
     import torch
 
     flat = tensor.detach().cpu().contiguous()
-    name = _BUFFER_NAMES[str(flat.dtype).removeprefix("torch.")]
+    name = _BUFFER_NAMES.get(str(flat.dtype).removeprefix("torch."))
+    if name is None:
+        raise TypeError(f"a tensor of {flat.dtype} cannot be kept; expected {', '.join(_BUFFER_NAMES)}")
     # A lone number may have any stride and counts as contiguous, but is no view as bytes unless it is 1.
     row = flat.as_strided((flat.numel(),), (1,))
     raw = row.view(torch.uint8) if flat.numel() else flat.new_empty(0, dtype=torch.uint8)
@@ -45,6 +47,21 @@ def from_buffer(buffer: Buffer) -> torch.Tensor:
         # torch warns that it can't mark the tensor read-only; values are never written to in place.
         warnings.simplefilter("ignore", UserWarning)
         return torch.frombuffer(buffer.data, dtype=dtype).reshape(buffer.shape)
+
+
+def write_counts(value: Any) -> tuple[int, ...]:
+    """How often each tensor of a value was written to in place; torch counts that, not what numpy does."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return (-1,) if value.is_inference() else (value._version,)
+    if isinstance(value, (list, tuple)):
+        return tuple(count for part in value for count in write_counts(part))
+    if isinstance(value, Mapping):
+        return write_counts(tuple(value.values()))
+    if not is_dataclass(value) or isinstance(value, type):
+        return ()
+    return write_counts(tuple(getattr(value, f.name) for f in fields(value)))
 
 
 def as_loaded(value: Any, *, own: bool) -> Any:

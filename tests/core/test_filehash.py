@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.core.errors import InputError, RunError
-from flowsynth.core.filehash import file_hash, watching
+from flowsynth.core.filehash import file_hash, tells_of_changes, watching
 
 
 def settled(file: Path, data: bytes) -> Path:
@@ -123,3 +123,22 @@ def test_a_watch_knows_every_file_that_was_hashed_inside(tmp_path: Path) -> None
     outer_file.unlink()
     with pytest.raises(RunError, match="a went away while"):
         outer.check()
+
+
+@pytest.mark.parametrize(
+    ("ago", "fraction", "told"),
+    [
+        (0.02, 0.5, False),
+        (0.2, 0.5, True),
+        (0.2, 0.0, False),
+        (2.2, 0.0, False),
+        (3.2, 0.0, True),
+        (-9, 0.5, False),
+    ],
+)
+def test_a_clock_that_counts_in_seconds_is_not_trusted_at_once(
+    ago: float, fraction: float, told: bool
+) -> None:
+    """Two writes in one tick have one stamp; a time without a fraction may be of a clock of two seconds."""
+    changed = 1_700_000_000_000_000_000 + int(fraction * 1e9)
+    assert tells_of_changes(changed, changed + int(ago * 1e9)) is told

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowsynth.core.errors import InputError
+from flowsynth.core.filehash import file_stamp
 from flowsynth.models.diffusion.single_file.networks import (
     Config,
     Shapes,
@@ -66,12 +67,11 @@ def checkpoint_of(file: Path) -> Checkpoint:
     Raises:
         InputError: a file that does not show what it is, or of another architecture.
     """
-    stat = file.stat()
-    return _checkpoint(file, stat.st_mtime_ns, stat.st_size)
+    return _checkpoint(file, file_stamp(file))
 
 
 @lru_cache(maxsize=8)
-def _checkpoint(file: Path, _mtime_ns: int, _size: int) -> Checkpoint:
+def _checkpoint(file: Path, _stamp: str) -> Checkpoint:
     shapes = tensor_shapes(file) if file.suffix == ".safetensors" else {}
     for table, read in _READERS.items():
         if shapes.get(table, ())[:1] == (CLIP_WORDS,) and f"{_UNET}input_blocks.0.0.weight" in shapes:
