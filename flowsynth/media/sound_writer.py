@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,8 @@ _ENCODERS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     ".wav": ("pcm_f32le", "flt", ()),
 }
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+#: Containers that hold the length of a sound; of others (MP3, raw AAC) FFmpeg guesses it.
+_COUNTED = re.compile(r"mov|wav|flac|ogg|aiff|caf|w64")
 #: Bits a second of a channel, where the encoder loses some.
 _BITS = 96_000
 
@@ -137,7 +140,7 @@ def sound_fault(
         name = sound.codec_context.codec.canonical_name
         base = Fraction(sound.time_base or 0)
         end = ((sound.start_time or 0) + (sound.duration or 0)) * base - begin_of(container, sound)
-        if sound.duration and start >= end:
+        if sound.duration and start >= end and _COUNTED.search(container.format.name):
             return f"sound after {float(start):g} s", f"its end at {float(end):g} s"
     with av.open(io.BytesIO(), "w", format=_FORMATS[suffix]) as output:
         known = {_canonical(codec) for codec in output.supported_codecs}
