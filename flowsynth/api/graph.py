@@ -13,6 +13,7 @@ from flowsynth.api.outputs import require_folder
 from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
 from flowsynth.core import graph as core
+from flowsynth.core.collector import collector_paused
 from flowsynth.core.errors import Fault, GraphError, RequestError, did_you_mean, listing
 from flowsynth.core.events import Observer
 from flowsynth.core.options import SESSION_OPTIONS, GivenOptions, RunOptions
@@ -49,7 +50,8 @@ class Graph(core.CoreGraph):
         graph = cls()
         faults: list[Fault] = []
         try:
-            build(graph, data)
+            with collector_paused():
+                build(graph, data)
         except GraphError as error:
             faults += error.faults
         faults += model_faults(graph.models)

@@ -6,14 +6,17 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: Fewer new objects are left to the collector: looking through them is cheap, and they may die young.
+_MANY = 10_000
+
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Make many objects that live on: plans, tasks, graphs.
 
     The collector would look through all of them again and again while they are made (a third of a large
-    plan's time), and twice more soon afterwards. Inside it does not run; at the end all that is there counts
-    as old, so that it is looked through when the collector next takes everything, and not before.
+    plan's time), and twice more soon afterwards. Inside it does not run. If many were made, all that is there
+    counts as old at the end, so that it is looked through when the collector next takes everything.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -21,7 +24,7 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if enabled:
-            if not gc.get_freeze_count():  # else a program keeps objects apart itself
+            if gc.get_count()[0] > _MANY and not gc.get_freeze_count():  # else a program keeps some apart
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
