@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -12,8 +12,11 @@ from flowsynth.config.interpolation import MISSING
 from flowsynth.config.resolvers import Path
 from flowsynth.core.errors import RequestError
 
-#: Whole numbers that Hydra's grammar and Python read alike: a sweep over thousands of seeds parses none.
-_INT = re.compile(r"0|-?[1-9][0-9]{0,17}")
+#: Numbers that Hydra's grammar and Python read alike: a sweep over thousands of them parses none.
+_NUMBERS = (
+    (re.compile(r"0|-?[1-9][0-9]{0,17}"), "1", int),
+    (re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,15}"), "1.5", float),
+)
 _SCALARS = (type(None), bool, int, float, str)
 
 
@@ -47,7 +50,6 @@ class Lines:
         self._varying = frozenset(varying)
         self._groups = Repository(search_path(cwd))
         self._known: dict[str, Line | None] = {}
-        self._keys: dict[str, Line | None] = {}
 
     def of(self, overrides: Sequence[str]) -> list[Line] | None:
         """The lines of a job; None where they are nothing for a template."""
@@ -61,15 +63,20 @@ class Lines:
     def _line(self, text: str) -> Line | None:
         key, equals, value = text.partition("=")
         if not equals or key.lstrip("+") not in self._varying:
-            return self._other(text) if equals or text.startswith("~") else None  # else a stray word
-        if _INT.fullmatch(value):
-            if key not in self._keys:
-                self._keys[key] = self._read(f"{key}=1")
-            known = self._keys[key]
-            if known is not None and known.value == 1 and type(known.value) is int:
-                return known._replace(value=int(value))
+            if not equals and not text.startswith("~"):
+                return None  # a stray word
+            return self._like(text, self._other)
+        for pattern, example, kind in _NUMBERS:
+            if pattern.fullmatch(value):
+                known = self._like(f"{key}={example}")
+                if known is not None and type(known.value) is kind:
+                    return known._replace(value=kind(value))
+        return self._like(text)
+
+    def _like(self, text: str, read: Callable[[str], Line | None] | None = None) -> Line | None:
+        """What a text says, read once."""
         if text not in self._known:
-            self._known[text] = self._read(text)
+            self._known[text] = (read or self._read)(text)
         return self._known[text]
 
     def _read(self, text: str) -> Line | None:

@@ -130,6 +130,32 @@ def test_what_may_be_swept(folder: Writer, lines: list[str]) -> None:
     check([key.lstrip("+"), "fps"], [["fps=5", line, "prompt=a"] for line in lines])
 
 
+def test_numbers_are_read_as_hydra_reads_them(folder: Writer) -> None:
+    from flowsynth.config.hydra_overrides import parse_overrides
+    from flowsynth.config.lines import Line, Lines
+
+    lines = Lines(["k", "prompt"])
+    texts = [
+        "0",
+        "-0",
+        "-7",
+        "07",
+        "1.50",
+        "-0.25",
+        "00.5",
+        "1.",
+        ".5",
+        "1e3",
+        "123456789012345678901",
+        "0.1000",
+    ]
+    for text in texts:
+        for key in ("k", "prompt"):  # a text key takes what it is given as a text
+            found = (lines.of([f"{key}={text}"]) or [Line("")])[0]
+            value = parse_overrides([f"{key}={text}"], sweeping=False)[0].value()
+            assert (type(found.value), found.value) == (type(value), value), (key, text)
+
+
 def test_overrides_that_meet_are_left_to_hydra(folder: Writer) -> None:
     jobs = [["model.source=builtin:pocket", f"model={{motion_noise: {i}}}", f"seed={i}"] for i in "ab"]
     assert check(["model", "seed"], jobs) == 2
