@@ -218,6 +218,7 @@ def test_four_terminals_share_the_work_and_one_of_them_dies(logged: Path) -> Non
     while len((logged / "log").read_text().splitlines() if (logged / "log").exists() else []) < 6:
         time.sleep(0.005)
     processes[0].kill()
+    processes[0].wait()
     assert [process.wait() for process in processes[1:]] == [0, 0, 0]
     lines = (logged / "log").read_text().splitlines()
     assert len(set(lines)) == 21
