@@ -136,6 +136,9 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             self._fail(line, f"not YAML: {error.problem}", given=_line_of(text, line))
+        except UnicodeEncodeError as error:  # half of a character, which no file in UTF-8 holds
+            line = text.count("\n", 0, error.start) + 1
+            self._fail(line, "no text", "characters of Unicode", repr(text[error.start]))
         except yaml.YAMLError as error:
             self._fail(1, f"not YAML: {error}".partition("\n")[0])
 
