@@ -233,3 +233,16 @@ def test_no_strength_gives_the_initial_latents_back(unet: Any) -> None:
         unet, make_scheduler("ddim", CONFIG), (2, 4, 8, 8), randn(1, 77, 32), randn(1, 77, 32), init=init
     )
     assert torch.equal(denoise(inputs, DenoiseSettings(strength=0.0)), init)
+
+
+def test_a_strength_below_one_step_is_told(unet: Any) -> None:
+    init, said = randn(2, 4, 8, 8), list[str]()
+    inputs = DenoiseInputs(
+        unet, make_scheduler("ddim", CONFIG), (2, 4, 8, 8), randn(1, 77, 32), randn(1, 77, 32), init=init
+    )
+    for strength, told in ((0.0, 0), (0.1, 1), (0.3, 1)):
+        settings = DenoiseSettings(num_inference_steps=5, strength=strength)
+        made = denoise(inputs, settings, Hooks(note=said.append))
+        assert torch.equal(made, init) == (strength < 0.2)
+        assert len(said) == told
+    assert said[0].startswith("strength 0.1 of 5 steps is less than one step")

@@ -120,6 +120,10 @@ class _Run:
         """All steps."""
         steps = len(self.timesteps)
         if steps == 0 and self.inputs.init is not None:
+            numbers = self.numbers
+            if numbers.strength > 0:
+                share = f"strength {numbers.strength:g} of {numbers.num_inference_steps} steps"
+                self.hooks.note(f"{share} is less than one step: the latents stay as they are")
             return self.inputs.init
         latents = self._start()
         extra = step_arguments(self.scheduler, self.options.eta, self.generators)
