@@ -40,6 +40,7 @@ def the_error(folder: Folder) -> str:
     return text
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_full_disk_ends_the_run_with_one_line_and_loses_nothing(
     tmp_path: Path, small_disk: Path, executor: str
@@ -65,6 +66,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_loses_nothing(
     check_it_completes(folder, calm, executor, finished, before)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_files_that_may_not_grow_end_the_run_with_one_line_and_lose_nothing(
     tmp_path: Path, executor: str

@@ -75,6 +75,7 @@ def test_one_sample_is_read_by_all_though_one_reader_comes_late(
     assert len(set(run["late"].tensor.flatten().tolist())) <= 40
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_chunks_that_a_late_reader_needs_wait_on_disk(tmp_path: Path, executor: str) -> None:
     """They are cheap and not to be kept; but to make them again costs, and in memory they would pile up."""

@@ -46,7 +46,12 @@ def kill_once(folder: Folder, executor: str, seconds: float) -> bool:
 
 @pytest.mark.parametrize(
     ("executor", "kills"),
-    [("serial", 20), ("threads", 5), pytest.param("threads", 20, marks=pytest.mark.slow)],
+    [
+        ("serial", 8),
+        ("threads", 4),
+        pytest.param("serial", 20, marks=pytest.mark.slow),
+        pytest.param("threads", 20, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_at_random_moments_nothing_finished_runs_again(
     tmp_path: Path, executor: str, kills: int

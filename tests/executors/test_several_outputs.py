@@ -82,6 +82,7 @@ def test_a_stream_on_a_whole_port_of_a_stream_operator_waits_on_disk(
     assert run["sum"] == g.run(cache_dir=tmp_path / "other", chunk=400)["sum"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_frames_wait_on_disk_for_what_is_found_out_from_all_of_them(tmp_path: Path, executor: str) -> None:
     """Two passes over a clip: a number out of all of it, and a map that needs the number."""

@@ -48,6 +48,7 @@ def graph(kind: str, length: int) -> Graph:
     return g
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("kind", ["whole", "port", "scan", "wanted"])
 def test_few_chunks_are_in_memory_whatever_the_budget(tmp_path: Path, kind: str, executor: str) -> None:

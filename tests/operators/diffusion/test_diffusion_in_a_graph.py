@@ -38,7 +38,7 @@ class DrawnClip(fs.Operator):
         return Source()
 
     def probe(self, ctx: RunContext) -> StreamInfo:
-        return StreamInfo(LENGTH, Fraction(12))
+        return StreamInfo(LENGTH, Fraction(24))
 
     def run(self, ctx: RunContext, /) -> Frames:
         clip = moving_clip(LENGTH)
