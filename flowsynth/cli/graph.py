@@ -9,6 +9,7 @@ from flowsynth.cli.export import FORMATS, outline_of
 from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import RequestError
+from flowsynth.core.secrets import hidden_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def execute(args: argparse.Namespace) -> int:
         print(text)
     else:
         try:
-            args.output.write_text(text + "\n", encoding="utf-8")
+            args.output.write_text(hidden_text(text) + "\n", encoding="utf-8")
         except OSError as error:
             reason = error.strerror or error
             raise RequestError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.cli.show import read_provenance
 from flowsynth.cli.watch import watching
+from flowsynth.core.secrets import revealed
 
 if TYPE_CHECKING:
     from flowsynth.core.record import Provenance
@@ -65,7 +66,7 @@ def _again(
 ) -> dict[str, Any]:
     from flowsynth.api import Graph, RunFailedError
 
-    graph = Graph.from_dict(provenance.graph)
+    graph = Graph.from_dict(revealed(provenance.graph))
     with watching(quiet) as observer:
         run = graph.run(
             cache_dir=cache_dir,

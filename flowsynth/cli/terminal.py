@@ -8,14 +8,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from flowsynth.core.secrets import hidden_text
+
 #: All that steers a terminal or turns the order of what is read: C0 but for tabs and ends of lines, DEL, C1,
 #: and Unicode's overrides of direction.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def visible(text: str) -> str:
-    """A text with its control characters spelt out as JSON does it, so that JSON stays JSON."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    """A text without secrets, its control characters spelt out as JSON does it, so that JSON stays JSON."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", hidden_text(text))
 
 
 class Visible:

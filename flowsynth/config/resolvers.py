@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any, Protocol
 
-from flowsynth.core.errors import Fault, nearest
+from flowsynth.core.errors import Fault, RequestError, nearest
+from flowsynth.core.secrets import SECRET_ENVIRONMENT, keep_secret, secret_names
 
 Path = tuple[str | int, ...]
 
@@ -67,6 +68,8 @@ def resolve(values: LooksUp, path: Path, name: str, args: tuple[Any, ...]) -> Si
         return Sized(made, written_size(made))
     except BrokenError:
         raise
+    except RequestError as error:
+        raise BrokenError(Fault("", str(error))) from None
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise BrokenError(
@@ -75,12 +78,17 @@ def resolve(values: LooksUp, path: Path, name: str, args: tuple[Any, ...]) -> Si
 
 
 def _env(_values: LooksUp, _path: Path, name: str, *default: Any) -> Sized:
-    """A variable of the environment, only if the user said so: its value ends up in every output file."""
-    allowed = allowed_environment()
+    """A variable of the environment, only if the user said so: its value ends up in every output file.
+
+    That of a secret one does not: see `flowsynth.core.secrets`.
+    """
+    secret = name in secret_names()
+    allowed = [*allowed_environment(), *secret_names()]
     if name not in allowed:
         expected = (
             f"a variable that {ALLOWED_ENVIRONMENT} names, as in {ALLOWED_ENVIRONMENT}={name} flowsynth ... "
-            "(its value is then written into run.json and into every output file)"
+            "(its value is then written into run.json and into every output file; "
+            f"{SECRET_ENVIRONMENT}={name} keeps it out of both)"
         )
         fault = Fault(
             "", "reads the environment", expected, f"${{oc.env:{name}}}", nearest(str(name), allowed)
@@ -91,6 +99,8 @@ def _env(_values: LooksUp, _path: Path, name: str, *default: Any) -> Sized:
             Fault("", f"needs the environment variable {name}, which is not set", f"{name}=...")
         )
     value = os.environ.get(name, default[0] if default else None)
+    if secret and name in os.environ:
+        keep_secret(name, os.environ[name])
     return Sized(value if value is None else str(value), len(str(value)))
 
 

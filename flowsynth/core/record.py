@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from flowsynth.core.secrets import has_secrets, hidden
 from flowsynth.core.status import NodeStatus, PlanStatus
 
 
@@ -19,13 +20,14 @@ def json_text(model: BaseModel, indent: int | None = None) -> str:
     """The JSON of a record, always in UTF-8.
 
     A byte of a file's name that is none in UTF-8 becomes an escape, which reads back as it was; so does an
-    infinite number, as a text that pydantic takes for one. No result is lost for either.
+    infinite number, as a text that pydantic takes for one. No result is lost for either. Secrets are named.
     """
-    try:
-        return model.model_dump_json(indent=indent)
-    except ValueError:  # a name that is no UTF-8
-        pass
-    data, separators = model.model_dump(mode="json"), None if indent else (",", ":")
+    if not has_secrets():
+        try:
+            return model.model_dump_json(indent=indent)
+        except ValueError:  # a name that is no UTF-8
+            pass
+    data, separators = hidden(model.model_dump(mode="json")), None if indent else (",", ":")
     try:
         text = json.dumps(data, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
     except ValueError:

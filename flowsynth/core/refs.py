@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from flowsynth.core.canonical import Json, canonical_json, edge_json, json_text, parsed_json, plain_json
 from flowsynth.core.codec import json_hash, temporal_hash
+from flowsynth.core.secrets import hidden, hidden_text
 from flowsynth.core.streams import StreamInfo
 
 
@@ -210,8 +211,8 @@ class Trace(NamedTuple):
     def to_bytes(self) -> bytes:
         """The row: a line of JSON with the outputs, and a line with the parts of the key."""
         outputs = ",".join([f"{json_text(p)}:{_ref_text(self.outputs[p])}" for p in sorted(self.outputs)])
-        notes = f'"n":{plain_json(self.notes)},' if self.notes else ""
-        row = f'{{{notes}"out":{{{outputs}}},"s":{round(self.seconds, 6)!r}}}\n{self.why}'
+        notes = f'"n":{plain_json(hidden(self.notes))},' if self.notes else ""
+        row = f'{{{notes}"out":{{{outputs}}},"s":{round(self.seconds, 6)!r}}}\n{hidden_text(self.why)}'
         return row.encode("utf-8", "surrogatepass")
 
     @classmethod
