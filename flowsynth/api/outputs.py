@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,13 @@ def require_folder(folder: Path | str) -> None:
 def _fault(place: Path) -> str:
     if not place.is_dir():
         return "a file"
-    return "" if os.access(place, os.W_OK | os.X_OK) else "not writable"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "not writable"
+    try:
+        Path(tempfile.mkdtemp(prefix=".flowsynth-", dir=place)).rmdir()  # some answer only who tries
+    except OSError as error:
+        return f"not writable ({error.strerror or error})"
+    return ""
 
 
 def tidy(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat as modes
@@ -65,7 +66,8 @@ def prepare_folder(root: Path) -> None:
             )
         tag.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
     except OSError as error:
-        raise CacheError(f"cache: {root} cannot be written: {error.strerror}") from error
+        kind = CacheError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else CacheFolderError
+        raise kind(f"cache: {root} cannot be written: {error.strerror}") from error
 
 
 def _is_ours(name: str) -> bool:
@@ -74,8 +76,11 @@ def _is_ours(name: str) -> bool:
 
 def is_unwritable(root: Path) -> bool:
     """Whether a cache is there, and this user may not write to it (another's, a disk mounted for reading)."""
-    if not (root / "index").is_dir():
-        return False
+    try:
+        if not (root / "index").is_dir():
+            return False
+    except OSError:
+        return False  # said when it is made
     there = [path for path in (root, root / "index", root / "objects") if path.exists()]
     return not all(os.access(path, os.W_OK | os.X_OK) for path in there)
 

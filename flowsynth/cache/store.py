@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from flowsynth.cache.container import StoredObject
-from flowsynth.cache.errors import CacheError
+from flowsynth.cache.errors import CacheError, CacheFolderError
 from flowsynth.cache.eviction import Evicted, Eviction
 from flowsynth.cache.folder import (
     is_unwritable,
@@ -63,12 +63,16 @@ class Cache:
         self.read_only = read_only = read_only or is_unwritable(self.root)
         self.live: set[str] = set()
         self.refused = 0
-        if not read_only:
-            prepare_folder(self.root)
-            self.leases = Leases(self.root / "leases")
-        self.objects = ObjectStore(self.root, read_only)
-        self.spool = self.objects.spool
-        self.traces = TraceStore(self.root / "index", read_only)
+        try:
+            if not read_only:
+                prepare_folder(self.root)
+                self.leases = Leases(self.root / "leases")
+            self.objects = ObjectStore(self.root, read_only)
+            self.spool = self.objects.spool
+            self.traces = TraceStore(self.root / "index", read_only)
+        except OSError as error:
+            reason = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+            raise CacheFolderError(f"cache: {self.root} cannot be used ({reason})") from error
         self._eviction = Eviction(self.objects, max_bytes)
         self._pending: dict[str, bytes] = {}
         self._committing: dict[str, bytes] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from flowsynth.cli.commands import COMMANDS, HELP, command_module
 from flowsynth.cli.options import load_operators, split_global_options
-from flowsynth.cli.terminal import safe_streams
+from flowsynth.cli.terminal import open_streams, safe_streams
 from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
 
 #: What a shell gives a command that Ctrl-C ended.
@@ -17,6 +18,7 @@ INTERRUPTED = 130
 
 def entry() -> None:
     """The console script."""
+    open_streams()
     sys.exit(main())
 
 
@@ -47,16 +49,31 @@ def _guarded(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if _is_homeless():
+            return _say("the current folder is no longer there; expected to be started in one that is", 2)
         name = f": {error.filename}" if error.filename else ""
         return _say(f"{error.strerror or error}{name}", 1)
 
 
+def _is_homeless() -> bool:
+    """Whether the current folder was removed."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
 def _dispatch(argv: list[str]) -> int:
     operators, rest = split_global_options(argv)
+    if rest[:1] == ["help"] and len(rest) > 1:
+        rest = [rest[1], "--help", *rest[2:]]
     if not rest or rest[0] in ("-h", "--help", "help"):
         print(HELP)
         return 0 if rest else 2
     if rest[0] in ("-V", "--version"):
+        if rest[1:]:
+            raise RequestError(f"{rest[0]}: nothing goes with it; given {' '.join(rest[1:])!r}")
         from flowsynth._version import __version__
 
         print(f"flowsynth {__version__}")

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.cli.options import command_parser
+from flowsynth.cli.options import command_parser, file_name
+from flowsynth.core.errors import RequestError
 
 if TYPE_CHECKING:
     from flowsynth.api import Graph
@@ -31,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
         "aspects differ) and rate; the shorter one says how long. A is the reference: motion is found on it.",
         "print the figures as JSON",
     )
-    made.add_argument("a", metavar="A", help="a video: the reference")
-    made.add_argument("b", metavar="B", help="a video to hold against it")
+    made.add_argument("a", metavar="A", type=file_name, help="a video: the reference")
+    made.add_argument("b", metavar="B", type=file_name, help="a video to hold against it")
     made.add_argument(
         "-o", "--out", metavar="FOLDER", default="outputs/compare", help="where the side-by-side video goes"
     )
@@ -65,6 +66,7 @@ def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tupl
 
     Raises:
         InputError: a file that is missing or is no video.
+        RequestError: a start that is no moment.
     """
     import flowsynth as fs
     from flowsynth.core.context import RunContext
@@ -75,7 +77,10 @@ def comparison(a: str, b: str, *, start: str = "0", lpips: bool = False) -> tupl
     from flowsynth.operators.picture.overlay import Overlay
     from flowsynth.operators.picture.side_by_side import SideBySide
 
-    first = ReadVideo(path=a) if start == "0" else ReadVideo(path=a, start=start)
+    try:
+        first = ReadVideo(path=a) if start == "0" else ReadVideo(path=a, start=start)
+    except ValueError:
+        raise RequestError(f'--start: expected seconds, "36f" or "1:02.5"; given {start!r}') from None
     with VideoReader(first.files(RunContext())["path"], start=first.start) as reader:
         width, height, length, fps = reader.width, reader.height, len(reader), str(reader.fps)
     second = ReadVideo(path=b, fps=fps, width=width, height=height)

@@ -8,7 +8,11 @@ import sys
 
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.reference import describe, markdown, page, params_schema, summary
+from flowsynth.core.errors import RequestError
 from flowsynth.core.registry import operator_class, usable_operators
+
+#: Of the output: one at a time.
+_FORMS = ("json", "json_schema", "markdown")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,7 +26,11 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the list or the page that was asked for."""
-    classes, unusable = ([operator_class(args.op)], []) if args.op else usable_operators()
+    asked = [name for name in _FORMS if getattr(args, name)]
+    if len(asked) > 1:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise RequestError(f"ops: expected one of --json, --json-schema, --markdown; given {given}")
+    classes, unusable = ([operator_class(args.op)], []) if args.op is not None else usable_operators()
     for reason in unusable:
         print(f"note: {reason}", file=sys.stderr)
     if args.json_schema:

@@ -44,6 +44,17 @@ def command_parser(name: str, description: str, json: str = "") -> Parser:
     return parser
 
 
+def file_name(text: str) -> str:
+    """An argument that names a file.
+
+    Raises:
+        ArgumentTypeError: an empty text, which would be the current folder.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected the path of a file; given {text!r}")
+    return text
+
+
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Take overrides in Hydra's grammar."""
     parser.add_argument(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.cli.options import add_overrides, command_parser
+from flowsynth.cli.options import add_overrides, command_parser, file_name
 from flowsynth.cli.show import read_provenance
 from flowsynth.cli.watch import watching
 from flowsynth.core.secrets import revealed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """The options of `reproduce`."""
     made = command_parser("reproduce", "Make a file again and compare the bytes.", "print the result as JSON")
-    made.add_argument("file", metavar="FILE", help="an output of flowsynth")
+    made.add_argument("file", metavar="FILE", type=file_name, help="an output of flowsynth")
     made.add_argument("--from-cache", action="store_true", help="take what the cache holds; compute the rest")
     made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     add_overrides(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -25,14 +26,34 @@ class Visible:
 
     Attributes:
         stream: the stream itself, for what draws on a terminal.
+        optional: whether what cannot be written is dropped: progress and messages, which no result hangs on.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO, *, optional: bool = False) -> None:
+        self.stream, self.optional = stream, optional
 
     def write(self, text: str) -> int:
         """Write a text without control characters."""
-        return self.stream.write(visible(text))
+        try:
+            return self.stream.write(visible(text))
+        except OSError:
+            if not self.optional:
+                raise
+            self._forget()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is still held."""
+        try:
+            self.stream.flush()
+        except OSError:
+            if not self.optional:
+                raise
+            self._forget()
+
+    def _forget(self) -> None:
+        """Have what is held and what is still to come go nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     def writelines(self, lines: Iterator[str]) -> None:
         """Write several."""
@@ -49,6 +70,23 @@ def bare(stream: TextIO) -> TextIO:
     return stream.stream if isinstance(stream, Visible) else stream
 
 
+def open_streams() -> None:
+    """Have input, output and messages go nowhere where the caller closed them.
+
+    Else the first file that a run opens would get the number of one of them, and whatever a library prints.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
 @contextlib.contextmanager
 def safe_streams() -> Iterator[None]:
     """Make what is printed inside `visible`, and have characters that the terminal cannot show escaped."""
@@ -57,7 +95,8 @@ def safe_streams() -> Iterator[None]:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = (cast("TextIO", Visible(bare(stream))) for stream in before)
+    sys.stdout = cast("TextIO", Visible(bare(before[0])))
+    sys.stderr = cast("TextIO", Visible(bare(before[1]), optional=True))
     try:
         yield
     finally:

@@ -53,8 +53,6 @@ def _choice_faults(override: Override, repository: CachingConfigRepository) -> I
         )
         return
     for name in value if isinstance(value, list) else [value]:
-        if name is None and group == BY_NAME[1]:
-            continue
         if name is None or not repository.config_exists(f"{group}/{name}"):
             given = "null" if name is None else str(name)
             yield Fault(group, f"unknown {group}", expected, repr(given), nearest(given, options))
@@ -95,8 +93,10 @@ def check_keys(overrides: Sequence[Override], config: DictConfig) -> None:
     """
     faults = []
     for override in overrides:
-        if not (override.is_add() or override.is_force_add()):
-            faults += _key_faults(override, config)
+        if override.is_add():
+            faults += _there_faults(override, config)
+        elif not override.is_force_add():
+            faults += _key_faults(override, config) or _other_value_faults(override, config)
     if faults:
         raise GraphError(faults, "overrides")
 
@@ -118,6 +118,35 @@ def _key_faults(override: Override, config: DictConfig) -> list[Fault]:
             return [Fault(path, "no such key", f"one of {listing(names)}", given, nearest(part, names))]
         node = raw if isinstance(raw, DictConfig) and not raw._is_interpolation() else None
     return []
+
+
+def _at(override: Override, config: DictConfig) -> Any:
+    """What stands where an override points, as it is written; None where nothing does."""
+    node: Any = config
+    for part in override.key_or_group.replace("]", "").replace("[", ".").split("."):
+        if not isinstance(node, DictConfig) or node._is_interpolation():
+            return None
+        node = node._get_node(part, validate_access=False)
+    return node
+
+
+def _there_faults(override: Override, config: DictConfig) -> list[Fault]:
+    """``+key=value`` of a key that is there."""
+    key, there = override.key_or_group, _at(override, config)
+    if there is None or isinstance(there, DictConfig):
+        return []
+    return [Fault(key, "is there already", f"{key}=VALUE, without +", repr(override.input_line))]
+
+
+def _other_value_faults(override: Override, config: DictConfig) -> list[Fault]:
+    """``~key=value`` of a key that has another value."""
+    there = _at(override, config)
+    if not override.is_delete() or override.value() is None or isinstance(there, (DictConfig, type(None))):
+        return []
+    if there._value() == override.value():
+        return []
+    key = override.key_or_group
+    return [Fault(key, f"is {there._value()!r}", f"~{key}, whatever it is", repr(override.input_line))]
 
 
 def _may_be_new(parts: list[str], depth: int) -> bool:

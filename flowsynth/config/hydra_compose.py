@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from flowsynth.config.folders import MAIN, Folders
 from flowsynth.config.hydra_checks import check_groups, check_keys, choice_faults
 from flowsynth.config.hydra_merge import merge_into, unfold_keys
-from flowsynth.config.hydra_overrides import hydra_version, parse_overrides
+from flowsynth.config.hydra_overrides import hydra_version, parse_overrides, require_jobs
 from flowsynth.config.hydra_sources import GROUP, SETTINGS, sources
 from flowsynth.config.hydra_sweep import jobs_of
 from flowsynth.config.interpolation import mentions
@@ -70,6 +70,10 @@ def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
             raise RequestError(f"configuration: {_first_lines(error)}") from None
         except RecursionError:
             raise RequestError("configuration: nested too deeply to be composed") from None
+        except OSError as error:
+            raise RequestError(
+                f"configuration: {error.filename}: cannot be read ({error.strerror or error})"
+            ) from None
 
 
 def expand_sweep(overrides: Sequence[str], places: list[Folders]) -> list[list[str]]:
@@ -81,6 +85,7 @@ def expand_sweep(overrides: Sequence[str], places: list[Folders]) -> list[list[s
     with hydra_version():
         repository = Repository(places)
         parsed = parse_overrides(overrides, sweeping=True, options=repository)
+        require_jobs(parsed)
         try:
             return jobs_of(parsed)
         except (HydraException, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from hydra import version
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import Override, RangeSweep, ValueType
 from hydra.errors import HydraException
 
 from flowsynth.config.hydra_sweep import add_zip, quoted, seeds_line
@@ -25,6 +26,8 @@ _KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.]+)?", re.ASC
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 #: The beginning of a mapping: a prompt that travels, a model's source.
 _MAPPING = re.compile(r"\{\s*['\"\w]+\s*:")
+#: Jobs of one sweep: a slip of the pen asks for more.
+MAX_JOBS = 100_000
 _GRAMMAR = "KEY=VALUE, such as prompt='oil painting' or graph.nodes.denoise.params.seed=3"
 
 
@@ -125,6 +128,41 @@ def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
     if override.is_sweep_override() and not override.is_discrete_sweep():
         return Fault(key, "a sweep that cannot be counted", "choices or range(...)", repr(line))
     return None
+
+
+def require_jobs(overrides: Sequence[Override]) -> None:
+    """See that a sweep comes to some jobs, and to no more than can be held.
+
+    Raises:
+        GraphError: a choice without values, or too many jobs.
+    """
+    faults, jobs = [], 1
+    for override in overrides:
+        if not override.is_sweep_override():
+            continue
+        key, line, count = override.key_or_group, str(override.input_line), _count(override)
+        if count is None:
+            faults.append(Fault(key, "a range that goes nowhere", "a step other than 0", repr(line)))
+        elif not count:
+            faults.append(Fault(key, "a sweep without values", "one value or more", repr(line)))
+        else:
+            jobs *= count
+        if jobs > MAX_JOBS:
+            faults.append(Fault(key, f"comes to {jobs} jobs", f"at most {MAX_JOBS}", repr(line)))
+            break
+    if faults:
+        raise GraphError(faults, "--multirun")
+
+
+def _count(override: Override) -> int | None:
+    """How many values a sweep of one key has; None of a range that never ends."""
+    value = override.value()
+    if not isinstance(value, RangeSweep):
+        return sum(1 for _ in override.sweep_iterator())
+    start, stop, step = (float(part or 0) for part in (value.start, value.stop, value.step))
+    if not step or not all(map(math.isfinite, (start, stop, step))):
+        return None
+    return max(math.ceil((stop - start) / step), 0)
 
 
 def _is_plain(text: str) -> bool:

@@ -27,6 +27,10 @@ SETTINGS = "settings"
 _SUFFIX = f".{SETTINGS}"
 
 
+#: Of a configuration: what people write has kilobytes.
+MAX_BYTES = 16 * 2**20
+
+
 class FolderSource(ConfigSource):  # type: ignore[misc]
     """Serves the YAML files below a folder."""
 
@@ -59,7 +63,7 @@ class FolderSource(ConfigSource):  # type: ignore[misc]
         if folder is None or not folder.is_dir():
             return []
         groups = {path.name for path in folder.iterdir() if path.is_dir()}
-        configs = {path.stem for path in folder.glob("*.yaml")} - {MAIN}
+        configs = {path.stem for path in folder.glob("*.yaml") if path.is_file()} - {MAIN}
         wanted = {ObjectType.GROUP: groups, ObjectType.CONFIG: configs}
         return sorted(groups | configs if results_filter is None else wanted[results_filter])
 
@@ -173,6 +177,8 @@ def _settings(config: Any, file: Path | None) -> Any:
 
 def _mapping_of(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{file}: too large; expected at most {MAX_BYTES} bytes; given {size}")
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read; expected YAML in UTF-8; given {error}") from None

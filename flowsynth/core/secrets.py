@@ -53,7 +53,8 @@ def hidden_text(text: str) -> str:
     """A text with the variables' names in place of secrets."""
     for value in sorted(_shown, key=len, reverse=True):
         text = text.replace(value, _shown[value])
-        text = text.replace(json.dumps(value, ensure_ascii=False)[1:-1], _shown[value])
+        for plain in (False, True):  # inside JSON
+            text = text.replace(json.dumps(value, ensure_ascii=plain)[1:-1], _shown[value])
     return text
 
 
