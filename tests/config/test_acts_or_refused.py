@@ -174,6 +174,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize("override", ["", "graph.nodes.a.params.p.deep=1", "+w39=1", "~w39"])
 def test_a_bomb_ends_with_a_message(folder: Writer, name: str, override: str) -> None:

@@ -33,6 +33,7 @@ def ended(processes: list[ForkServerProcess], seconds: float = 100) -> None:
     assert codes == [0] * len(processes)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_four_processes_compute_each_task_once(tmp_path: Path, executor: str) -> None:
     alone = new_folder(tmp_path / "alone")

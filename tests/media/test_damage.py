@@ -92,7 +92,7 @@ def read_video_anyhow(path: Path) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", VIDEOS)
 def test_videos(make_clip: MakeClip, tmp_path: Path, name: str) -> None:
     path = whole_video(make_clip, tmp_path, name)

@@ -149,7 +149,7 @@ def test_each_control_acts_beside_the_other(redraw: Redraw, inverted: Frames, ph
     assert change(redraw(tile=inverted), redraw.default) > 5
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @quiet
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "unipc", "heun"])
 def test_schedulers_without_noise_of_their_own_agree_at_many_steps(

@@ -11,6 +11,7 @@ from flowsynth.functional.style.stylize import STYLES, Style, stylize
 every_style = pytest.mark.parametrize("style", list(STYLES))
 
 
+@pytest.mark.sample(10)
 @every_style
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (9, 5), (31, 64), (331, 75), (300, 401)])
 def test_any_size_gives_finite_values_in_range(style: Style, size: tuple[int, int]) -> None:
@@ -30,6 +31,7 @@ def test_flat_frames_stay_in_range(style: Style, value: float) -> None:
     assert 0 <= out.min() <= out.max() <= 1
 
 
+@pytest.mark.sample(2)
 @every_style
 def test_frames_do_not_depend_on_each_other_nor_on_the_call(
     style: Style, pictures: dict[str, Tensor]

@@ -45,7 +45,7 @@ def smooth(clip: Frames, guide: Frames | None = None, **params: Any) -> Tensor:
     return TemporalSmooth(**params).run(RunContext(), frames=clip, guide=guide).tensor
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @every_method
 def test_each_shot_is_smoothed_as_if_it_were_alone(
     pictures: dict[str, Tensor], params: dict[str, Any]
@@ -61,7 +61,7 @@ def test_each_shot_is_smoothed_as_if_it_were_alone(
     assert not torch.equal(smooth(clip, radius=3, cut=0, **params), together)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("params", [FASTBLEND, BALANCED, FLOW], ids=["fastblend", "balanced", "flow"])
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_chunks_around_a_cut_give_the_bits_of_the_whole(
@@ -108,7 +108,7 @@ def test_short_clips_of_small_pictures(params: dict[str, Any], length: int, size
         assert torch.equal(out.tensor, clip.tensor)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("mode", ["fast", "balanced", "accurate"])
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("tracking", [False, True])

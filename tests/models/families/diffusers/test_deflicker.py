@@ -79,6 +79,7 @@ class Calls:
         return made
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LAST]
 )

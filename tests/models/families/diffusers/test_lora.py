@@ -77,6 +77,7 @@ def fold(folder: Path, into: Path, parts: Mapping[str, Any]) -> None:
         net.save_pretrained(into / name)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LAYERS]
 )
@@ -129,6 +130,7 @@ def original_wan() -> tuple[Tensors, dict[str, torch.Tensor]]:
     return {f"{stem}.lora_A.weight": down, f"{stem}.lora_B.weight": up}, {"blocks.1.attn1.to_k": up @ down}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "made"), [("FluxPipeline", kohya_flux), ("WanPipeline", original_wan)])
 def test_names_of_the_published_code_are_converted_with_their_alphas(
     name: str, made: Any, tmp_path: Path

@@ -68,6 +68,7 @@ def test_a_plain_file_gives_what_its_own_pipeline_gives(nets: dict[str, Any], tm
     assert torch.equal(through(file, tmp_path), by_hand(xl_pipeline(nets)))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("marks", "scheduler"),
     [
@@ -110,6 +111,7 @@ KINDS = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("channels", "refiner"), KINDS)
 def test_every_kind_of_xl_is_told_apart_and_described(channels: int, refiner: bool, tmp_path: Path) -> None:
     made = xl_networks(channels, refiner=refiner)
@@ -187,6 +189,7 @@ def test_a_file_s_content_identifies_its_parts(nets: dict[str, Any], tmp_path: P
     assert Diffusers().fingerprint(spec, None, ("text",)) != ""  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_run_with_a_plain_file_just_works(nets: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path, xl_tensors(nets, torch.float16))
     given = ["graph=text_to_image", "model=pipeline", "model.source=some.safetensors", "prompt=a cat",

@@ -118,6 +118,7 @@ def test_a_window_is_a_clip_of_its_own(name: str) -> None:
     torch.testing.assert_close(made, torch.cat(expected, layout.axis), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("name", "window"),
     [
