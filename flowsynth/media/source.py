@@ -55,7 +55,8 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
     try:
         return open_container(file)
     except (av.FFmpegError, ValueError, MemoryError) as error:
-        raise_if_limit(path, error)
+        if not _claims_too_much(error):
+            raise_if_limit(path, error)
         if head[4:8] == b"ftyp":
             found = "the start of an MP4 whose index is missing: the file is cut off"
             raise TruncatedMediaError(path, "a whole video file", found) from error
@@ -131,7 +132,7 @@ def read_packets(
 
 
 def _claims_too_much(error: BaseException) -> bool:
-    """Whether a packet claims what no memory holds, which FFmpeg calls a lack of it."""
+    """Whether a file claims what no memory holds, which FFmpeg calls a lack of it."""
     if getattr(error, "errno", None) != errno.ENOMEM:
         return False
     try:

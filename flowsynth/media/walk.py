@@ -22,6 +22,10 @@ Start = Literal["any", "key", "whole"]
 Damage = Literal["fail", "skip", "repeat"]
 
 
+#: Ticks beyond which no time is one: half of what 64 bits hold.
+_FARTHEST = 1 << 62
+
+
 class Clock:
     """Makes the times of packets run on where the stream's own clock is set anew.
 
@@ -41,6 +45,11 @@ class Clock:
         if self._judge.is_reset(packet.dts, packet.is_keyframe):
             self._offset = self._last + (self._judge.step or packet.duration or 1) - packet.dts
             self.broken = True
+        times = [packet.dts + self._offset, (packet.pts or 0) + self._offset]
+        if max(map(abs, times)) > _FARTHEST:  # a lie, and no number that a packet holds
+            packet.dts = packet.pts = None
+            self.broken = True
+            return
         self._last = packet.dts + self._offset
         if self._offset:
             packet.dts = self._last

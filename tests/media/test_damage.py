@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +17,7 @@ from flowsynth.media.pictures import read_picture
 from flowsynth.media.provenance import embed, read_text
 from flowsynth.media.reader import VideoReader
 from flowsynth.media.sound import SoundRange, probe_sound
+from flowsynth.media.walk import Clock
 from tests.media.conftest import picture, write_picture
 
 MakeClip = Callable[..., Path]
@@ -152,3 +154,14 @@ def test_pictures(tmp_path: Path, name: str) -> None:
             [lambda: read_picture(path, deep=True), lambda: read_text(path), lambda: embed(path, "x")]
         )
     assert faults > 20
+
+
+def test_times_beyond_64_bits_are_no_times(tmp_path: Path, make_clip: MakeClip) -> None:
+    with av.open(str(make_clip("a.nut", count=3))) as container:
+        clock = Clock(container, container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        for packet, time in zip(packets, (1 << 61, -(1 << 61), (1 << 63) - 1), strict=True):
+            packet.dts = packet.pts = time
+            clock.set(packet)
+        assert clock.broken
+        assert packets[2].dts is None
