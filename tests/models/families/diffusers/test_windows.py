@@ -147,7 +147,8 @@ def test_one_window_is_none_and_more_are_finite(name: str, window: int, tmp_path
 
     whole = latents()
     assert torch.equal(latents(window=window), whole)
-    cut = latents(window=window - step, stride=step)
+    smaller = window - step
+    cut = latents(window=smaller, stride=step if step <= smaller else None)
     assert cut.shape == whole.shape
     assert cut.isfinite().all()
     assert not torch.equal(cut, whole)
