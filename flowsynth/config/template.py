@@ -26,6 +26,7 @@ from flowsynth.config.resolvers import Path
 from flowsynth.config.settings import Settings, parse_settings
 from flowsynth.core.errors import GraphError
 from flowsynth.core.graph import ModelEdge, Node, operator_faults
+from flowsynth.core.operator import Operator
 from flowsynth.core.record import Request
 
 
@@ -174,7 +175,8 @@ class Places:
     Attributes:
         params: node -> where its params are.
         models: model -> where its entry is.
-        checked: nodes whose operators have to check again: those, who reads them, who uses the models.
+        checked: nodes whose operators have to check again: those, who reads them, who uses the models, and
+            who goes by the size of frames, which may come from far upstream.
         settings: whether settings depend on it.
         whole: more of the graph does, so that it is built anew.
     """
@@ -201,7 +203,11 @@ class Places:
                 models[str(path[2])] = path[:3]
             elif not _around(path, dirty):
                 whole = True
-        checked = [node.name for node in graph.nodes.values() if _concerns(node, params, models)]
+        checked = [
+            node.name
+            for node in graph.nodes.values()
+            if _concerns(node, params, models) or type(node.operator).size_faults is not Operator.size_faults
+        ]
         told = any(path[0] in type(settings).model_fields for path in dirty)
         return cls(params, models, checked, told, whole)
 

@@ -11,6 +11,7 @@ from flowsynth.core.errors import Fault, GraphError, did_you_mean, error_text, l
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import DEFAULT_OUTPUT, Port, ports_of
 from flowsynth.core.record import Request
+from flowsynth.core.sizes import Sizes, Upstream
 
 if TYPE_CHECKING:
     import networkx
@@ -339,8 +340,20 @@ def node_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
 
 def operator_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
     """Faults that an operator finds in its params together with what feeds it."""
-    if type(node.operator).check is Operator.check:
-        return []
+    operator, at = node.operator, path or f"nodes.{node.name}"
+    kind = type(operator)
+    found: list[Fault] = []
+    try:
+        if kind.check is not Operator.check:
+            found += operator.check(_feeds(graph, node))
+        if kind.size_faults is not Operator.size_faults:
+            found += operator.size_faults(Sizes(_upstream(graph, node)))
+    except Exception as error:  # somebody else's code
+        return [Fault(at, f"{kind.op} cannot be checked: {error_text(error)}")]
+    return [Fault(f"{at}.{f.path}", f.message, f.expected, f.given, f.nearest) for f in found]
+
+
+def _feeds(graph: CoreGraph, node: Node) -> dict[str, Any]:
     feeds: dict[str, Any] = {}
     for port, sources in node.inputs.items():
         items = [
@@ -348,12 +361,16 @@ def operator_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]
             for s in sources
         ]
         feeds[port] = items[0] if len(items) == 1 else items
-    at = path or f"nodes.{node.name}"
-    try:
-        found = list(node.operator.check(feeds))
-    except Exception as error:  # somebody else's code
-        return [Fault(at, f"{type(node.operator).op} cannot be checked: {error_text(error)}")]
-    return [Fault(f"{at}.{f.path}", f.message, f.expected, f.given, f.nearest) for f in found]
+    return feeds
+
+
+def _upstream(graph: CoreGraph, node: Node) -> Upstream:
+    def find(port: str) -> tuple[Operator, Upstream] | None:
+        edge = next(iter(node.inputs.get(port, ())), None)
+        above = graph.nodes.get(edge.node) if isinstance(edge, Edge) else None
+        return None if above is None else (above.operator, _upstream(graph, above))
+
+    return find
 
 
 def _port_faults(graph: CoreGraph, path: str, port: Port, sources: Sequence[Feed]) -> list[Fault]:

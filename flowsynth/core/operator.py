@@ -13,6 +13,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, FlowsynthError
 from flowsynth.core.exact import exact_fields
 from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_modules
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Reads, StreamInfo, StreamKind, Whole
 
 #: Every operator class defined so far, by name; the registry looks here first.
@@ -38,6 +39,7 @@ class Operator(BaseModel):
         moved: parameters of earlier versions -> what to write today, told to who still writes them.
         model_parts: model port -> the parts of its model (``text``, ``vae``, ``denoiser``) that results
             depend on, so that another ControlNet does not encode the frames again; all unless named.
+        same_size: port whose frames its own are as large as, if there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -52,6 +54,7 @@ class Operator(BaseModel):
     whole_ports: ClassVar[tuple[str, ...]] = ()
     moved: ClassVar[Mapping[str, str]] = {}
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    same_size: ClassVar[str] = ""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -158,6 +161,23 @@ class Operator(BaseModel):
             Faults with paths relative to the node, such as ``params.window``.
         """
         del inputs
+        return []
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """Width and height of the frames that it gives, where params and sizes upstream show them.
+
+        Args:
+            sizes: port -> width and height of its frames, or None.
+        """
+        return sizes(self.same_size) if self.same_size else None
+
+    def size_faults(self, sizes: Sizes, /) -> list[Fault]:
+        """Faults that the sizes of its inputs show, like those of `check`; sizes are often not known.
+
+        Args:
+            sizes: port -> width and height of its frames, or None.
+        """
+        del sizes
         return []
 
 

@@ -281,6 +281,16 @@ def _diffusers_specs() -> list[dict[str, Any]]:
         {**base, "loras": [_lora(), _lora(0.5)]},
         {**base, "loras": [_lora(0.5), _lora()]},
         {**base, "loras": [{**_lora(), "part": "unet"}]},
+        {**base, "motion_norm": "frame"},
+        {**base, "dtypes": {"unet": "bfloat16"}},
+        {**base, "dtypes": {"vae": "bfloat16"}},
+        {**base, "offload": "disk"},
+        {**base, "storage": "float8"},
+        {**base, "vae_tiling": True},
+        {**base, "vae_slicing": True},
+        {**base, "step_cache": "first_block:0.1"},
+        {**base, "step_cache": "first_block:0.2"},
+        {**base, "compile": "regional"},
     ]
 
 
@@ -302,9 +312,10 @@ def test_whatever_a_spec_says_is_part_of_its_identity(name: str) -> None:
     prints = [model_fingerprint(parse_model("m", spec)) for spec in specs]
     assert len(set(prints)) == len(prints)
     fields = {field for spec in specs for field in spec}
-    assert fields >= set(family(name).spec_type.model_fields) - {"textual_inversion", "redraw"}
-    advice = parse_model("m", {**specs[0], "redraw": {"strength": 0.5}})
-    assert model_fingerprint(advice) == prints[0], "nothing that is loaded depends on it"
+    assert fields >= set(family(name).spec_type.model_fields) - {"textual_inversion", "redraw", "draw"}
+    for advice in ({"redraw": {"strength": 0.5}}, {"draw": {"steps": 4}}):
+        advised = parse_model("m", {**specs[0], **advice})
+        assert model_fingerprint(advised) == prints[0], "nothing that is loaded depends on it"
 
 
 #: Folders of a pipeline that nothing is read of.

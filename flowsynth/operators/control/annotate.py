@@ -49,6 +49,7 @@ class Annotate(WeightedOperator):
 
     op: ClassVar[str] = "annotate"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[object, ...]] = detectors_code()
 

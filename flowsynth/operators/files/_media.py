@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.paths import user_path
+from flowsynth.core.sizes import Size
 from flowsynth.media.errors import MediaError
 from flowsynth.media.rational import parse_fps, parse_instant
 from flowsynth.operators.shared.frames import as_rgb
@@ -74,20 +75,9 @@ def declared_rate(source: Any) -> Fraction:
     return Fraction(24) if rate is None else parse_fps(rate)
 
 
-def declared_size(source: Any) -> tuple[int, int] | None:
-    """The (width, height), padded to even, that the operator upstream was told to give; None if it wasn't."""
-    sized = getattr(source, "op", "") in ("read_video", "read_image", "resize")
-    sides = [getattr(source, side, None) if sized else None for side in ("width", "height")]
-    width, height = (side + side % 2 if isinstance(side, int) else None for side in sides)
-    return None if width is None or height is None else (width, height)
-
-
-def stored_size(source: Any) -> tuple[int, int] | None:
-    """The size in the header of the file that the operator upstream reads as it is, padded to even."""
-    asked = [getattr(source, side, None) for side in ("width", "height", "short_side")]
-    path = getattr(source, "path", "")
-    plain = getattr(source, "op", "") == "read_video" and asked == [None] * 3 and not path.startswith(_CLIP)
-    file = user_path(path) if plain else None
+def stored_size(path: str, video_stream: StreamChoice) -> Size | None:
+    """The size in the header of a video file, as coded: a turn is said in its frames."""
+    file = None if path.startswith(_CLIP) else user_path(path)
     if file is None or not file.is_file():
         return None
     from flowsynth.media.choose import choose_video
@@ -95,11 +85,11 @@ def stored_size(source: Any) -> tuple[int, int] | None:
 
     try:
         with open_input(file) as container:
-            context = choose_video(container, file, source.video_stream).codec_context
-            sides = [side + side % 2 for side in (context.width, context.height)]
+            context = choose_video(container, file, video_stream).codec_context
+            width, height = int(context.width), int(context.height)
     except MediaError:
         return None  # a fault of its own
-    return (sides[0], sides[1]) if min(sides) else None
+    return (width, height) if min(width, height) else None
 
 
 def order_faults(first: str, last: str, start: Any, end: Any) -> list[Fault]:

@@ -15,6 +15,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
 from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
+from flowsynth.core.sizes import Sizes
 from flowsynth.core.streams import Fold, StreamKind, chunk_spans
 from flowsynth.media.codecs import (
     SEGMENT,
@@ -30,9 +31,7 @@ from flowsynth.operators.files._media import (
     FrameRate,
     StreamChoice,
     declared_rate,
-    declared_size,
     find_file,
-    stored_size,
     to_arrays,
 )
 from flowsynth.values import Audio, Frames, Video
@@ -125,21 +124,38 @@ class EncodeVideo(Operator):
         return {} if self.audio is None else {"audio": find_file(ctx, self.audio)}
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Codec, container, quality, pixel format, rate, size and sound must go together."""
-        source = inputs.get("frames")
+        """Codec, container, quality, pixel format, rate and sound must go together."""
         try:
-            settings = self._settings(declared_rate(source) if self.fps is None else parse_fps(self.fps))
+            settings = self._settings(self._told_rate(inputs))
             if self.pixel_format:
                 require_pixel_format(settings)
-            size = declared_size(source)
-            if size is None and settings.spec.smallest > _SMALL:
-                size = stored_size(source)
-            if size is not None:
-                require_size(settings, size)
         except EncodeSettingsError as error:
-            field = {"suffix": "container"}.get(error.path, error.path)
-            return [Fault(f"params.{field}", "does not fit", error.expected, error.found)]
+            return [self._fault(error)]
         return self._sound_faults(settings, "audio" in inputs)
+
+    def size_faults(self, sizes: Sizes, /) -> list[Fault]:
+        """The encoder must take frames of this size, padded to even sides."""
+        try:
+            settings = self._settings(self._told_rate({}))
+        except EncodeSettingsError:
+            return []  # `check` says so
+        size = sizes("frames")
+        if size is None and settings.spec.smallest > _SMALL:
+            size = sizes.looking()("frames")
+        if size is None:
+            return []
+        try:
+            require_size(settings, (size[0] + size[0] % 2, size[1] + size[1] % 2))
+        except EncodeSettingsError as error:
+            return [self._fault(error)]
+        return []
+
+    def _fault(self, error: EncodeSettingsError) -> Fault:
+        field = {"suffix": "container", self.codec: "codec"}.get(error.path, error.path)
+        return Fault(f"params.{field}", "does not fit", error.expected, error.found)
+
+    def _told_rate(self, inputs: Mapping[str, Any]) -> Fraction:
+        return declared_rate(inputs.get("frames")) if self.fps is None else parse_fps(self.fps)
 
     def _sound_faults(self, settings: EncodeSettings, wired: bool) -> list[Fault]:
         """What a graph and a file's header already show of the sound."""

@@ -15,6 +15,7 @@ from flowsynth.core.filehash import watch_folder
 from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
@@ -70,6 +71,11 @@ class ReadImage(Operator):
     short_side: Side = Field(None, description="the shorter side, where neither width nor height is given")
     resample: Resample = Field("lanczos", description="filter of the resize")
     dtype: FrameType = Field("uint8", description="of the frames; floats keep 16-bit pictures whole")
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """The size asked for, where both sides are given."""
+        del sizes
+        return None if self.width is None or self.height is None else (self.width, self.height)
 
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""

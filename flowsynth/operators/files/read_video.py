@@ -14,6 +14,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.filehash import file_stamp
 from flowsynth.core.operator import Operator
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, ToneMap, parse_instant
 from flowsynth.media.walk import Damage
@@ -24,6 +25,7 @@ from flowsynth.operators.files._media import (
     StreamChoice,
     find_file,
     order_faults,
+    stored_size,
     to_tensor,
 )
 from flowsynth.values import Frames
@@ -122,6 +124,13 @@ class ReadVideo(Operator):
         """The end must come after the start."""
         del inputs
         return order_faults("start", "end", self.start, self.end)
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """The size asked for, or that of the file as it is where it may be looked into."""
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
+        asked = self.width or self.height or self.short_side
+        return stored_size(self.path, self.video_stream) if sizes.look and not asked else None
 
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""

@@ -87,6 +87,7 @@ class TemporalSmooth(Operator):
 
     op: ClassVar[str] = "temporal_smooth"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
     uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 

@@ -32,6 +32,7 @@ class Warp(Operator):
 
     op: ClassVar[str] = "warp"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     direction: Literal["next", "previous"] = Field("next", description="the neighbour that the flow leads to")

@@ -44,6 +44,7 @@ class BlendMask(Operator):
 
     op: ClassVar[str] = "blend_mask"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     feather: float = Field(

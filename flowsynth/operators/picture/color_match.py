@@ -54,6 +54,7 @@ class ColorMatch(Operator):
 
     op: ClassVar[str] = "color_match"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     whole_ports: ClassVar[tuple[str, ...]] = ("reference", "source")
 

@@ -31,6 +31,7 @@ class Contrast(Operator):
 
     op: ClassVar[str] = "contrast"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     contrast: float = Field(1.0, ge=0, le=10, description="gain about middle grey; 0 gives grey")

@@ -52,6 +52,7 @@ class DetailTransfer(Operator):
 
     op: ClassVar[str] = "detail_transfer"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     take: Literal["detail", "whole"] = Field("detail", description="what of the redrawn clip is taken")

@@ -55,6 +55,7 @@ class Overlay(Operator):
 
     op: ClassVar[str] = "overlay"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
     text: str | None = Field(None, min_length=1, description="what to write; may have several lines")

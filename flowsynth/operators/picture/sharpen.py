@@ -32,6 +32,7 @@ class Sharpen(Operator):
 
     op: ClassVar[str] = "sharpen"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     amount: float = Field(0.6, ge=0, le=10, description="gain on the detail; 0 changes nothing")

@@ -87,6 +87,7 @@ class Stylize(Operator):
 
     op: ClassVar[str] = "stylize"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     style: Literal["auto", "toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.values import Frames
 
@@ -61,6 +62,24 @@ class Crop(Operator):
             return []
         given = ", ".join([f"aspect {self.aspect}", *box]) if box else "nothing"
         return [Fault("params", "not one box", "aspect, or some of height, width, top, left", given)]
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """The box's size; that of an aspect only a run shows."""
+        given = None if sizes.look or self.aspect is not None else sizes("frames")
+        if given is None:
+            return None
+        top, left, bottom, right = self.box(given[1], given[0])
+        return right - left, bottom - top
+
+    def size_faults(self, sizes: Sizes, /) -> list[Fault]:
+        """The box must lie in the frames."""
+        given = sizes("frames")
+        try:
+            if given is not None and self.aspect is None:
+                self.box(given[1], given[0])
+        except RequestError as error:
+            return [Fault("params", str(error))]
+        return []
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Cut each frame."""

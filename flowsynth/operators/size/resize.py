@@ -10,6 +10,7 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators.shared.colors import Color, as_channels
 from flowsynth.operators.shared.frames import map_frames
@@ -83,6 +84,25 @@ class Resize(Operator):
         if self.mode != "stretch" and given != ["height", "width"]:
             faults.append(Fault("params.mode", "without a box", "height and width", f"mode {self.mode}"))
         return faults
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """The size asked for, or what it makes of the frames'."""
+        own = self.height is not None and self.width is not None
+        given = (1, 1) if own else None if sizes.look else sizes("frames")
+        if given is None or self.mode == "fit":
+            return None
+        height, width = self.box(given[1], given[0])
+        return width, height
+
+    def size_faults(self, sizes: Sizes, /) -> list[Fault]:
+        """The result must not be too large."""
+        given = sizes("frames")
+        try:
+            if given is not None:
+                self.box(given[1], given[0])
+        except RequestError as error:
+            return [Fault("params", str(error))]
+        return []
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""

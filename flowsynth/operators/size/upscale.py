@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, RunError
+from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Map, Reads, Resample, StreamInfo, StreamKind
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import CLIP_UPSCALING, UPSCALING, Role
@@ -171,6 +172,25 @@ class Upscale(WeightedOperator):
         if fidelity == "auto":
             fidelity = 2 if blockiness < _CLEAN else 1 if blockiness < _BLOCKY else 0
         return self.model_copy(update={"method": method, "fidelity": fidelity})
+
+    def frame_size(self, sizes: Sizes, /) -> Size | None:
+        """The size asked for, or what it makes of the frames'."""
+        own = self.height is not None and self.width is not None
+        given = (1, 1) if own else None if sizes.look else sizes("frames")
+        if given is None:
+            return None
+        height, width = self.target_size(given[1], given[0])
+        return width, height
+
+    def size_faults(self, sizes: Sizes, /) -> list[Fault]:
+        """The result must not be too large."""
+        given = sizes("frames")
+        try:
+            if given is not None:
+                self.target_size(given[1], given[0])
+        except RunError as error:
+            return [Fault("params", str(error))]
+        return []
 
     def run(self, ctx: RunContext, /, *, frames: Frames, blockiness: float | None = None) -> Frames:
         """Resize each frame."""

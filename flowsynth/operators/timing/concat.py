@@ -31,6 +31,7 @@ class Concat(Operator):
 
     op: ClassVar[str] = "concat"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     def stream(self) -> StreamKind:

@@ -77,6 +77,7 @@ class Interpolate(WeightedOperator):
 
     op: ClassVar[str] = "interpolate"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
     uses: ClassVar[tuple[object, ...]] = networks_code(INTERPOLATION)
 

@@ -26,6 +26,7 @@ class Reverse(Operator):
 
     op: ClassVar[str] = "reverse"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     def stream(self) -> StreamKind:

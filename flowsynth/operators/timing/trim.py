@@ -34,6 +34,7 @@ class Trim(Operator):
 
     op: ClassVar[str] = "trim"
     version: ClassVar[int] = 1
+    same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     start: float = Field(0.0, allow_inf_nan=False, description="first moment kept")
