@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from flowsynth.core.secrets import has_secrets, hidden
 from flowsynth.core.status import NodeStatus, PlanStatus
@@ -120,7 +120,9 @@ class JobRecord(_Part):
     metrics: dict[str, float] = Field(
         default_factory=dict, description="node, or node.name -> a number among its JSON outputs"
     )
-    tasks: TaskCounts = Field(default_factory=TaskCounts)
+    tasks: TaskCounts = Field(
+        default_factory=TaskCounts, description="what an earlier job of the sweep computed counts as a hit"
+    )
     nodes: int = Field(0, ge=0, description="nodes that it needs")
     shared: int = Field(0, ge=0, description="those of them that other jobs of the sweep need too")
     seconds: float = Field(0.0, ge=0, description="wall time until its last output was over")
@@ -128,6 +130,11 @@ class JobRecord(_Part):
         0.0, ge=0, description="compute of its tasks; what several jobs share is divided among them"
     )
     errors: list[str] = Field(default_factory=list, description="one message a failure")
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is known of it: a job that was never run has neither outputs nor tasks."""
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
 
 
 class SweepRecord(_Part):

@@ -15,7 +15,7 @@ from flowsynth.core.errors import FlowsynthError, RunError
 from flowsynth.core.events import Observer
 from flowsynth.core.graph import Name
 from flowsynth.core.options import RunOptions
-from flowsynth.core.record import JobRecord, TaskCounts
+from flowsynth.core.record import JobRecord, RunRecord, TaskCounts
 from flowsynth.executors.engine import Engine
 from flowsynth.executors.ledger import remember
 from flowsynth.planning.plan import Plan, last_keys, row_of
@@ -93,6 +93,11 @@ class _Running:
         self.sweep, self.batch, self.merged, self.plan = sweep, batch, merged, plan
         self.began = time.perf_counter()
         self.ended: dict[int, tuple[JobRecord, Run | None]] = {}
+        #: Node of the merged graph -> the job that it is counted for: of the lowest number.
+        self.first: dict[str, int] = {}
+        for index in sorted(range(len(batch.jobs)), key=lambda at: batch.jobs[at].number):
+            for name in merged.names[index].values():
+                self.first.setdefault(name, index)
         self.broken: RunError | None = None
 
     def run(self) -> None:
@@ -131,13 +136,13 @@ class _Running:
         except FlowsynthError as error:
             errors = [str(error)]
         try:
-            row = self._row(job, run, errors)
+            row = self._row(index, job, run, errors)
             self.sweep.table.add(row)
             self.ended[index] = row, run
         except RunError as error:
             self.broken = error
 
-    def _row(self, job: Job, run: Run, errors: list[str]) -> JobRecord:
+    def _row(self, index: int, job: Job, run: Run, errors: list[str]) -> JobRecord:
         record = run.record
         nodes = record.nodes.values()
         return self.sweep.row(
@@ -145,15 +150,22 @@ class _Running:
             "failed" if errors else record.status,
             outputs=record.outputs,
             metrics=dict(metrics(run)),
-            tasks=TaskCounts(
-                hit=sum(node.tasks.hit for node in nodes), computed=sum(node.tasks.computed for node in nodes)
-            ),
+            tasks=self._tasks(index, record),
             nodes=len(nodes),
             shared=sum(node.jobs > 1 for node in nodes),
             seconds=record.seconds,
             compute=sum(node.seconds / node.jobs for node in nodes),
             errors=[*record.errors, *errors],
         )
+
+    def _tasks(self, index: int, record: RunRecord) -> TaskCounts:
+        """Each task counts as computed for one job of those that need it, so that the table adds up."""
+        counts = TaskCounts()
+        for own, node in record.nodes.items():
+            first = self.first[self.merged.names[index][own]] == index
+            counts.hit += node.tasks.hit + (0 if first else node.tasks.computed)
+            counts.computed += node.tasks.computed if first else 0
+        return counts
 
     def _remember(self) -> None:
         """What `explain` compares a graph's next plan with: the keys of the last job here."""

@@ -148,7 +148,7 @@ OVERRIDES = {
         ["nodes.clip.inputs.x", "unknown port", "expected none"],
     ),
     "a rate that is none": (
-        ["graph=upscale_video", "+graph.nodes.clip.params.fps=fast"],
+        ["graph=upscale_video", "graph.nodes.clip.params.fps=fast"],
         ["nodes.clip.params.fps", "\"30000/1001\"; given 'fast'"],
     ),
 }

@@ -83,7 +83,7 @@ def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(
     path.parent.mkdir()
     path.write_bytes(b"looked at when it is loaded")
     context = RunContext(cache_dir=tmp_path, offline=True)
-    assert operator.resolve(context, fetch=True) is operator
+    assert operator.resolve(context, fetch=True) == operator.model_copy(update={"precision": "float32"})
     assert context.notes == []
     plain = operator.model_copy(update={"fallback": None})
     assert operator.key_params(()) == plain.key_params(())
@@ -92,5 +92,5 @@ def test_weights_that_are_there_are_used_and_a_fallback_is_no_part_of_the_key(
 def test_a_plan_without_a_run_fetches_nothing(tmp_path: Path) -> None:
     operator = CASES[0][0]
     context = RunContext(cache_dir=tmp_path)
-    assert operator.resolve(context, fetch=False) is operator
+    assert operator.resolve(context, fetch=False) == operator.model_copy(update={"precision": "float32"})
     assert not list(tmp_path.iterdir())
