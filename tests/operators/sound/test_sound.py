@@ -183,7 +183,7 @@ nodes:
 outputs: [video]
 """
     tiny = text.replace("a.mp4", str(silent))
-    with pytest.raises(GraphError, match=r"(?s)params\.h265.*16x16.*8x8"):
+    with pytest.raises(GraphError, match=r"(?s)params\.codec.*16x16.*8x8"):
         fs.Graph.from_yaml(tiny.format(params="codec: h265", extra=""))
     fs.Graph.from_yaml(tiny.format(params="codec: h264", extra=""))
     assert [fault.path for fault in TrimAudio(start=2, stop=1).check({})] == ["params.stop"]
@@ -197,7 +197,7 @@ outputs: [video]
         ("codec: gif, fps: 60", "", r"params\.fps", "50"),
         ("codec: gif", ", fps: 60", r"params\.fps", "50"),
         ("codec: ffv1, container: avi, fps: 90000", "", r"params\.fps", "1000"),
-        ("codec: h265", ", width: 8, height: 64", r"params\.h265", "16x16"),
+        ("codec: h265", ", width: 8, height: 64", r"params\.codec", "16x16"),
         (
             f"audio: {pcm}, audio_start: 0.6, container: mkv",
             "",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json, digest_json
@@ -83,12 +85,14 @@ class DiffusersModel:
     def lines(self) -> Lines:
         """How networks are held and run."""
         # Files of a part are named after its layers: every part has a folder of its own.
-        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: f"{self._spill.name}/{name}")
+        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: f"{self._spill}/{name}")
 
     @cached_property
-    def _spill(self) -> TemporaryDirectory[str]:
-        """Holds offloaded weights as long as this model is open."""
-        return TemporaryDirectory(prefix="flowsynth-weights-")
+    def _spill(self) -> str:
+        """A folder for offloaded weights, for as long as this model is there."""
+        folder = mkdtemp(prefix="flowsynth-weights-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     # --- parts ------------------------------------------------------------------------------------------
 
