@@ -27,6 +27,7 @@ SEGMENT_SUFFIX = ".nut"
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
+_QUARTERED = 64  # pixels across of which 4:1:1 and 4:1:0 store sixteen
 _FLOATS = re.compile(r"f(16|32)")
 
 
@@ -94,7 +95,10 @@ def _gif(crf: int, preset: str) -> dict[str, str]:
 
 def _webp(crf: int, preset: str) -> dict[str, str]:
     effort = min(6, PRESETS.index(preset))
-    return {"quality": str(100 - 2 * crf), "compression_level": str(effort), "lossless": "0", "loop": "0"}
+    # Without loss `quality` is how hard it tries. With loss colours move .04 pixels to the right each time.
+    quality, lossless = (75, 1) if crf == 0 else (100 - 2 * crf, 0)
+    options = {"quality": quality, "compression_level": effort, "lossless": lossless, "loop": 0}
+    return {name: str(value) for name, value in options.items()}
 
 
 def _x264(crf: int, preset: str) -> dict[str, str]:
@@ -254,12 +258,16 @@ def require_pixel_format(settings: EncodeSettings) -> None:
     """
     import av
 
-    # Frames bring no alpha, and no encoder here takes floats.
+    # Frames bring no alpha, no encoder here takes floats, and quarters of chroma come back out of place.
     known = [
         form.name
         for form in av.Codec(settings.spec.encoder, "w").video_formats or ()
         if form.name == settings.spec.pixel_format
-        or not (any(part.is_alpha for part in form.components) or _FLOATS.search(form.name))
+        or not (
+            any(part.is_alpha for part in form.components)
+            or _FLOATS.search(form.name)
+            or form.chroma_width(_QUARTERED) == _QUARTERED // 4
+        )
     ]
     if known and settings.pixel_format not in known:
         expected = f"one that {settings.spec.encoder} takes: {', '.join(known)}"

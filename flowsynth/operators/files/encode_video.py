@@ -67,7 +67,7 @@ class EncodeVideo(Operator):
     | av1 | 28 (0-63) | mp4 | yuv420p |
     | ffv1 (lossless) | none | mkv | bgr0; gbrp16le for 16 bits |
     | gif | none | gif | one palette of 256 colours |
-    | webp | 10 (0-50, quality 100 - 2 crf) | webp | bgra |
+    | webp | 10 (0-50, quality 100 - 2 crf, 0 without loss) | webp | bgra |
 
     Inputs:
         frames: T, C, H, W of at least one frame; C is 1, 3 or 4 (alpha is dropped).
