@@ -145,7 +145,7 @@ def test_a_sweep_may_vary_what_it_runs_on(cli: Cli) -> None:
     ]
     assert devices == [{"cpu"}, {"sim:0"}, {"sim:7000"}]
     jobs = json.loads(out)["jobs"]
-    assert [job["tasks"]["computed"] for job in jobs] == [4, 0, 0], "a device's number is no part of a key"
+    assert sum(job["tasks"]["computed"] for job in jobs) == 4, "a device's number is no part of a key"
 
 
 def test_a_sweep_over_failing_nodes_fails_at_the_end(cli: Cli) -> None:
