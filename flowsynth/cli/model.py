@@ -12,7 +12,6 @@ from flowsynth.cli.options import command_parser
 from flowsynth.cli.reference import params_schema, type_text
 from flowsynth.cli.text import bytes_text
 from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
-from flowsynth.core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from flowsynth.models import ModelSpec
@@ -84,12 +83,25 @@ def _spec(name: str) -> ModelSpec:
             f" pipeline (with a model_index.json), or a checkpoint that ends in .safetensors"
             f"{did_you_mean(name, files)}"
         )
-    data = read_yaml(files[name])
+    data = _composed(name)
     if data.get("source") == "???":
         raise RequestError(
             f"model: {name!r} says no source; expected its folder or file: flowsynth model FOLDER"
         )
     return parse_model(name, data)
+
+
+def _composed(name: str) -> dict[str, Any]:
+    """What ``model=NAME`` comes to, with the configurations that it builds on."""
+    from flowsynth.config.folders import search_path
+    from flowsynth.config.hydra_compose import compose_config
+    from flowsynth.config.interpolation import Values
+
+    values = Values(compose_config([f"model={name}"], search_path(Path.cwd())).values)
+    data: dict[str, Any] = values.get("model")
+    if values.faults:
+        raise RequestError(f"model {name}: {values.faults[0]}")
+    return data
 
 
 def _page(data: Mapping[str, Any]) -> Iterator[str]:

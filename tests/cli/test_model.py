@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from flowsynth.config.folders import shipped_folders
 from tests.cli.conftest import Cli
 
 INDEX = {
@@ -18,6 +21,27 @@ def test_a_shipped_model(cli: Cli) -> None:
     text = cli("model", "pocket")[1]
     assert "family    sd" in text
     assert "options.clip_skip: integer" in text
+
+
+def test_a_model_that_builds_on_another(cli: Cli) -> None:
+    code, text, error = cli("model", "pocket_motion")
+    assert code == 0, error
+    assert "source    shipped:pocket" in text
+
+
+MODELS = shipped_folders().conf / "model"
+
+
+@pytest.mark.sample(9)
+@pytest.mark.parametrize("name", sorted(path.stem for path in MODELS.glob("*.yaml")))
+def test_every_shipped_model_has_a_page(cli: Cli, name: str) -> None:
+    code, text, error = cli("model", name)
+    if "???" in (MODELS / f"{name}.yaml").read_text():
+        assert (code, text) == (2, "")
+        assert "says no source" in error or "needs revision: a commit" in error
+    else:
+        assert code == 0, error
+        assert text.startswith("family ")
 
 
 def test_the_folder_of_a_pipeline(cli: Cli, tmp_path: Path) -> None:
