@@ -49,12 +49,14 @@ def cost(build: Callable[[int], Graph], count: int, cache: Path, executor: str) 
     """CPU seconds of a cold and of a warm run, the graph's building included."""
     seconds = []
     gc.collect()
-    gc.freeze()  # else every collection walks torch's modules too, and longer runs have more of them
-    for _ in range(2):
-        begin = time.process_time()
-        run = build(count).run(cache_dir=cache, executor=executor)
-        seconds.append(time.process_time() - begin)
-    gc.unfreeze()
+    gc.disable()  # collections walk torch's modules and what other tests left, and only longer runs have any
+    try:
+        for _ in range(2):
+            begin = time.process_time()
+            run = build(count).run(cache_dir=cache, executor=executor)
+            seconds.append(time.process_time() - begin)
+    finally:
+        gc.enable()
     name = f"n{count - 1}"
     assert run[name] == count
     assert {node.status for node in run.record.nodes.values()} == {"hit"}
