@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flowsynth.core.codec import Encoded, register_value
 from flowsynth.core.streams import StreamInfo
-from flowsynth.values.clip import fraction_text
+from flowsynth.values.clip import cut, fraction_text
 from flowsynth.values.tensors import from_buffer, to_buffer
 
 if TYPE_CHECKING:
@@ -122,13 +122,7 @@ class Audio:
 
     def cut(self, first: int, last: int) -> Audio:
         """Samples ``first`` to ``last`` (exclusive), not copied."""
-        kept, offset = [], 0
-        for part in self.parts:
-            low, high = max(first - offset, 0), min(last - offset, part.shape[0])
-            if low < high:
-                kept.append(part[low:high])
-            offset += part.shape[0]
-        return self._with(tuple(kept) or (self.parts[0][:0],))
+        return self._with(cut(self.parts, first, last))
 
     def slice(self, start: int, stop: int) -> Audio:
         """Blocks ``start`` to ``stop`` (exclusive), not copied."""

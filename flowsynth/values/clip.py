@@ -24,6 +24,17 @@ def fraction_text(value: Fraction | None) -> str | None:
     return None if value is None else f"{value.numerator}/{value.denominator}"
 
 
+def cut(parts: tuple[torch.Tensor, ...], start: int, stop: int) -> tuple[torch.Tensor, ...]:
+    """What lies from ``start`` to ``stop`` (exclusive) in tensors one after another, not copied."""
+    kept, offset = [], 0
+    for part in parts:
+        low, high = max(start - offset, 0), min(stop - offset, part.shape[0])
+        if low < high:
+            kept.append(part[low:high])
+        offset += part.shape[0]
+    return tuple(kept) or (parts[0][:0],)
+
+
 def as_fraction(value: Rate) -> Fraction | None:
     """A rate from what people write: 12, "30000/1001", 29.97 (2997/100, as it is written)."""
     return None if value is None else Fraction(value).limit_denominator(100_000)
@@ -104,13 +115,7 @@ class Clip:
 
     def slice(self: ClipT, start: int, stop: int) -> ClipT:
         """Frames ``start`` to ``stop`` (exclusive), not copied."""
-        kept, offset = [], 0
-        for part in self.parts:
-            low, high = max(start - offset, 0), min(stop - offset, part.shape[0])
-            if low < high:
-                kept.append(part[low:high])
-            offset += part.shape[0]
-        return self.with_data(tuple(kept) or (self.parts[0][:0],))
+        return self.with_data(cut(self.parts, start, stop))
 
     @classmethod
     def concat(cls: type[ClipT], parts: Sequence[ClipT]) -> ClipT:
