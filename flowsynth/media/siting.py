@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowsynth.media.filters import chained
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
@@ -81,19 +83,13 @@ def chain(frame: VideoFrame, *filters: tuple[str, str]) -> Any:
 
     graph: Any = Graph()
     graph.threads = 1
-    last = graph.add_buffer(
+    source = graph.add_buffer(
         width=frame.width,
         height=frame.height,
         format=frame.format,
         time_base=frame.time_base or Fraction(1, 25),
     )
-    for name, options in filters:
-        following = graph.add(name, options)
-        last.link_to(following)
-        last = following
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-    return graph
+    return chained(graph, source, filters, "buffersink")
 
 
 def _centred(frame: VideoFrame) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flowsynth.media.filters import chained
+
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
@@ -59,16 +61,10 @@ def _graph(channels: int, rate: int, filters: Sequence[tuple[str, str]]) -> Any:
 
     graph: Any = Graph()
     graph.threads = 1
-    last = graph.add_abuffer(
+    source = graph.add_abuffer(
         sample_rate=rate, format="fltp", layout=LAYOUTS[channels], time_base=Fraction(1, rate)
     )
-    for name, options in (*filters, ("aformat", "sample_fmts=fltp")):
-        following = graph.add(name, options)
-        last.link_to(following)
-        last = following
-    last.link_to(graph.add("abuffersink"))
-    graph.configure()
-    return graph
+    return chained(graph, source, (*filters, ("aformat", "sample_fmts=fltp")), "abuffersink")
 
 
 def _drained(graph: Any) -> Iterator[Filtered]:
