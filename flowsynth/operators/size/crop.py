@@ -13,6 +13,7 @@ from flowsynth.core.errors import Fault, RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Map, StreamKind
+from flowsynth.operators.size._known import known_size, refusals
 from flowsynth.values import Frames
 
 
@@ -65,21 +66,16 @@ class Crop(Operator):
 
     def frame_size(self, sizes: Sizes, /) -> Size | None:
         """The box's size; that of an aspect only a run shows."""
-        given = None if sizes.look or self.aspect is not None else sizes("frames")
-        if given is None:
-            return None
-        top, left, bottom, right = self.box(given[1], given[0])
-        return right - left, bottom - top
+
+        def size(height: int, width: int) -> tuple[int, int]:
+            top, left, bottom, right = self.box(height, width)
+            return bottom - top, right - left
+
+        return None if self.aspect is not None else known_size(sizes, size)
 
     def size_faults(self, sizes: Sizes, /) -> list[Fault]:
         """The box must lie in the frames."""
-        given = sizes("frames")
-        try:
-            if given is not None and self.aspect is None:
-                self.box(given[1], given[0])
-        except RequestError as error:
-            return [Fault("params", str(error))]
-        return []
+        return [] if self.aspect is not None else refusals(sizes, self.box)
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Cut each frame."""

@@ -14,6 +14,7 @@ from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators.shared.colors import Color, as_channels
 from flowsynth.operators.shared.frames import map_frames
+from flowsynth.operators.size._known import known_size, refusals
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -88,21 +89,11 @@ class Resize(Operator):
     def frame_size(self, sizes: Sizes, /) -> Size | None:
         """The size asked for, or what it makes of the frames'."""
         own = self.height is not None and self.width is not None
-        given = (1, 1) if own else None if sizes.look else sizes("frames")
-        if given is None or self.mode == "fit":
-            return None
-        height, width = self.box(given[1], given[0])
-        return width, height
+        return None if self.mode == "fit" else known_size(sizes, self.box, fixed=own)
 
     def size_faults(self, sizes: Sizes, /) -> list[Fault]:
         """The result must not be too large."""
-        given = sizes("frames")
-        try:
-            if given is not None:
-                self.box(given[1], given[0])
-        except RequestError as error:
-            return [Fault("params", str(error))]
-        return []
+        return refusals(sizes, self.box)
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""

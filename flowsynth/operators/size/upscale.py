@@ -16,6 +16,7 @@ from flowsynth.nets.roles import CLIP_UPSCALING, UPSCALING, Role
 from flowsynth.operators.shared.frames import map_frames
 from flowsynth.operators.shared.weights import PRECISION_TEXT, TILE_TEXT, Precision, WeightedOperator
 from flowsynth.operators.size._clip_super import Block, blocks, relative
+from flowsynth.operators.size._known import known_size, refusals
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -176,21 +177,11 @@ class Upscale(WeightedOperator):
     def frame_size(self, sizes: Sizes, /) -> Size | None:
         """The size asked for, or what it makes of the frames'."""
         own = self.height is not None and self.width is not None
-        given = (1, 1) if own else None if sizes.look else sizes("frames")
-        if given is None:
-            return None
-        height, width = self.target_size(given[1], given[0])
-        return width, height
+        return known_size(sizes, self.target_size, fixed=own)
 
     def size_faults(self, sizes: Sizes, /) -> list[Fault]:
         """The result must not be too large."""
-        given = sizes("frames")
-        try:
-            if given is not None:
-                self.target_size(given[1], given[0])
-        except RunError as error:
-            return [Fault("params", str(error))]
-        return []
+        return refusals(sizes, self.target_size)
 
     def run(self, ctx: RunContext, /, *, frames: Frames, blockiness: float | None = None) -> Frames:
         """Resize each frame."""
