@@ -178,6 +178,15 @@ def said(err: str, path: str, expected: str, given: str) -> list[str]:
     return lacking + ([words] if not any(word.strip() in err for word in words.split("|")) else [])
 
 
+def require_refused(ended: tuple[int, str, str], path: str, expected: str, given: str) -> None:
+    """A wrong request: exit code 2, nothing on stdout, one message, which says all its parts."""
+    code, out, err = ended
+    assert (code, out) == (2, ""), err
+    assert "Traceback" not in err
+    assert err.count("flowsynth: ") == 1
+    assert not said(err, path, expected, given), err
+
+
 def test_there_are_a_hundred() -> None:
     assert len(GRAPHS) + len(LINES) >= 100
     assert len({text for text, *_ in GRAPHS}) == len(GRAPHS)
@@ -187,22 +196,14 @@ def test_there_are_a_hundred() -> None:
 def test_graphs(cli: Cli, home: Path, case: tuple[str, str, str, str]) -> None:
     text, path, expected, given = case
     (home / "graphs" / "bad.yaml").write_text(text, encoding="utf-8")
-    code, out, err = cli("run", "graph=bad", "cache.dir=c", "-q")
-    assert (code, out) == (2, ""), err
-    assert "Traceback" not in err
-    assert err.count("flowsynth: ") == 1
-    assert not said(err, path, expected, given), err
+    require_refused(cli("run", "graph=bad", "cache.dir=c", "-q"), path, expected, given)
     assert not (home / "c").exists()
 
 
 @pytest.mark.parametrize("case", LINES, ids=[" ".join(line[0]) for line in LINES])
 def test_command_lines(cli: Cli, home: Path, case: tuple[list[str], str, str, str]) -> None:
-    line, path, expected, given = case
-    code, out, err = cli(*line)
-    assert (code, out) == (2, ""), err
-    assert "Traceback" not in err
-    assert err.count("flowsynth: ") == 1
-    assert not said(err, path, expected, given), err
+    line, *parts = case
+    require_refused(cli(*line), *parts)
     assert not (home / "outputs").exists()
 
 
