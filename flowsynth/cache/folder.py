@@ -22,6 +22,7 @@ NAMES = frozenset(
         "objects",
         "tmp",
         "leases",
+        "scratch",
         "quarantine",
         "sources.json",
         "file_hashes",
@@ -87,21 +88,21 @@ def is_unwritable(root: Path) -> bool:
 
 def waste_files(root: Path) -> Iterator[Path]:
     """What was set aside: files under names that we gave, in the quarantine or in a set-aside index."""
-    for entry in _entries(root / "quarantine"):
+    for entry in entries(root / "quarantine"):
         named = _WASTE.fullmatch(entry.name)
         if not named:
             continue
         if not modes.S_ISDIR(entry.lstat().st_mode):
             yield entry
         elif named["what"] == "index":
-            yield from (path for path in _entries(entry) if path.name in _INDEX_FILES)
+            yield from (path for path in entries(entry) if path.name in _INDEX_FILES)
 
 
 def remove_waste(root: Path) -> None:
     """Empty the quarantine, but for what we did not put there."""
     for path in list(waste_files(root)):
         remove_file(path)
-    for entry in _entries(root / "quarantine"):
+    for entry in entries(root / "quarantine"):
         if _WASTE.fullmatch(entry.name):
             try:
                 entry.rmdir()  # only if nothing else is in it
@@ -109,7 +110,7 @@ def remove_waste(root: Path) -> None:
                 continue
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
     """What lies in a real folder; a link to one is not followed."""
     try:
         return sorted(folder.iterdir()) if modes.S_ISDIR(folder.lstat().st_mode) else []

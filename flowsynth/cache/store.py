@@ -21,6 +21,7 @@ from flowsynth.cache.folder import (
 )
 from flowsynth.cache.leases import Leases
 from flowsynth.cache.objects import ObjectInfo, ObjectStore
+from flowsynth.cache.scratch import remove_left
 from flowsynth.cache.traces import TraceStore
 from flowsynth.core.codec import Encoded, Value
 
@@ -67,6 +68,7 @@ class Cache:
             if not read_only:
                 prepare_folder(self.root)
                 self.leases = Leases(self.root / "leases")
+                remove_left(self.root, self.leases)
             self.objects = ObjectStore(self.root, read_only)
             self.spool = self.objects.spool
             self.traces = TraceStore(self.root / "index", read_only)

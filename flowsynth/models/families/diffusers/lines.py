@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
@@ -31,7 +32,7 @@ class Lines:
     spec: DiffusersSpec
     device: str
     dtype_of: Callable[[str], torch.dtype]
-    spill: Callable[[str], str]
+    spill: Callable[[str], Path]
 
     def held_on(self, name: str) -> str:
         """Where a part lies while it is not used; a VAE is small, and called by itself."""
@@ -109,7 +110,7 @@ class Lines:
             offload_device=torch.device("cpu"),
             offload_type="leaf_level",
             use_stream=self.device.startswith("cuda"),
-            offload_to_disk_path=self.spill(name) if self.spec.offload == "disk" else None,
+            offload_to_disk_path=str(self.spill(name)) if self.spec.offload == "disk" else None,
         )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.cache.scratch import Scratch
 from flowsynth.core.canonical import Json, digest_json
 from flowsynth.models.diffusion.passes import Passes
 from flowsynth.models.diffusion.tree import flatten
@@ -85,14 +83,12 @@ class DiffusersModel:
     def lines(self) -> Lines:
         """How networks are held and run."""
         # Files of a part are named after its layers: every part has a folder of its own.
-        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: f"{self._spill}/{name}")
+        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: self._spill.folder / name)
 
     @cached_property
-    def _spill(self) -> str:
+    def _spill(self) -> Scratch:
         """A folder for offloaded weights, for as long as this model is there."""
-        folder = mkdtemp(prefix="flowsynth-weights-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return Scratch(self._store.cache_dir)
 
     # --- parts ------------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from flowsynth.cache import Cache
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.models.families.diffusers.family import Diffusers
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
@@ -15,6 +17,7 @@ from flowsynth.models.parse import parse_model
 from tests.models.families.diffusers.call import build, by_hand, graph_of
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES, Case
+from tests.processes import start
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
@@ -50,6 +53,29 @@ def test_weights_in_files_give_the_same_but_for_last_bits(tmp_path: Path) -> Non
     other, status = frames(case, folder, tmp_path / "cache", offload="disk")
     assert status["denoise"] == "computed"
     torch.testing.assert_close(plain, other, atol=1e-4, rtol=0)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import tests.models.families.diffusers.test_lines as lines
+from flowsynth.models.families.diffusers.model import DiffusersModel
+
+DiffusersModel.decode_latents = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+lines.frames(lines.CASES["FluxPipeline"], Path(sys.argv[1]), Path(sys.argv[2]), offload="disk")
+"""
+
+
+def test_weights_in_files_go_with_the_cache_s_next_open_after_a_kill(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "model", tmp_path / "cache"
+    build(CASES["FluxPipeline"], folder)
+    child = start(KILLED, folder, cache)
+    _, errors = child.communicate()
+    assert child.returncode == -signal.SIGKILL, errors
+    left = [path for path in (cache / "scratch").rglob("*") if path.suffix == ".safetensors"]
+    assert {path.parent.name for path in left} == {"text_encoder", "text_encoder_2", "transformer"}
+    Cache(cache).close()
+    assert not any((cache / "scratch").iterdir())
 
 
 def test_weights_in_float8_take_less_and_are_another_model(tmp_path: Path) -> None:
