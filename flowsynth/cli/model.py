@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from flowsynth.cli.options import command_parser
 from flowsynth.cli.reference import params_schema, type_text
 from flowsynth.cli.text import bytes_text
 from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
+from flowsynth.fetch.hub import HubError
 
 if TYPE_CHECKING:
     from flowsynth.models import ModelSpec
@@ -30,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the page of a model."""
-    data = describe(_spec(args.model))
+    spec, about = _found(args.model)
+    data = {"about": about, **describe(spec)}
     print(json.dumps(data, indent=2, default=str) if args.json else "\n".join(_page(data)))
     return 0
 
@@ -41,14 +45,18 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
 
     kind = family(spec.family)
     verbs = {name: verb for name in kind.verbs if (verb := kind.verb(spec, name)) is not None}
+    sizes, missing = None, None
     try:
         form = kind.latent_format(spec, offline=True)
         sizes = None if form is None else form.rules()
+    except HubError as error:
+        missing = f"not on this machine; it is fetched when a run needs it, or by: {error.command}"
     except FlowsynthError as error:
-        sizes = {"unknown": str(error)}
+        missing = str(error)
     return {
         "family": spec.family,
         "source": str(spec.source),
+        "missing": missing,
         **kind.describe(spec),
         "sizes": sizes,
         "options": {name: params_schema(verb.options).get("properties", {}) for name, verb in verbs.items()},
@@ -56,8 +64,8 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _spec(name: str) -> ModelSpec:
-    """The model of a configuration's name, of a folder, or of a single file.
+def _found(name: str) -> tuple[ModelSpec, str | None]:
+    """The model of a configuration's name, of a folder or a single file; what a configuration says of it.
 
     Raises:
         RequestError: none of them; says the nearest name.
@@ -66,12 +74,12 @@ def _spec(name: str) -> ModelSpec:
     from flowsynth.models import parse_model
 
     if (Path(name) / "model_index.json").is_file():
-        return parse_model(name, {"family": "diffusers", "source": name})
+        return parse_model(name, {"family": "diffusers", "source": name}), None
     if name.endswith(".safetensors") and Path(name).is_file():
         from flowsynth.models.diffusion.single_file.known import checkpoint_of
 
         is_sd = checkpoint_of(Path(name)).pipeline == "StableDiffusionPipeline"
-        return parse_model(name, {"family": "sd" if is_sd else "diffusers", "source": name})
+        return parse_model(name, {"family": "sd" if is_sd else "diffusers", "source": name}), None
     files = {
         path.stem: path
         for place in reversed(search_path(Path.cwd()))
@@ -88,7 +96,13 @@ def _spec(name: str) -> ModelSpec:
         raise RequestError(
             f"model: {name!r} says no source; expected its folder or file: flowsynth model FOLDER"
         )
-    return parse_model(name, data)
+    return parse_model(name, data), _head(files[name])
+
+
+def _head(file: Path) -> str | None:
+    """The comment that a configuration begins with, up to its first empty line."""
+    lines = takewhile(re.compile("# .").match, file.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.removeprefix("#").strip() for line in lines) or None
 
 
 def _composed(name: str) -> dict[str, Any]:
@@ -107,7 +121,7 @@ def _composed(name: str) -> dict[str, Any]:
 def _page(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"family    {data['family']}"
     yield f"source    {data['source']}"
-    for name in ("class", "licence"):
+    for name in ("about", "missing", "class", "licence"):
         if data.get(name):
             yield f"{name:<9} {data[name]}"
     if data["sizes"]:

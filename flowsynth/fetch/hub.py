@@ -13,6 +13,7 @@ class HubError(InputError):
 
     Attributes:
         reason: Why it could not be fetched.
+        command: What fetches it.
     """
 
     def __init__(self, wanted: str, arguments: str, instead: str, error: Exception) -> None:
@@ -20,9 +21,10 @@ class HubError(InputError):
 
         first = str(error).strip().partition("\n")[0]
         self.reason = f"{type(error).__name__}: {first}"
+        self.command = f"hf download {arguments}"
         super().__init__(
             f"{wanted} is not in the hub's cache ({constants.HF_HUB_CACHE}) and could not be fetched"
-            f" ({self.reason}); where the hub can be reached, run: hf download {arguments};"
+            f" ({self.reason}); where the hub can be reached, run: {self.command};"
             f" or give {instead}"
         )
 

@@ -65,6 +65,36 @@ def test_the_folder_of_a_pipeline(cli: Cli, tmp_path: Path) -> None:
     assert data["options"]["denoise"]["guidance_scale_2"]["default"] is None
 
 
+@pytest.mark.parametrize("name", ["flux_dev", "sd15"])
+def test_one_that_is_not_fetched_says_so_in_a_line_and_what_its_class_alone_tells(
+    cli: Cli, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    code, text, error = cli("model", name)
+    assert (code, error) == (0, "")
+    missing = [line for line in text.splitlines() if "not on this machine" in line]
+    assert len(missing) == 1
+    assert missing[0].startswith("missing   ")
+    assert "by: hf download " in missing[0]
+    assert max(map(len, text.partition("text_encode")[0].splitlines())) < 400
+    assert "Error" not in text
+    assert "GB in" in text.splitlines()[2], "what its configuration says of it"
+    if name == "flux_dev":
+        assert "class     FluxPipeline" in text
+        assert "port      image_prompt" in text
+        assert "options.true_cfg_scale: number | null = 1.0" in text
+    data = json.loads(cli("model", name, "--json")[1])
+    assert data["sizes"] is None
+    assert data["missing"] in missing[0]
+
+
+def test_what_is_missing_of_a_folder_is_said(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps(INDEX))
+    text = cli("model", str(tmp_path))[1]
+    assert "class     WanImageToVideoPipeline" in text
+    assert f"missing   {tmp_path}/vae/config.json: cannot be read" in text
+
+
 def test_a_wrong_name_says_the_nearest(cli: Cli) -> None:
     code, _, error = cli("model", "pokket")
     assert code == 2

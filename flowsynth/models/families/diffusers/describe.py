@@ -16,19 +16,22 @@ from flowsynth.models.spec import ITEM_BYTES
 
 
 def describe(spec: DiffusersSpec) -> dict[str, JsonValue]:
-    """Class, parts, ports and licence; only what is known of a pipeline that is not on this machine."""
+    """Class, parts, ports and licence; of a pipeline that is not on this machine what its class says."""
     try:
         known = facts(spec.class_name(offline=True))
+    except FlowsynthError:
+        return {}
+    try:
         parts = part_classes(spec.index(offline=True))
-    except FlowsynthError as error:
-        return {"class": f"{spec.pipeline or 'unknown'} ({error})"}
+    except FlowsynthError:
+        parts = {}
     ports: dict[str, JsonValue] = {
         port: f"{name}{' (needed)' if name in known.required else ''}"
         for port, name in ports_of(known).items()
     }
     return {
         "class": f"{known.name}{', gives pixels' if known.space_is_pixels else ''}",
-        "licence": _licence(spec),
+        "licence": _licence(spec) if parts else None,
         "parts": {name: {"class": kind, "bytes": _bytes(spec, name)} for name, (_, kind) in parts.items()},
         "ports": ports,
     }
