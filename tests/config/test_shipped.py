@@ -7,6 +7,8 @@ from flowsynth.config.folders import graph_names, shipped_folders
 from tests.config.conftest import Writer
 
 EXPECTED = {
+    "dream",
+    "dream_video",
     "edit_image",
     "image_to_image",
     "image_to_video",

@@ -1,5 +1,6 @@
 """Run a stream operator chunk by chunk, as its declaration says, in the plainest way."""
 
+from pathlib import Path
 from typing import Any
 
 from flowsynth.core.context import RunContext
@@ -18,7 +19,9 @@ from flowsynth.core.streams import (
 from flowsynth.values import Frames
 
 
-def run_by_chunks(operator: Operator, clip: Frames, chunk: int, **others: Frames) -> Frames:
+def run_by_chunks(
+    operator: Operator, clip: Frames, chunk: int, *, cache: Path | None = None, **others: Frames
+) -> Frames:
     """Give the output of `operator` on the port `frames` and others, `chunk` output frames at a time."""
     clips = {"frames": clip, **others}
     info = {port: StreamInfo(one.num_frames, one.fps) for port, one in clips.items()}
@@ -27,7 +30,7 @@ def run_by_chunks(operator: Operator, clip: Frames, chunk: int, **others: Frames
     state: Any = None
     for start, stop in chunk_spans(total, chunk):
         span = make_span(operator, start, stop, total, info)
-        ctx = RunContext(span=span, state=state)
+        ctx = RunContext(span=span, state=state, cache_dir=cache)
         given = {port: one.slice(*span.reads[port]) for port, one in clips.items()}
         run: Any = operator.run
         parts.append(run(ctx, **given))

@@ -49,14 +49,14 @@ class Lpips(nn.Module):
             `(N,)`, 0 for equal pictures; about 0.1 for a good likeness, 0.5 for none.
         """
         total = first.new_zeros(len(first))
-        pairs = zip(self._layers(first), self._layers(second), strict=True)
+        pairs = zip(self.layers(first), self.layers(second), strict=True)
         for head, (a, b) in zip(self.heads, pairs, strict=True):
             gap = (_unit(a) - _unit(b)).square()
             total = total + head(gap).mean(dim=(1, 2, 3))
         return total
 
-    def _layers(self, picture: Tensor) -> Iterator[Tensor]:
-        """Yield what each layer answers, `(N, width, h, w)`."""
+    def layers(self, picture: Tensor) -> Iterator[Tensor]:
+        """Yield what each layer answers to `(N, 3, H, W)` in [0, 1], after its ReLU: `(N, width, h, w)`."""
         shift, scale = (picture.new_tensor(x).view(1, 3, 1, 1) for x in (_SHIFT, _SCALE))
         x = (2 * picture - 1 - shift) / scale
         for i, layer in enumerate(self.features):
