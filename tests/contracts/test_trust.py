@@ -54,6 +54,7 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("crop", "aspect"): ["16:9", "1:1"],
     ("resample_audio", "rate"): [8000, 48000],
     ("read_audio", "rate"): [8000, 48000],
+    ("dream", "layers"): [("conv1",), ("conv5", "conv1"), ("conv1", "conv5")],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
 }
 #: Params that name files: those that are tried are not there.
