@@ -37,6 +37,7 @@ def test_the_length_of_chunks_does_not_matter(chunk: int) -> None:
     whole = SHORT.run(ctx, frames=clip)
     assert torch.equal(run_by_chunks(SHORT, clip, chunk, cache=ctx.cache_dir).tensor, whole.tensor)
     assert whole.tensor.dtype == torch.uint8
+    assert whole.tensor.shape == clip.tensor.shape
 
 
 @pytest.mark.weights
