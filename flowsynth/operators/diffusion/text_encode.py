@@ -31,7 +31,8 @@ class TextEncode(Operator):
     states is kept.
 
     A travelling prompt is a mapping of frames to prompts: between two of them the states are interpolated
-    linearly, before the first and after the last they stand still.
+    linearly, before the first and after the last they stand still. To a class of family `diffusers` that
+    makes pictures they are so many pictures, drawn at once: 0, 1, 2, ...
 
     Inputs:
         model: gives the text encoder, its LoRAs and its learned words.

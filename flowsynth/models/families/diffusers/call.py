@@ -9,6 +9,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.tree import rebuild
 from flowsynth.models.families.diffusers.facts import Facts
+from flowsynth.models.families.diffusers.options import OWN
 from flowsynth.models.families.diffusers.ports import picture_arguments
 from flowsynth.models.requests import DenoiseRequest, DenoiseSettings, TextRequest
 
@@ -36,7 +37,7 @@ def call_arguments(known: Facts, request: DenoiseRequest) -> dict[str, Any]:
     return {
         **{name: value for name, value in given.items() if name in known.arguments},
         **_control_arguments(known, request),
-        **dict(settings.options),
+        **{name: value for name, value in settings.options.items() if name not in OWN},
         **(words if isinstance(words, dict) else {}),
         **picture_arguments(known, request.pictures),
     }
@@ -72,20 +73,33 @@ def reschedule(pipe: Any, settings: DenoiseSettings) -> None:
 def words_of(request: TextRequest) -> dict[str, Json]:
     """The prompts and text options of a request, as a pipeline's call takes them.
 
-    Raises:
-        RequestError: a prompt travels.
+    Prompts of several pictures come as a list, negative ones beside them.
     """
-    prompts = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
+    count = len(request.prompt)
     words: dict[str, Json] = {}
-    for name, by_frame in prompts.items():
-        if len(by_frame) > 1:
-            raise RequestError(
-                f"text_encode: {name}: a diffusers pipeline takes one prompt, not one by frame"
-            )
-        text = next(iter(by_frame.values()), "")
-        if text or name == "prompt":
-            words[name] = text
+    for name, by_frame in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
+        texts = list(by_frame.values()) or [""]
+        if any(texts) or name == "prompt":
+            several: list[Json] = [*texts] if len(texts) == count else [*texts[:1]] * count
+            words[name] = several if count > 1 else texts[0]
     return {**words, **request.options}
+
+
+def pictures_asked(request: DenoiseRequest) -> int:
+    """Pictures of one call: as many as prompts.
+
+    Raises:
+        RequestError: the latents are of another number.
+    """
+    words = request.conditioning.meta.get("words") if request.conditioning is not None else None
+    prompts = words.get("prompt") if isinstance(words, dict) else None
+    count, given = len(prompts) if isinstance(prompts, list) else 1, request.latents.num_frames
+    if given != count and not request.pictures:
+        raise RequestError(
+            f"denoise: the latents are of {given} pictures, the conditioning of {count};"
+            " expected as many, a prompt each: text_encode prompt: {0: ..., 1: ...}"
+        )
+    return count
 
 
 def recorded_texts(conditioning: Conditioning, device: str) -> dict[str, Any]:

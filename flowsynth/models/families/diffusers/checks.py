@@ -10,8 +10,10 @@ from flowsynth.models.diffusion.scheduler_options import scheduler_option_faults
 from flowsynth.models.diffusion.schedulers import scheduler_names, takes_schedulers
 from flowsynth.models.families.diffusers.clip_checks import clip_faults
 from flowsynth.models.families.diffusers.facts import Facts, facts
+from flowsynth.models.families.diffusers.formats import latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.line_checks import line_faults
+from flowsynth.models.families.diffusers.options import makes_clips
 from flowsynth.models.families.diffusers.ports import ALIASES, ports_of
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.requests import Asked, DecodeSettings, DenoiseSettings, TextRequest
@@ -31,7 +33,7 @@ def faults(spec: DiffusersSpec, asked: Asked, inputs: Mapping[str, int]) -> list
 
 def _asked_faults(spec: DiffusersSpec, known: Facts, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]:
     if isinstance(asked, TextRequest):
-        return _text_faults(known, asked)
+        return _text_faults(spec, known, asked)
     if isinstance(asked, DenoiseSettings):
         return [*_port_faults(known, inputs), *_setting_faults(spec, known, asked, inputs)]
     if isinstance(asked, DecodeSettings) and asked.tile_size:
@@ -46,18 +48,9 @@ def _asked_faults(spec: DiffusersSpec, known: Facts, asked: Asked, inputs: Mappi
     return []
 
 
-def _text_faults(known: Facts, asked: TextRequest) -> list[Fault]:
-    found = []
+def _text_faults(spec: DiffusersSpec, known: Facts, asked: TextRequest) -> list[Fault]:
+    found = _several_faults(spec, known, asked)
     for name, prompts in (("prompt", asked.prompt), ("negative_prompt", asked.negative_prompt)):
-        if len(prompts) > 1:
-            found.append(
-                Fault(
-                    f"params.{name}",
-                    "travels",
-                    f"one text: {known.name} takes one prompt",
-                    f"{len(prompts)} frames",
-                )
-            )
         if name not in known.arguments and any(prompts.values()):
             found.append(
                 Fault(
@@ -78,6 +71,31 @@ def _text_faults(known: Facts, asked: TextRequest) -> list[Fault]:
                 )
             )
     return found
+
+
+def _several_faults(spec: DiffusersSpec, known: Facts, asked: TextRequest) -> list[Fault]:
+    """Prompts of several pictures, where a class makes one, or that skip a picture."""
+    count, several = len(asked.prompt), makes_several(spec, known)
+    found = []
+    for name, prompts in (("prompt", asked.prompt), ("negative_prompt", asked.negative_prompt)):
+        if len(prompts) == 1 or (not prompts and name != "prompt"):
+            continue
+        expected = f"one text: {known.name} takes one prompt"
+        if several:
+            expected = "a text for each picture: 0, 1, 2, ..." + ("" if name == "prompt" else ", or one")
+        if not several or list(prompts) != list(range(count)):
+            found.append(Fault(f"params.{name}", "travels", expected, f"{len(prompts)} frames"))
+    return found
+
+
+def makes_several(spec: DiffusersSpec, known: Facts) -> bool:
+    """Whether a call makes several pictures of as many prompts."""
+    if makes_clips(known) or "list" not in known.annotations.get("prompt", "").lower():
+        return False
+    try:
+        return latent_format(spec, offline=True).by_frame
+    except FlowsynthError:
+        return True  # said when the node runs
 
 
 def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:

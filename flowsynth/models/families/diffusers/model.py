@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.cache.scratch import Scratch
 from flowsynth.core.canonical import Json, digest_json
+from flowsynth.models.diffusion.consistent import Layers, Sample, put_consistent
 from flowsynth.models.diffusion.passes import Passes
 from flowsynth.models.diffusion.tree import flatten
 from flowsynth.models.families.diffusers.call import (
     FIXED,
     call_arguments,
     generator_of,
+    pictures_asked,
     recorded_texts,
     reschedule,
     words_of,
@@ -27,6 +29,7 @@ from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, moving_loader
+from flowsynth.models.families.diffusers.options import makes_clips
 from flowsynth.models.families.diffusers.ports import stand_ins
 from flowsynth.models.families.diffusers.progress import keep_passes, watch
 from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
@@ -197,7 +200,7 @@ class DiffusersModel:
         reschedule(pipe, request.settings)
         watch(pipe, request.hooks)
         passes = Passes(None if self.spec.step_cache else request.hooks.kept)  # blocks that it skips remember
-        keep_passes(pipe, passes)
+        keep_passes(pipe, passes, self._together(pipe, request))
         self._over_time(pipe, request)
         if not known.space_is_pixels:
             stop_at_decoder(getattr(pipe, known.decoder))
@@ -222,6 +225,19 @@ class DiffusersModel:
 
     def _decoder(self) -> Any:
         return self.lines.vae(self.network(self.facts.decoder))
+
+    def _together(self, pipe: Any, request: DenoiseRequest) -> str:
+        """Have the pictures of a call see each other as the options say; what passes depend on then."""
+        if makes_clips(self.facts):
+            return ""
+        count, options = pictures_asked(request), request.settings.options
+        share, seed = float(str(options.get("consistent", 0))), request.settings.seed
+        if share == 0 or not isinstance(seed, int):
+            return ""
+        layers: Layers = "all" if options.get("consistent_layers") == "all" else "up"
+        sample = Sample(share, layers, seed, lambda _: count)
+        put_consistent(pipe.unet, sample)
+        return sample.name
 
     def _over_time(self, pipe: Any, request: DenoiseRequest) -> None:
         """Have its denoisers see some frames at a time, and its scheduler smoothed ones, as the node says."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue, create_model
 
+from flowsynth.models.diffusion.consistent import LAYERS_TEXT, SHARE_TEXT, Layers, Share
 from flowsynth.models.families.diffusers.facts import COMPUTED, Facts, facts
 from flowsynth.models.families.diffusers.ports import ALIASES
 from flowsynth.models.options import Options
@@ -22,6 +23,8 @@ _TAKEN = frozenset(
         "control_guidance_start", "control_guidance_end", "timesteps", "sigmas",
     }
 )  # fmt: skip
+#: Options that are ours, not the class's.
+OWN = ("consistent", "consistent_layers")
 #: Tensors, which no text can hold.
 _TENSORS = re.compile(r".*embeds?\w*|.*_latents?|.*attention_mask\w*|num_\w+_per_prompt")
 _PLAIN: dict[str, type[Any]] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -41,7 +44,20 @@ def option_model(name: str, verb: str) -> type[Options]:
         )
         for option in names
     }
+    if verb == "denoise" and sees_pictures(known):
+        fields["consistent"] = (Share, Field(0.0, description=SHARE_TEXT))
+        fields["consistent_layers"] = (Layers, Field("up", description=LAYERS_TEXT))
     return create_model(f"{name}{verb.title().replace('_', '')}Options", __base__=Options, **fields)
+
+
+def makes_clips(known: Facts) -> bool:
+    """Whether a class is asked for a number of frames."""
+    return not known.arguments.keys().isdisjoint({"num_frames", "video_length"})
+
+
+def sees_pictures(known: Facts) -> bool:
+    """Whether the pictures of a batch can see each other: those of a UNet of pictures."""
+    return "unet" in known.parts and "prompt" in known.arguments and not makes_clips(known)
 
 
 def text_options(known: Facts) -> list[str]:

@@ -51,15 +51,20 @@ def watch(pipe: Any, hooks: Hooks) -> None:
     pipe.progress_bar = progress_bar
 
 
-def keep_passes(pipe: Any, passes: Passes) -> None:
+def keep_passes(pipe: Any, passes: Passes, called: str = "") -> None:
     """Have a pipeline's denoisers keep what they make while a long call goes on.
 
     Those that put something of a call into a network, such as attention that remembers, are left alone.
+
+    Args:
+        pipe: whose parts belong to this call alone.
+        passes: of the call.
+        called: what its passes depend on besides their arguments.
     """
     for name in DENOISERS:
         network = getattr(pipe, name, None)
         if network is not None and not _remembers(network):
-            network.forward = passes.through(name, network.forward, type(network).__module__)
+            network.forward = passes.through(name + called, network.forward, type(network).__module__)
 
 
 def _remembers(network: Any) -> bool:

@@ -10,7 +10,7 @@ from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
 from flowsynth.models.diffusion.scheduler_options import scheduler_option_faults
 from flowsynth.models.diffusion.schedulers import scheduler_names
 from flowsynth.models.families.sd.components import known_config
-from flowsynth.models.families.sd.options import SdTextOptions, numbers
+from flowsynth.models.families.sd.options import SdDenoiseOptions, SdTextOptions, numbers
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.locate import locate
 from flowsynth.models.options import options_of
@@ -27,6 +27,7 @@ def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]
             *_picture_faults(inputs),
             *_deflicker_faults(asked),
             *_control_faults(spec, asked, inputs.get("control", 0)),
+            *_consistent_faults(spec, asked),
             *_stride_faults(asked),
             *_window_faults(spec, asked),
             *_scheduler_faults(asked),
@@ -100,6 +101,14 @@ def _control_faults(spec: SdSpec, asked: DenoiseSettings, count: int) -> list[Fa
     if asked.controlnets and not count:
         found.append(Fault("inputs.control", "missing", f"{len(names)} for params.controlnets", "none"))
     return found
+
+
+def _consistent_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
+    share = options_of(asked, SdDenoiseOptions).consistent
+    if spec.motion is None or share == 0:
+        return []
+    expected = "0 with motion modules, by which frames see each other"
+    return [Fault("params.options.consistent", "not with motion", expected, f"{share:g}")]
 
 
 def _stride_faults(asked: DenoiseSettings) -> list[Fault]:

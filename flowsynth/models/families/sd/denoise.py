@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.brownian import seed_path
+from flowsynth.models.diffusion.consistent import Sample, put_consistent
 from flowsynth.models.diffusion.control import Control, split_first
 from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
 from flowsynth.models.diffusion.passes import Passes
+from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.diffusion.timesteps import set_timesteps
 from flowsynth.models.diffusion.windows import Prediction, predict_noise, window_spans
 from flowsynth.models.diffusion.x0 import (
@@ -139,14 +141,16 @@ class _Run:
 
     def _prediction(self) -> Prediction:
         window = min(self.numbers.window, self.frames)
+        together = self.motion or self.options.consistent > 0
         if self.motion:
             check_window(self.unet, window)
-        elif self.settings.window is None and self.device.type == "cpu":
+        elif not together and self.settings.window is None and self.device.type == "cpu":
             window = min(window, _FRAMES_ON_CPU)
-        # Without motion modules a frame's noise does not depend on its neighbours: no overlap is needed.
-        stride = self.numbers.stride if self.motion else window
+        # Where a frame's noise does not depend on its neighbours no overlap is needed.
+        stride = self.numbers.stride if together else window
+        unet, name = self._together()
         return Prediction(
-            unet=self.passes.through("unet", self.unet, type(self.unet).__module__),
+            unet=self.passes.through(name, unet, type(unet).__module__),
             motion=self.motion,
             text=self._text(),
             timestep_cond=self._timestep_cond(),
@@ -154,6 +158,22 @@ class _Run:
             window_batch=self.options.window_batch if self.motion else 1,
             check=self.hooks.check,
         )
+
+    def _together(self) -> tuple[Any, str]:
+        """The UNet with self-attention across the frames of a pass, and its name among kept passes."""
+        options, seed = self.options, self.settings.seed
+        if options.consistent == 0:
+            return self.unet, "unet"
+        groups = 2 if self.guided else 1
+        sample = Sample(
+            options.consistent,
+            options.consistent_layers,
+            seed if isinstance(seed, int) else seed[0],
+            lambda batch: batch // groups,
+        )
+        unet = sharing_copy(self.unet)
+        put_consistent(unet, sample)
+        return unet, f"unet {sample.name}"
 
     def _text(self) -> torch.Tensor:
         import torch

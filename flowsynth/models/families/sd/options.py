@@ -6,12 +6,12 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
+from flowsynth.models.diffusion.consistent import LAYERS_TEXT, SHARE_TEXT, Layers, Share
 from flowsynth.models.diffusion.noise import NoiseMode
 from flowsynth.models.diffusion.timesteps import SpacingMode
 from flowsynth.models.options import Options
 from flowsynth.models.requests import DenoiseSettings
 
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 ClipSkip: TypeAlias = Annotated[int, Field(ge=0, le=11)]
 
 
@@ -50,6 +50,10 @@ class SdDenoiseOptions(Options):
     `motion_noise` says `shared`, and repeats one sample over all frames without, where independent noise
     would flicker (Diffutoon, arXiv 2401.16224). With `timestep_spacing: diffutoon` all steps run, evenly from
     round(1000 strength) - 1 down to 0.
+
+    With `consistent` above 0 a model without motion modules draws the frames of a window as pictures of one
+    story: `window` and `stride` then act as with motion modules, and all frames of a window go through at
+    once.
     """
 
     guidance_rescale: Share = Field(0.0, description="phi of arXiv 2305.08891; 0 is off")
@@ -57,3 +61,5 @@ class SdDenoiseOptions(Options):
     noise: NoiseMode = Field("auto", description="noise of the frames")
     timestep_spacing: SpacingMode = Field("scheduler", description="which timesteps")
     window_batch: int = Field(1, ge=1, description="windows in one pass")
+    consistent: Share = Field(0.0, description=SHARE_TEXT)
+    consistent_layers: Layers = Field("up", description=LAYERS_TEXT)
