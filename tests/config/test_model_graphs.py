@@ -44,6 +44,7 @@ OTHERS = {
     "wan_vace": ("video", "mask", "reference"),
     "wan_animate": ("image", "pose", "face"),
     "sparsectrl": ("control",),
+    "sdxl_ip_adapter": ("image_prompt",),
 }
 PAIRS = [(graph, model) for graph, models in GRAPHS.items() for model in models]
 

@@ -292,6 +292,9 @@ def _diffusers_specs() -> list[dict[str, Any]]:
         {**base, "step_cache": "first_block:0.1"},
         {**base, "step_cache": "first_block:0.2"},
         {**base, "compile": "regional"},
+        {**base, "ip_adapters": [_lora()]},
+        {**base, "ip_adapters": [_lora(0.5)]},
+        {**base, "ip_adapters": [_lora(0.5), _lora()]},
     ]
 
 

@@ -35,7 +35,7 @@ def _asked_faults(spec: DiffusersSpec, known: Facts, asked: Asked, inputs: Mappi
     if isinstance(asked, TextRequest):
         return _text_faults(spec, known, asked)
     if isinstance(asked, DenoiseSettings):
-        return [*_port_faults(known, inputs), *_setting_faults(spec, known, asked, inputs)]
+        return [*_port_faults(spec, known, inputs), *_setting_faults(spec, known, asked, inputs)]
     if isinstance(asked, DecodeSettings) and asked.tile_size:
         return [
             Fault(
@@ -98,7 +98,7 @@ def makes_several(spec: DiffusersSpec, known: Facts) -> bool:
         return True  # said when the node runs
 
 
-def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
+def _port_faults(spec: DiffusersSpec, known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
     ports = ports_of(known)
     found = [
         Fault(
@@ -119,6 +119,10 @@ def _port_faults(known: Facts, inputs: Mapping[str, int]) -> list[Fault]:
         found.append(
             Fault("inputs.conditioning", "missing input", f"Conditioning from text_encode with {known.name}")
         )
+    given, wanted = inputs.get("image_prompt", 0), len(spec.ip_adapters)
+    if given != wanted and "image_prompt" in ports:
+        expected = f"{wanted}, one for each of the model's ip_adapters"
+        found.append(Fault("inputs.image_prompt", "another number", expected, str(given)))
     return found
 
 

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 
 from flowsynth.core.errors import Fault, FlowsynthError, InputError, listing, nearest
 from flowsynth.core.paths import user_path
+from flowsynth.models.diffusion.ip_adapter.declared import header_fault
 from flowsynth.models.diffusion.lora.declared import adapter_file
 from flowsynth.models.diffusion.lora.file import some_of
 from flowsynth.models.diffusion.lora.header import Weights, read_header, require_fits
 from flowsynth.models.diffusion.single_file.known import checkpoint_of
+from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.facts import Facts, facts, pipeline_names
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.weights import tensor_shapes, weight_files
+
+#: Denoisers that have attention for pictures beside that for text.
+TAKES_IP_ADAPTERS = {"UNet2DConditionModel", "UNetMotionModel", "FluxTransformer2DModel"}
 
 
 def spec_faults(spec: DiffusersSpec) -> list[Fault]:
@@ -25,7 +30,7 @@ def spec_faults(spec: DiffusersSpec) -> list[Fault]:
         known = facts(spec.class_name(offline=True))
     except FlowsynthError:
         return []  # not on this machine
-    return [*_part_faults(spec, known), *_lora_faults(spec, known)]
+    return [*_part_faults(spec, known), *_lora_faults(spec, known), *_ip_adapter_faults(spec, known)]
 
 
 def _file_faults(spec: DiffusersSpec) -> Iterator[Fault]:
@@ -95,6 +100,31 @@ def _lora_faults(spec: DiffusersSpec, known: Facts) -> Iterator[Fault]:
             if not any("lora" in name or name.endswith("alpha") for name in names):
                 said = f"not a LoRA of this model; no LoRA's layer has {some_of(names)}"
                 yield Fault(f"loras[{i}].source", f"{path}: {said}")
+
+
+def _ip_adapter_faults(spec: DiffusersSpec, known: Facts) -> Iterator[Fault]:
+    """Adapters on a class that no picture leads, without an image encoder, or in files that are none."""
+    if not spec.ip_adapters:
+        return
+    try:
+        parts = part_classes(spec.index(offline=True))
+    except FlowsynthError:
+        return  # not on this machine
+    kinds = [kind for name, (_, kind) in parts.items() if name in DENOISERS]
+    if "ip_adapter_image" not in known.arguments or not {*kinds} & TAKES_IP_ADAPTERS:
+        expected = f"none: {known.name} with its {listing(kinds) or 'parts'} takes none"
+        yield Fault("ip_adapters", "no use for it", expected, f"{len(spec.ip_adapters)}")
+    elif "image_encoder" not in parts:
+        yield Fault("components.image_encoder", "missing", "the image encoder that ip_adapters were made for")
+    if spec.storage is not None:
+        yield Fault("storage", "no use for it", "null: with ip_adapters no layer is cast", spec.storage)
+    for i, adapter in enumerate(spec.ip_adapters):
+        try:
+            said = header_fault(adapter)
+        except FlowsynthError:
+            continue  # said where it is looked for
+        if said is not None:
+            yield Fault(f"ip_adapters[{i}].source", said)
 
 
 def _weights(spec: DiffusersSpec, name: str) -> Weights | None:

@@ -7,6 +7,7 @@ import re
 from pydantic import JsonValue
 
 from flowsynth.core.errors import FlowsynthError
+from flowsynth.models.diffusion.ip_adapter.declared import ip_adapter_bytes
 from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.facts import facts
 from flowsynth.models.families.diffusers.index import part_classes
@@ -68,6 +69,8 @@ def weight_bytes(spec: DiffusersSpec, parts: tuple[str, ...]) -> int:
             narrow = spec.storage is not None and name in DENOISERS
             size = 1 if narrow else ITEM_BYTES[spec.dtypes.get(name, spec.dtype)]
             total += spec.part(name, offline=True).nbytes(size) if _has_weights(spec, name) else 0
+    if "denoiser" in parts and spec.offload == "none":
+        total += sum(ip_adapter_bytes(adapter, ITEM_BYTES[spec.dtype]) for adapter in spec.ip_adapters)
     return total
 
 

@@ -27,12 +27,14 @@ class Lines:
         device: on which networks run.
         dtype_of: dtype of a part.
         spill: folder of a part for weights that lie on the disk while they are not used.
+        offline: never touch the network.
     """
 
     spec: DiffusersSpec
     device: str
     dtype_of: Callable[[str], torch.dtype]
     spill: Callable[[str], Path]
+    offline: bool = False
 
     def held_on(self, name: str) -> str:
         """Where a part lies while it is not used; a VAE is small, and called by itself."""
@@ -49,6 +51,20 @@ class Lines:
             return network
 
         return narrow
+
+    def built(self, name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+        """What makes a network without weights, with the layers of the adapters that it gets."""
+        if name not in DENOISERS or not self.spec.ip_adapters:
+            return build
+
+        def adapted() -> nn.Module:
+            from flowsynth.models.diffusion.ip_adapter.apply import put_empty
+
+            network = build()
+            put_empty(network, self.spec.ip_adapters, offline=self.offline)
+            return network
+
+        return adapted
 
     def begin(self, name: str, network: Any) -> None:
         """Make a network of one call, without weights yet, run as declared."""

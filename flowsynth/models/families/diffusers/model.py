@@ -86,7 +86,13 @@ class DiffusersModel:
     def lines(self) -> Lines:
         """How networks are held and run."""
         # Files of a part are named after its layers: every part has a folder of its own.
-        return Lines(self.spec, self._store.device, self.dtype_of, lambda name: self._spill.folder / name)
+        return Lines(
+            self.spec,
+            self._store.device,
+            self.dtype_of,
+            lambda name: self._spill.folder / name,
+            self._store.offline,
+        )
 
     @cached_property
     def _spill(self) -> Scratch:
@@ -109,7 +115,9 @@ class DiffusersModel:
         self._keys.add(key)
         load = self.lines.loaded(name, self._loader(names, parts, dtype, place))
         base = self._store.part(key, load, lambda: sum(part.nbytes(dtype.itemsize) for part in parts))
-        return self._adapted(name, key, base) if self.spec.loras else base
+        if self.spec.loras:
+            base, key = self._adapted(name, key, base)
+        return self._led(key, base) if self.spec.ip_adapters and name in DENOISERS else base
 
     def _loader(
         self, names: Sequence[str], parts: Sequence[Part], dtype: torch.dtype, place: str
@@ -123,8 +131,8 @@ class DiffusersModel:
         ]
         return loaders[0] if len(loaders) == 1 else moving_loader(loaders[0], loaders[1], dtype, place)
 
-    def _adapted(self, name: str, key: str, base: nn.Module) -> nn.Module:
-        """A part with the model's LoRAs: a variant that shares the base's tensors."""
+    def _adapted(self, name: str, key: str, base: nn.Module) -> tuple[nn.Module, str]:
+        """A part with the model's LoRAs: a variant that shares the base's tensors; with its key."""
         from flowsynth.models.families.diffusers.lora import with_part_loras
 
         offline = self._store.offline
@@ -136,6 +144,18 @@ class DiffusersModel:
             return variant
 
         variant_key = digest_json([key, self.spec.lora_identity(self._memo)])
+        self._keys.add(variant_key)
+        return self._store.part(variant_key, load), variant_key
+
+    def _led(self, key: str, base: nn.Module) -> nn.Module:
+        """A denoiser with the model's IP-Adapters: a variant that shares the base's tensors."""
+        from flowsynth.models.diffusion.ip_adapter.apply import with_ip_adapters
+
+        def load() -> nn.Module:
+            variant: nn.Module = with_ip_adapters(base, self.spec.ip_adapters, offline=self._store.offline)
+            return variant
+
+        variant_key = digest_json([key, "ip_adapters", self.spec.ip_adapter_identity(self._memo)])
         self._keys.add(variant_key)
         return self._store.part(variant_key, load)
 

@@ -25,8 +25,8 @@ _TAKEN = frozenset(
 )  # fmt: skip
 #: Options that are ours, not the class's.
 OWN = ("consistent", "consistent_layers")
-#: Tensors, which no text can hold.
-_TENSORS = re.compile(r".*embeds?\w*|.*_latents?|.*attention_mask\w*|num_\w+_per_prompt")
+#: Tensors and pictures, which no text can hold.
+_TENSORS = re.compile(r".*embeds?\w*|.*_image|.*_latents?|.*attention_mask\w*|num_\w+_per_prompt")
 _PLAIN: dict[str, type[Any]] = {"int": int, "float": float, "bool": bool, "str": str}
 
 

@@ -65,8 +65,12 @@ def assemble(
     for name, parameter in wanted.items():
         if name != "self" and name not in given and parameter.default is inspect.Parameter.empty:
             given[name] = None
+    if shelf.lines.spec.ip_adapters and given.get("feature_extractor") is None:
+        given["feature_extractor"] = _processor(given["image_encoder"])
     pipe = placed(cls, device, "device", "_execution_device")(**given)
     pipe.set_progress_bar_config(disable=True)
+    if scales := [adapter.scale for adapter in shelf.lines.spec.ip_adapters]:
+        pipe.set_ip_adapter_scale(scales)
     return pipe
 
 
@@ -76,7 +80,7 @@ def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, device: str) -> A
 
 def _network(name: str, build: Callable[[], nn.Module], shelf: Shelf, device: str) -> nn.Module:
     made = skeleton(
-        build,
+        shelf.lines.built(name, build),
         lambda: shelf.network(name),
         shelf.dtype_of(name),
         device,
@@ -84,6 +88,14 @@ def _network(name: str, build: Callable[[], nn.Module], shelf: Shelf, device: st
     )
     shelf.lines.begin(name, made)
     return made
+
+
+def _processor(encoder: Any) -> Any:
+    """What makes pictures ready for an image encoder, as diffusers' loader of IP-Adapters has it."""
+    from transformers import CLIPImageProcessor
+
+    size = encoder.config.image_size
+    return CLIPImageProcessor(size=size, crop_size=size)
 
 
 def _moving(classes: Mapping[str, tuple[str, str]], parts: Mapping[str, Part]) -> Callable[[], nn.Module]:

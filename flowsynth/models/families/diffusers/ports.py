@@ -54,7 +54,8 @@ def picture_arguments(known: Facts, given: Mapping[str, Sequence[Frames]]) -> di
         whole = name in _CLIPS or (name == "mask" and "video" in known.arguments)
         made = [_pictures(clip, "L" if port == "mask" else "RGB") for clip in clips]
         values = made if whole else [pictures[0] if len(pictures) == 1 else pictures for pictures in made]
-        arguments[name] = values[0] if len(values) == 1 else values
+        several = len(values) > 1 or port == "image_prompt"  # one for each adapter
+        arguments[name] = values if several else values[0]
     return arguments
 
 

@@ -12,6 +12,7 @@ from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import part_prefixes
+from flowsynth.models.diffusion.ip_adapter.declared import IpAdapter, ip_adapter_identity
 from flowsynth.models.diffusion.lora.declared import Lora, lora_identity
 from flowsynth.models.diffusion.motion import MotionNorm
 from flowsynth.models.diffusion.single_file.known import Checkpoint, checkpoint_of
@@ -47,6 +48,9 @@ class DiffusersSpec(ModelSpec):
     pipeline: str | None = Field(None, description="pipeline class; null takes what the source says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
     loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
+    ip_adapters: tuple[IpAdapter, ...] = Field(
+        (), description="adapters that pictures at `image_prompt` feed, one each; `image_encoder` sees those"
+    )
     motion_norm: MotionNorm = Field(
         "clip",
         description="what motion modules normalise: each `frame`, as AnimateDiff's published ones want it, or"
@@ -159,6 +163,8 @@ class DiffusersSpec(ModelSpec):
         }
         if self.loras and (not parts or {"text", "denoiser"} & {*parts}):
             known["loras"] = self.lora_identity(memo)
+        if self.ip_adapters and (not parts or "denoiser" in parts):
+            known["ip_adapters"] = self.ip_adapter_identity(memo)
         known |= self._lines(parts)
         if self.source.hub:
             own = {name: source for name, source in self.components.items() if not source.hub}
@@ -198,6 +204,10 @@ class DiffusersSpec(ModelSpec):
     def lora_identity(self, memo: Path | None) -> Json:
         """Content, scale and place of the adapters."""
         return [[lora_identity(lora, memo), lora.scale, lora.part] for lora in self.loras]
+
+    def ip_adapter_identity(self, memo: Path | None) -> Json:
+        """Content and scale of those that pictures feed."""
+        return [ip_adapter_identity(adapter, memo) for adapter in self.ip_adapters]
 
     def _part_identity(self, name: str, memo: Path | None, parts: tuple[str, ...]) -> Json:
         source = self.components.get(name)

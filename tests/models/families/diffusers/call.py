@@ -119,7 +119,7 @@ def graph_of(
         inputs["conditioning"] = graph.add("text", text_node, model=model, cache="always")
     for port in case.frames:
         clip = graph.add(port, Noise(**clip_of(case, port)))
-        inputs[port] = [clip] if port == "control" else clip
+        inputs[port] = [clip] if port in ("control", "image_prompt") else clip
     size = size_of(case)
     latents = graph.add("size", EmptyLatents(**size), model=model)
     denoise = Denoise(seed=seed, options=dict(case.options), **{**case.settings, **(settings or {})})
