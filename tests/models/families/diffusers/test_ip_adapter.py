@@ -109,7 +109,7 @@ def loads(beside: Path, scale: float = 0.6) -> Any:
         own: dict[str, Any]
         if hasattr(pipe, "transformer"):
             encoder = str(beside / "image_encoder")
-            own: dict[str, Any] = {
+            own = {
                 "image_encoder_pretrained_model_name_or_path": encoder,
                 "image_encoder_dtype": pipe.dtype,
             }
