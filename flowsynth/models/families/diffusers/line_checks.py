@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
+from flowsynth.models.diffusion.deep_cache import TAKES_DEEP_CACHE, interval_of
 from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
@@ -34,7 +36,6 @@ def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
     wanted = (
         ("vae_tiling", spec.vae_tiling, vaes, "use_tiling"),
         ("vae_slicing", spec.vae_slicing, vaes, "use_slicing"),
-        ("step_cache", spec.step_cache, denoisers, "CacheMixin"),
         ("compile", spec.compile != "none" and spec.compile, denoisers, "_repeated_blocks"),
         ("storage", spec.storage, denoisers, "ModelMixin"),
     )
@@ -42,13 +43,29 @@ def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
         if value and not any(word in class_source(kind) for kind in group.values()):
             kinds = ", ".join(sorted(group.values())) or "part"
             found.append(_fault(line, f"nothing: its {kinds} has no use for it", str(value)))
-    if spec.step_cache and isinstance(asked, DenoiseSettings) and asked.window is not None:
+    if spec.step_cache is not None:
+        found += _cache_faults(spec.step_cache, denoisers)
+    shared = spec.step_cache is not None and not interval_of(spec.step_cache)
+    if shared and isinstance(asked, DenoiseSettings) and asked.window is not None:
         found.append(
             _fault(
-                "step_cache", "nothing with params.window: windows would share one memory", spec.step_cache
+                "step_cache",
+                "nothing with params.window: windows would share one memory",
+                str(spec.step_cache),
             )
         )
     return found
+
+
+def _cache_faults(line: str, denoisers: Mapping[str, str]) -> Iterator[Fault]:
+    """The way to skip blocks that is for another kind of network."""
+    deep = any(kind in TAKES_DEEP_CACHE for kind in denoisers.values())
+    first = any("CacheMixin" in class_source(kind) for kind in denoisers.values())
+    if not (deep if interval_of(line) else first):
+        kinds = listing(sorted(denoisers.values())) or "part"
+        instead = "deepcache:3" if deep else "first_block:0.1" if first else ""
+        use = f"{instead}, which is for its {kinds}" if instead else f"nothing: its {kinds} has no use for it"
+        yield _fault("step_cache", use, line, instead)
 
 
 def _fault(line: str, expected: str, given: str, near: str = "") -> Fault:

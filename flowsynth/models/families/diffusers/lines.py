@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.deep_cache import interval_of, put_deep_cache
 from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.moving import set_norm
@@ -73,7 +74,10 @@ class Lines:
         if name == "unet":
             set_norm(network, self.spec.motion_norm)
         if name in DENOISERS and self.spec.step_cache is not None:
-            self._skip_blocks(network, float(self.spec.step_cache.partition(":")[2]))
+            if interval := interval_of(self.spec.step_cache):
+                put_deep_cache(network, interval)
+            else:
+                self._skip_blocks(network, float(self.spec.step_cache.partition(":")[2]))
 
     def ready(self, name: str, network: nn.Module) -> None:
         """The same, where it takes weights: they have just come."""
@@ -125,7 +129,8 @@ class Lines:
             onload_device=torch.device(self.device),
             offload_device=torch.device("cpu"),
             offload_type="leaf_level",
-            use_stream=self.device.startswith("cuda"),
+            # Prefetching follows the layers of the first pass; those that are skipped would be waited for.
+            use_stream=self.device.startswith("cuda") and self.spec.step_cache is None,
             offload_to_disk_path=str(self.spill(name)) if self.spec.offload == "disk" else None,
         )
 

@@ -67,9 +67,10 @@ class DiffusersSpec(ModelSpec):
     )
     vae_tiling: bool = Field(False, description="decode and encode large pictures tile by tile")
     vae_slicing: bool = Field(False, description="decode and encode pictures one by one")
-    step_cache: Annotated[str, Field(pattern=r"^first_block:0?\.\d+$")] | None = Field(
+    step_cache: Annotated[str, Field(pattern=r"^(first_block:0?\.\d+|deepcache:[1-9]\d?)$")] | None = Field(
         None,
-        description="first_block:0.1 skips a transformer's later blocks where the first changes by less",
+        description="first_block:0.1 skips a transformer's later blocks where the first changes by less;"
+        " deepcache:3 runs a UNet's deep blocks at every third step",
     )
     compile: Literal["none", "regional"] = Field(
         "none", description="compile the denoiser's repeated blocks with torch"

@@ -15,6 +15,7 @@ from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.brownian import seed_path
 from flowsynth.models.diffusion.consistent import Sample, put_consistent
 from flowsynth.models.diffusion.control import Control, split_first
+from flowsynth.models.diffusion.deep_cache import put_deep_cache
 from flowsynth.models.diffusion.noise import Generators, draw_noise, make_generators
 from flowsynth.models.diffusion.passes import Passes
 from flowsynth.models.diffusion.sharing import sharing_copy
@@ -50,6 +51,7 @@ class DenoiseInputs:
         init: clean latents T x C x h x w for image-to-image, else None.
         controls: ControlNets in order.
         clean_edit: what becomes of the predicted clean latents at some steps; None leaves them.
+        interval: the UNet's deep blocks run at each step that is a multiple of it; 0 leaves the UNet alone.
     """
 
     unet: Any
@@ -60,6 +62,7 @@ class DenoiseInputs:
     init: torch.Tensor | None = None
     controls: Sequence[Control] = ()
     clean_edit: CleanEdit | None = None
+    interval: int = 0
 
 
 def denoise(
@@ -112,7 +115,7 @@ class _Run:
             self.device,
         )
         self.generators = make_generators(settings.seed, self.frames, options.noise, self.motion)
-        self.passes = Passes(hooks.kept)
+        self.passes = Passes(None if inputs.interval else hooks.kept)  # what is skipped depends on others
         self.job = self._prediction()
         if inputs.clean_edit is not None and len(self.timesteps):
             require_plain(self.scheduler)
@@ -148,7 +151,7 @@ class _Run:
             window = min(window, _FRAMES_ON_CPU)
         # Where a frame's noise does not depend on its neighbours no overlap is needed.
         stride = self.numbers.stride if together else window
-        unet, name = self._together()
+        unet, name = self._varied()
         return Prediction(
             unet=self.passes.through(name, unet, type(unet).__module__),
             motion=self.motion,
@@ -159,11 +162,18 @@ class _Run:
             check=self.hooks.check,
         )
 
-    def _together(self) -> tuple[Any, str]:
-        """The UNet with self-attention across the frames of a pass, and its name among kept passes."""
-        options, seed = self.options, self.settings.seed
-        if options.consistent == 0:
+    def _varied(self) -> tuple[Any, str]:
+        """The UNet as it is to run, and its name among kept passes: the base belongs to all calls."""
+        if not self.options.consistent and not self.inputs.interval:
             return self.unet, "unet"
+        unet = sharing_copy(self.unet)
+        if self.inputs.interval:
+            put_deep_cache(unet, self.inputs.interval)
+        return (unet, self._put_together(unet)) if self.options.consistent else (unet, "unet")
+
+    def _put_together(self, unet: Any) -> str:
+        """Have self-attention go across the frames of a pass; the UNet's name among kept passes."""
+        options, seed = self.options, self.settings.seed
         groups = 2 if self.guided else 1
         sample = Sample(
             options.consistent,
@@ -171,9 +181,8 @@ class _Run:
             seed if isinstance(seed, int) else seed[0],
             lambda batch: batch // groups,
         )
-        unet = sharing_copy(self.unet)
         put_consistent(unet, sample)
-        return unet, f"unet {sample.name}"
+        return f"unet {sample.name}"
 
     def _text(self) -> torch.Tensor:
         import torch

@@ -54,6 +54,8 @@ def model_identity(spec: SdSpec, memo: Path | None, parts: tuple[str, ...] = ())
         ]
         scheduler = spec.scheduler.model_dump(mode="json")
         found["denoiser"] = [part("unet"), part("scheduler"), motion, nets, loras, scheduler]
+        if spec.step_cache is not None:
+            found["step_cache"] = spec.step_cache
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RequestError, did_you_mean, listing
 from flowsynth.fetch.source import Source
+from flowsynth.models.diffusion.deep_cache import interval_of
 from flowsynth.models.diffusion.lora.declared import lora_identity
 from flowsynth.models.families.sd.components import component_config, component_source
 from flowsynth.models.families.sd.identity import part_identity, part_key, word_identity
@@ -273,6 +274,7 @@ class SdModel:
             init=None if request.latents.empty else self._moved(data),
             controls=self._controls(request),
             clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
+            interval=interval_of(self.spec.step_cache),
         )
         options = self._with_noise(options_of(settings, SdDenoiseOptions))
         made = denoise(inputs, settings, request.hooks, options)

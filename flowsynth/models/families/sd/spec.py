@@ -72,6 +72,9 @@ class SdSpec(ModelSpec):
     scheduler: SchedulerChoice = Field(
         default_factory=SchedulerChoice, description="default scheduler, by name or with overrides"
     )
+    step_cache: Annotated[str, Field(pattern=r"^deepcache:[1-9]\d?$")] | None = Field(
+        None, description="deepcache:3 runs the UNet's deep blocks at every third step"
+    )
     clip_skip: int = Field(0, ge=0, le=11, description="default of text_encode: layers left out at the end")
 
     @field_validator("controlnets", mode="before")
