@@ -143,7 +143,8 @@ class Graph(core.CoreGraph):
             require_folder(output_dir)
         run = execute(session, plan, options, observer)
         run.seconds = time.perf_counter() - start
-        run.notes += [*([drawn] if drawn else []), *unused_models(self)]
+        run.notes += [*([drawn] if drawn else []), *unused_models(self), *session.notes]
+        session.settle()
         if output_dir is not None:
             run.write(output_dir)
         if type(observer) is not Observer:
@@ -157,13 +158,14 @@ class Graph(core.CoreGraph):
         outputs: Sequence[core.Name] | None = None,
         device: str = "auto",
         offline: bool = False,
+        remote: str | None = None,
     ) -> Plan:
         """What of the graph is in the cache, and what would run; imports no torch, takes no lock.
 
         Raises:
             RequestError: an output, a file or a model that does not exist.
         """
-        with Session(cache_dir, device=device, offline=offline, read_only=True) as session:
+        with Session(cache_dir, device=device, offline=offline, remote=remote, read_only=True) as session:
             return session.plan(self, outputs)
 
     def explain(self, node: str, *, cache_dir: Path | str | None = None, device: str = "auto") -> list[str]:

@@ -96,7 +96,7 @@ class Run:
         """What `run.json` holds."""
         record = _record(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
-        record.notes = [*self.notes, *_cache_notes(self._cache)]
+        record.notes = [*self.notes, *self._cache.said()]
         for name, jobs in self.shares.items():
             record.nodes[name].jobs = jobs
         record.request = self.graph.request
@@ -239,17 +239,6 @@ def _dtypes(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         for port, names in step.models.items()
     }
     return {port: ", ".join(dtypes) for port, dtypes in found.items()}
-
-
-def _cache_notes(cache: Cache) -> list[str]:
-    """What the user should know of the cache: an index set aside, damaged objects, no room."""
-    notes = [cache.traces.notice] if cache.traces.notice else []
-    if cache.objects.quarantined:
-        count = len(cache.objects.quarantined)
-        notes.append(f"{count} damaged object(s) in the cache were set aside and made again where needed")
-    if cache.refused:
-        notes.append(f"{cache.refused} result(s) found no room in the cache's budget (cache.max_bytes)")
-    return notes
 
 
 def versions() -> dict[str, str]:

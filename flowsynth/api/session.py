@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from flowsynth.models import Model, ModelManager, ModelSpec
 
 
+#: How long the end of a run waits for copies to another machine; the next run sends what is left.
+SETTLE_SECONDS = 60.0
+
+
 class Session:
     """Plans and runs graphs against one cache folder. Use it as a context manager, or call `close`.
 
@@ -37,6 +41,7 @@ class Session:
         device: what ``auto`` means.
         offline: never touch the network.
         max_bytes: budget of the cache's objects; None for no limit.
+        remote: address of a place behind the cache that other machines use, too; see `RunOptions`.
         model_bytes: budget of the loaded models of a device; None for 80 % of a CUDA device, half the memory
             else.
         read_only: look only; nothing is written, not even a folder.
@@ -49,13 +54,14 @@ class Session:
         device: str = "auto",
         offline: bool = False,
         max_bytes: int | str | None = None,
+        remote: str | None = None,
         model_bytes: int | str | None = None,
         read_only: bool = False,
     ) -> None:
         given = {"device": device, "offline": offline, "max_bytes": max_bytes, "model_bytes": model_bytes}
-        options = RunOptions.of({"cache_dir": cache_dir, **given})
-        root = options.cache_dir if options.cache_dir is not None else default_cache_dir()
-        self.cache = Cache(root, max_bytes=options.max_bytes, read_only=read_only)
+        options = RunOptions.of({"cache_dir": cache_dir, "remote": remote, **given})
+        self.notes: list[str] = []
+        self.cache = self._opened(options, read_only)
         self.root = self.cache.root
         self.device = device
         self.offline = offline
@@ -71,6 +77,25 @@ class Session:
         """A session as the options of a run ask for it."""
         given = {name: getattr(options, name) for name in SESSION_OPTIONS}
         return cls(given.pop("cache_dir"), **given, read_only=read_only)
+
+    def _opened(self, options: RunOptions, read_only: bool) -> Cache:
+        root, remote = options.cache_dir or default_cache_dir(), options.remote
+        if remote and options.offline and not remote.startswith("file:"):
+            self.notes.append(f"cache.remote: {remote} was not used: offline")
+            remote = None
+        if not remote:
+            return Cache(root, max_bytes=options.max_bytes, read_only=read_only)
+        from flowsynth.cache.remote import open_shared
+
+        return open_shared(root, remote, max_bytes=options.max_bytes, read_only=read_only)
+
+    def said(self) -> list[str]:
+        """What the user should know of the cache."""
+        return [*self.notes, *self.cache.said()]
+
+    def settle(self) -> None:
+        """Wait, for a while, until what was made is copied to the place behind the cache."""
+        self.cache.settle(SETTLE_SECONDS)
 
     def __enter__(self) -> Session:
         """The session itself."""

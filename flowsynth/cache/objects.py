@@ -144,12 +144,25 @@ class ObjectStore:
             CacheError: it is there but the system refuses to open or map it.
         """
         try:
-            return self._open(key, deep=False)
+            found = self._open(key, deep=False)
         except FormatError as error:
             self.set_aside(key, str(error))
             return None
+        if found is None:
+            return None
+        _, header, encoded = found
+        return StoredObject(header.codec_name, header.codec_version, encoded)
 
-    def _open(self, key: str, deep: bool) -> StoredObject | None:
+    def file_bytes(self, key: str) -> memoryview | None:
+        """All bytes of an object's file, mapped; None as for :meth:`get`, and its errors."""
+        try:
+            found = self._open(key, deep=False)
+        except FormatError as error:
+            self.set_aside(key, str(error))
+            return None
+        return None if found is None else found[0]
+
+    def _open(self, key: str, deep: bool) -> tuple[memoryview, Header, Encoded] | None:
         if not _KEY.fullmatch(key):
             return None
         path = self.path(key)
@@ -174,9 +187,9 @@ class ObjectStore:
         check = deep or not (own or self._verified.get(key) == signature)
         header, encoded = container.open_view(view, key, check)
         if deep:
-            _require_identity(key, header.codec_name, encoded)
+            require_identity(key, header.codec_name, encoded)
         self._verified[key] = signature
-        return StoredObject(header.codec_name, header.codec_version, encoded)
+        return view, header, encoded
 
     def set_aside(self, key: str, reason: str) -> None:
         """Move a damaged object's file out of sight, and say so once."""
@@ -298,7 +311,7 @@ def _plausible(stat: os.stat_result) -> None:
         raise FormatError(f"it claims {stat.st_size:,} bytes and holds few of them")
 
 
-def _require_identity(key: str, codec_name: str, encoded: Encoded) -> None:
+def require_identity(key: str, codec_name: str, encoded: Encoded) -> None:
     """Compare an object's name with its content; names that are no hash are anybody's.
 
     Raises:

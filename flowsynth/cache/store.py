@@ -127,11 +127,11 @@ class Cache:
         if self.read_only:
             raise CacheError(f"cache: {self.root} is open for reading only")
         with self._lock:
-            if not self._pending:
+            first = not self._pending
+            if first:
                 self._since = time.monotonic()
-            self._pending[key] = row
+            self._queue(key, row)
             self._owed += seconds
-            first = len(self._pending) == 1
             due = (
                 self._owed >= COMMIT_SECONDS
                 or len(self._pending) >= COMMIT_ROWS
@@ -141,6 +141,10 @@ class Cache:
             self.commit()
         elif first:
             self._start_flusher()
+
+    def _queue(self, key: str, row: bytes) -> None:
+        """Have a row written with the next commit."""
+        self._pending[key] = row
 
     def commit(self) -> None:
         """Write all queued rows in one transaction and give their leases back.
@@ -167,6 +171,10 @@ class Cache:
                 self._committing = {}
             if batch:
                 self.leases.release(batch)
+                self._committed(batch)
+
+    def _committed(self, batch: dict[str, bytes]) -> None:
+        """Rows were written."""
 
     def _start_flusher(self) -> None:
         """See that rows are committed after 20 ms though nobody calls."""
@@ -222,6 +230,26 @@ class Cache:
             if not self.read_only:
                 self.objects.touch(key)
         return found
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        """Have objects here that are soon opened, as far as they are to be had: several at once."""
+
+    def settle(self, seconds: float) -> None:
+        """Wait for what is done behind the run's back, so long at most."""
+
+    def is_far(self, key: str) -> bool:  # noqa: ARG002  where nothing is shared
+        """Whether the row under a key comes from another machine's cache."""
+        return False
+
+    def said(self) -> list[str]:
+        """What the user should know of the cache: an index set aside, damaged objects, no room."""
+        notes = [self.traces.notice] if self.traces.notice else []
+        if self.objects.quarantined:
+            count = len(self.objects.quarantined)
+            notes.append(f"{count} damaged object(s) in the cache were set aside and made again where needed")
+        if self.refused:
+            notes.append(f"{self.refused} result(s) found no room in the cache's budget (cache.max_bytes)")
+        return notes
 
     def release(self, keys: Sequence[str] | None = None) -> None:
         """Let eviction have objects of this run again: some, or all."""

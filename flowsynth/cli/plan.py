@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from flowsynth.api.declared import unused_models
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.text import bytes_text, seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
+from flowsynth.core.status import PlanStatus
 
 if TYPE_CHECKING:
     from flowsynth.api import Session
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "hit": "in the cache",
+    "far": "in the remote cache",
     "run": "would run",
     "rerun": "would run again: known, but its value is gone and needed",
     "unknown": "depends on what runs before it",
@@ -48,7 +51,8 @@ def execute(args: argparse.Namespace) -> int:
     with look(composition.settings) as session:
         plan = session.plan(graph, args.outputs)
         record = plan_record(plan, session, composition.settings.chunk)
-    for note in unused_models(graph):
+        notes = [*unused_models(graph), *session.said()]
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:
         print(record.to_json(), end="")
@@ -76,6 +80,7 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
         tasks_hit=tasks.hits,
         op=type(step.operator).op,
         status=step.status,
+        remote=step.status == "hit" and session.cache.is_far(step.key),
         device=step.device,
         key=step.key,
         seconds=step.seconds,
@@ -113,12 +118,11 @@ def plan_lines(name: str, nodes: Mapping[str, NodePlan]) -> list[str]:
     for node, plan in nodes.items():
         spent = f"  ({seconds_text(plan.seconds)} when it ran)" if plan.seconds is not None else ""
         why = f": {plan.why}" if plan.why else ""
-        lines.append(
-            f"{node:<{width}}  {plan.op:<{ops}}  {plan.status:<7}  {_WORDS[plan.status]}{why}{spent}"
-        )
+        words = _WORDS["far" if plan.remote else plan.status]
+        lines.append(f"{node:<{width}}  {plan.op:<{ops}}  {plan.status:<7}  {words}{why}{spent}")
     lines += _memory_lines(nodes)
-    counts = {status: sum(node.status == status for node in nodes.values()) for status in _WORDS}
-    total = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = Counter(node.status for node in nodes.values())
+    total = ", ".join(f"{counts[status]} {status}" for status in get_args(PlanStatus) if counts[status])
     return [*lines, f"{name}: {total}"]
 
 

@@ -42,8 +42,12 @@ def run_sweep(args: argparse.Namespace) -> int:
         sweep = Sweep(table, args.outputs, lambda: watching(args.quiet), told, args.debug)
         try:
             sweep.run(jobs, sessions)
+            sessions.settle()
         finally:
             table.close()
+        notes = sessions.said()
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     return _finish(table.record, base, args.json)
 
 

@@ -9,7 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.errors import GraphError, RequestError
-from flowsynth.core.options import Chunk, Device, Executor, Folder, RunOptions, Size, Workers, parse_folder
+from flowsynth.core.options import (
+    Chunk,
+    Device,
+    Executor,
+    Folder,
+    Remote,
+    RunOptions,
+    Size,
+    Workers,
+    parse_folder,
+)
 from flowsynth.core.streams import DEFAULT_CHUNK
 from flowsynth.core.validation import faults_of
 
@@ -19,10 +29,11 @@ class _Part(BaseModel):
 
 
 class CacheSettings(_Part):
-    """The cache: where it is, and how large it may become."""
+    """The cache: where it is, how large it may become, and what place behind it several machines share."""
 
     dir: Folder = Field(default_factory=default_cache_dir)
     max_bytes: Size = 50 * 2**30
+    remote: Remote | None = None
 
 
 class Settings(_Part):
@@ -41,6 +52,7 @@ class Settings(_Part):
         return RunOptions(
             cache_dir=self.cache.dir,
             max_bytes=self.cache.max_bytes,
+            remote=self.cache.remote,
             device=self.device,
             offline=self.offline,
             executor=self.executor,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from flowsynth.core.address import parse_remote
 from flowsynth.core.errors import GraphError, did_you_mean
 from flowsynth.core.graph import DEVICE
 from flowsynth.core.streams import DEFAULT_CHUNK
@@ -77,6 +78,8 @@ Folder = Annotated[Path, BeforeValidator(parse_folder)]
 Chunk = Annotated[int, _Count, Field(ge=1, le=4096)]
 #: Threads that compute on the CPU.
 Workers = Annotated[int, _Count, Field(ge=1, le=256)]
+#: The address of a place behind the cache that other machines use, too.
+Remote = Annotated[str, BeforeValidator(parse_remote)]
 #: Bytes, or a text such as ``20GB``.
 Size = Annotated[int, _Count, BeforeValidator(parse_size), Field(gt=0)]
 
@@ -87,6 +90,8 @@ class RunOptions(BaseModel):
     Attributes:
         cache_dir: the cache's folder; the per-user one unless given.
         max_bytes: budget of the cache's objects, in bytes or as ``20GB``; None for no limit.
+        remote: address of a place behind the cache that other machines use, too: ``s3://BUCKET/FOLDER``,
+            ``gs://BUCKET/FOLDER`` or ``file:///FOLDER``.
         model_bytes: budget of the loaded models of a device; None for 80 % of a CUDA device, half the memory
             else.
         device: what ``auto`` means.
@@ -101,6 +106,7 @@ class RunOptions(BaseModel):
 
     cache_dir: Folder | None = None
     max_bytes: Size | None = None
+    remote: Remote | None = None
     model_bytes: Size | None = None
     device: Device = "auto"
     offline: bool = False
@@ -123,7 +129,7 @@ class RunOptions(BaseModel):
 
 
 #: Options that are a session's own: what runs in an open session cannot choose them.
-SESSION_OPTIONS = ("cache_dir", "max_bytes", "model_bytes", "device", "offline")
+SESSION_OPTIONS = ("cache_dir", "max_bytes", "remote", "model_bytes", "device", "offline")
 
 
 class GivenOptions(TypedDict, total=False):
@@ -131,6 +137,7 @@ class GivenOptions(TypedDict, total=False):
 
     cache_dir: Path | str | None
     max_bytes: int | str | None
+    remote: str | None
     model_bytes: int | str | None
     device: str
     offline: bool

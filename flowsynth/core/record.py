@@ -153,6 +153,7 @@ class NodePlan(_Part):
     status: PlanStatus = Field(
         description="hit; run; rerun: known, but its object is gone and needed; unknown: below a run"
     )
+    remote: bool = Field(False, description="a hit of the remote cache that was not here before")
     device: str = Field("", description="where it would run")
     key: str = Field("", description="its key, if it can be known now")
     tasks: int | None = Field(None, ge=0, description="how many tasks it has, null if not known yet")

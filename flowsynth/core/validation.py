@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flowsynth.core.address import without_password
 from flowsynth.core.errors import Fault, listing, nearest
 
 _PREFIXES = ("Value error, ", "Input should be ", "expected ")
@@ -77,5 +78,5 @@ def _expected(item: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value as messages show it: cut where it is long."""
-    text = repr(value)
+    text = without_password(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flowsynth.core.collector import collector_paused
 from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.options import RunOptions
+from flowsynth.core.refs import objects_of
 from flowsynth.core.streams import StreamInfo, Whole
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
@@ -85,9 +86,10 @@ class Engine:
 
     def _confirmed(self) -> Plan:
         """The plan, made anew if planned hits that the run must deliver are damaged."""
-        for step in self.plan.steps.values():
-            if step.wanted and step.status == "hit" and step.outputs:
-                self._lost.update(lost(self.cache, step.outputs))
+        wanted = [s.outputs for s in self.plan.steps.values() if s.wanted and s.status == "hit" and s.outputs]
+        self.cache.fetch([name for outputs in wanted for ref in outputs.values() for name in objects_of(ref)])
+        for outputs in wanted:
+            self._lost.update(lost(self.cache, outputs))
         return replan(self.plan, self.cache, self._lost) if self._lost else self.plan
 
     def _outline(self, plan: Plan, runs: dict[str, StepRun]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowsynth.core.codec import value_type
+from flowsynth.core.codec import value_types
 from flowsynth.core.refs import JsonRef, ObjectRef
 from flowsynth.executors.inputs import whole_part
 from flowsynth.executors.order import Cut, Given, Part
@@ -61,10 +61,15 @@ class Fetcher:
     def _mapped(self, codec_name: str, name: str) -> Placed | None:
         """A value out of the cache."""
         stored = self.cache.get_object(name)
-        cls = value_type(codec_name)
-        if stored is not None and (stored.codec_name, stored.codec_version) == (
-            codec_name,
-            cls.codec_version,
+        cls = value_types().get(codec_name)
+        if (
+            stored is not None
+            and cls is not None
+            and (stored.codec_name, stored.codec_version)
+            == (
+                codec_name,
+                cls.codec_version,
+            )
         ):
             try:
                 return Placed(cls.decode(stored.encoded), HOST)

@@ -79,10 +79,13 @@ def _forecast(run: StepRun, expander: Expander, index: Index) -> Forecast:
     if isinstance(step.kind, Whole):
         return Forecast(1, None if step.status == "unknown" else int(step.status == "hit"))
     streams = [ref for ref in (step.outputs or {}).values() if isinstance(ref, StreamRef)]
+    if streams and step.status == "hit":
+        count = len(streams[0].chunks)
+        return Forecast(count, count)
     if streams:
         chunks = [ref.chunks for ref in streams]
         there = [all(index.has_object(c.object) for c in part) for part in zip(*chunks, strict=True)]
-        return Forecast(len(there), len(there) if step.status == "hit" else sum(there))
+        return Forecast(len(there), sum(there))
     try:
         expander.expand(run)
     except FlowsynthError:

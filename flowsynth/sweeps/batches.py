@@ -49,10 +49,19 @@ class Sessions:
 
     def of(self, settings: Settings) -> Session:
         """The session for a job; where its nodes run is no matter of the session."""
-        key = (settings.cache.dir, settings.cache.max_bytes, settings.offline)
+        key = (settings.cache, settings.offline)
         if key not in self._open:
             self._open[key] = self._stack.enter_context(self._make(settings))
         return self._open[key]
+
+    def settle(self) -> None:
+        """Wait, for a while, until what was made is copied to the places behind their caches."""
+        for session in self._open.values():
+            session.settle()
+
+    def said(self) -> list[str]:
+        """What the user should know of their caches."""
+        return [text for session in self._open.values() for text in session.said()]
 
 
 @dataclass(slots=True)

@@ -127,7 +127,7 @@ class _Running:
         names = self.merged.names[index]
         run = run_of(placed, graph, names, self.engine.runs, self.batch.session.cache, self.engine.shelf)
         run.seconds = time.perf_counter() - self.began
-        run.notes += [*job.notes, *unused_models(graph)]
+        run.notes += [*job.notes, *unused_models(graph), *self.batch.session.notes]
         sharers = self.batch.identities.sharers
         run.shares = {name: sharers[number] for name, number in placed.numbers.items()}
         errors: list[str] = []
