@@ -251,6 +251,11 @@ class Cache:
             notes.append(f"{self.refused} result(s) found no room in the cache's budget (cache.max_bytes)")
         return notes
 
+    @property
+    def max_bytes(self) -> int | None:
+        """Budget of the objects; None for no limit."""
+        return self._eviction.max_bytes
+
     def release(self, keys: Sequence[str] | None = None) -> None:
         """Let eviction have objects of this run again: some, or all."""
         if keys is None:

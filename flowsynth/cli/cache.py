@@ -1,4 +1,4 @@
-"""``flowsynth cache stats|ls|prune|verify|clear``: look after the cache."""
+"""``flowsynth cache stats|ls|prune|verify|clear|export|import``: look after the cache."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowsynth.cache.location import default_cache_dir
+from flowsynth.cli.carry import CARRYING, INPUTS, carry
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.text import bytes_text, when_text
 from flowsynth.config.settings import CacheSettings, cache_folder
@@ -21,19 +22,28 @@ _KEYS = ("cache.dir", "cache.max_bytes")
 def parser() -> argparse.ArgumentParser:
     """The options of `cache`."""
     made = command_parser("cache", "Look after the cache.", "print the same as JSON")
-    made.add_argument("action", choices=list(_ACTIONS), help="; ".join(_HELP))
+    made.add_argument("action", choices=[*_ACTIONS, *CARRYING], help="; ".join(_HELP))
     made.add_argument(
         "overrides",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="cache.dir=PATH, and cache.max_bytes=20GB to prune to",
+        help="cache.dir=PATH, and cache.max_bytes=20GB to prune to; export takes all that run takes",
+    )
+    made.add_argument(
+        "--with-inputs",
+        action="store_true",
+        help=f"export and import: the files that the graph reads, too; an import puts them into {INPUTS}/",
     )
     return made
 
 
 def execute(args: argparse.Namespace) -> int:
     """Do one of the actions on the cache folder."""
+    if args.action in CARRYING:
+        return carry(args)
+    if args.with_inputs:
+        raise RequestError(f"--with-inputs: not used by 'cache {args.action}'; expected export or import")
     from flowsynth.cache import Cache
 
     folder, limit = _settings(args.overrides)
@@ -122,4 +132,6 @@ _HELP = (
     "prune: down to a size, least worth keeping first",
     "verify: read every byte, set damaged objects aside (exit code 1 if there were any)",
     "clear: delete everything",
+    "export GRAPH FILE: what the cache holds of a graph, as a file",
+    "import FILE: take such a file in",
 )

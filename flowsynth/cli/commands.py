@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("flowsynth.cli.ops", "list the operators, or describe one: its ports and params"),
     "model": ("flowsynth.cli.model", "say what a model can do: its parts, ports, options and sizes"),
     "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
-    "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear"),
+    "cache": ("flowsynth.cli.cache", "look after the cache: stats, ls, prune, verify, clear, export, import"),
     "weights": ("flowsynth.cli.weights", "trained weights by name: list, fetch, verify"),
     "compare": ("flowsynth.cli.compare", "measure two videos and write them side by side"),
     "best": ("flowsynth.cli.best", "say which job of a sweep has the best figure: its overrides"),

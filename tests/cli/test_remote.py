@@ -63,3 +63,37 @@ def test_nearest_name(cli: Cli) -> None:
     code, _, err = cli("run", "graph=small", "cache.remot=file:///x")
     assert code == 2
     assert "did you mean 'remote'?" in err
+
+
+def test_results_are_carried_as_a_file(cli: Cli, home: Path) -> None:
+    assert cli("cache", "export", "small", "s.zip", "cache.dir=c1")[0] == 2
+    cli("run", "graph=small", "cache.dir=c1", "output_dir=o1")
+    code, out, _ = cli("cache", "export", "small", "s.zip", "cache.dir=c1")
+    assert code == 0
+    assert out.startswith("s.zip: 4 results, 0 objects, ")
+    data = json.loads(cli("cache", "import", "s.zip", "cache.dir=c2", "--json")[1])
+    assert (data["rows"], data["damaged"]) == (4, [])
+    assert "all 4 nodes from the cache" in cli("run", "graph=small", "cache.dir=c2", "output_dir=o2")[2]
+    code, out, _ = cli("cache", "export", "small", "s.zip", "cache.dir=c1", "by=7")
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["export", "small"], "cache export: expected GRAPH and FILE; given small"),
+        (["export", "smal", "s.zip"], "did you mean 'small'?"),
+        (["import"], "cache import: expected FILE; given none"),
+        (["import", "none.zip"], "cache import: no such file"),
+        (
+            ["import", "my_ops.py"],
+            "my_ops.py: expected a file of 'flowsynth cache export'; it is no zip file",
+        ),
+        (["import", "my_ops.py", "seed=1"], "expected cache.dir=PATH or cache.max_bytes=SIZE; given 'seed'"),
+        (["stats", "--with-inputs"], "--with-inputs: not used by 'cache stats'"),
+    ],
+)
+def test_what_cannot_be_carried(cli: Cli, home: Path, argv: list[str], said: str) -> None:
+    code, _, err = cli("cache", *argv)
+    assert code == 2
+    assert said in err
