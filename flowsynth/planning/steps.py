@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from flowsynth.core.canonical import Json
-from flowsynth.core.devices import key_device
-from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError, ParamError, RequestError
-from flowsynth.core.filehash import FileWatch, watching
+from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError, ParamError
 from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Node
-from flowsynth.core.keys import ClassKey, StaticKey, static_key
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
 from flowsynth.core.streams import Fold, StreamKind, Whole
 from flowsynth.planning.host import PlanHost
 from flowsynth.planning.lookup import LookUp
-from flowsynth.planning.moment import Code, Found, Moment
+from flowsynth.planning.moment import Found, Moment
 from flowsynth.planning.reading import Reading, unplanned
+from flowsynth.planning.statics import Statics
 from flowsynth.planning.step import Input, Step, streamed_nodes, streamed_ports
 
 _NO_MODELS: Mapping[str, tuple[str, ...]] = {}
@@ -48,6 +44,7 @@ class StepMaker:
     ) -> None:
         self._graph, self._host, self._reading, self._look = graph, host, reading, look
         self._moment = moment
+        self._statics = Statics(graph.models, host, moment)
         self._places = host.place(graph)
         self._wanted: dict[str, set[str]] = {}
         for edge in wanted:
@@ -116,7 +113,7 @@ class StepMaker:
         models = _in_order(given_models, ports)
         kind = operator.stream_with(self._declared(ports, models)) if models else operator.stream()
         _require_frames(node, kind, ports)
-        static, code = self._static(node, device, models)
+        static, code = self._statics.of(node.name, operator, device, models)
         if notes or code.notes:
             notes = tuple(dict.fromkeys((*notes, *code.notes)))
         kept = code.kept and node.cache != "never" and operator.cacheable()
@@ -134,83 +131,6 @@ class StepMaker:
         """Model port -> the declaration that feeds it, or a list of them."""
         found = {port: [self._graph.models[name] for name in names] for port, names in models.items()}
         return {port: specs if ports.inputs[port].many else specs[0] for port, specs in found.items()}
-
-    def _static(
-        self, node: Node, device: str, models: Mapping[str, tuple[str, ...]]
-    ) -> tuple[StaticKey, Code]:
-        """What is known of a node's key, and the code and all files that it holds the bytes of."""
-        host, operator = self._host, node.operator
-        cls = type(operator)
-        found = self._code_of(cls)
-
-        def source(other: type) -> str:
-            nonlocal found
-            code = self._code_of(other)
-            found = found.joined(code)
-            return code.sources[0].fingerprint
-
-        def made(prints: Mapping[str, Json]) -> StaticKey:
-            context = lambda: host.context(node.name, "cpu")  # noqa: E731
-            return static_key(
-                operator, self._shared_key(cls, device), source, host.file_hash, prints, context
-            )
-
-        if not models and cls.files is Operator.files:
-            return made(_NO_PRINTS), found
-        files = FileWatch()
-        prints = self._model_prints(cls, models, device, files)
-        with watching() as watch:
-            static = made(prints)
-        watch.chosen(lambda: _all_seen(operator.files(host.context(node.name, "cpu")), watch), True)
-        files.join(watch)
-        return static, found.joined(Code((), files))
-
-    def _code_of(self, cls: type) -> Code:
-        """The code of an operator's class, or of that of an object among params."""
-        known = self._moment.code
-        if cls not in known:
-            with watching() as watch:
-                known[cls] = Code((self._host.source(cls),), watch)
-        return known[cls]
-
-    def _shared_key(self, cls: type[Operator], device: str) -> ClassKey:
-        shared = self._moment.shared.get((cls, device))
-        if shared is None:
-            source = self._code_of(cls).sources[0].fingerprint
-            shared = self._moment.shared[cls, device] = ClassKey.of(cls, key_device(device), source)
-        return shared
-
-    def _model_prints(
-        self, cls: type[Operator], models: Mapping[str, tuple[str, ...]], device: str, files: FileWatch
-    ) -> dict[str, Json]:
-        """Model port -> fingerprints of what feeds it."""
-        prints: dict[str, Json] = {}
-        for port, names in models.items():
-            found = [self._model_print(name, cls.model_parts.get(port, ()), device) for name in names]
-            for _, watch in found:
-                files.join(watch)
-            prints[port] = [text for text, _ in found]
-        return prints
-
-    def _model_print(self, name: str, parts: tuple[str, ...], device: str) -> tuple[str, FileWatch]:
-        spec, known = self._graph.models[name], self._moment.models
-        look, asked = self._host.model_fingerprint, (id(spec), parts, device)
-        if asked not in known:
-            try:
-                with watching() as watch:
-                    text = look(name, spec, parts, device)
-                watch.chosen(lambda: look(name, spec, parts, device), text)
-            except InputError as error:
-                raise RequestError(f"models.{name}: {error}") from error
-            known[asked] = spec, text, watch
-        return known[asked][1:]
-
-
-def _all_seen(files: Mapping[str, Path], watch: FileWatch) -> bool:
-    return all(path.absolute() in watch.seen for path in files.values())
-
-
-_NO_PRINTS: Mapping[str, Json] = {}
 
 
 def _require_frames(node: Node, kind: StreamKind, ports: Ports) -> None:
