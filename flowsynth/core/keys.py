@@ -134,6 +134,11 @@ class StaticKey(NamedTuple):
         held = {name: text for name, text in self.parts.items() if name not in ("params", "files")}
         return digest_text("\0".join([TAG, *held.values()]))
 
+    @property
+    def identity(self) -> str:
+        """All that is known of the key, as one hash."""
+        return digest_text(self.prefix)
+
     def why(self, inputs: Sequence[tuple[str, str]]) -> str:
         """The parts of the key as canonical JSON, for `explain`."""
         before, after = self.shared.why

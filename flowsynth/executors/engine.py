@@ -16,11 +16,11 @@ from flowsynth.executors.expand import Expander
 from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
 from flowsynth.executors.host import RunHost
 from flowsynth.executors.ledger import Ledger, remember
-from flowsynth.executors.loops import EXECUTORS
-from flowsynth.executors.order import Order, Outcome
+from flowsynth.executors.loops import run_serial, run_threads
 from flowsynth.executors.passes import first_runs, next_runs
 from flowsynth.executors.perform import Workplace
 from flowsynth.executors.scheduler import Scheduler
+from flowsynth.executors.seats import Crew, Here
 from flowsynth.executors.shelf import Shelf
 from flowsynth.executors.tasks import StepRun
 from flowsynth.executors.worker import Desk, lost
@@ -40,7 +40,8 @@ class Engine:
         host: contexts and models.
         options: how to run it.
         observer: hears what happens.
-        transport: carries orders out elsewhere; None does so in this process.
+        crew: makes the crew that carries orders out, of the place where this process would; None is threads
+            of this process.
         shelf: values that are only in memory.
         peak_alive: most tasks whose values were in memory at once.
         runs: every step as the pass under way has it.
@@ -51,7 +52,7 @@ class Engine:
     host: RunHost
     options: RunOptions
     observer: Observer
-    transport: Callable[[Order], Outcome] | None = None
+    crew: Callable[[Workplace], Crew] | None = None
     shelf: Shelf = field(default_factory=Shelf)
     peak_alive: int = 0
     runs: dict[str, StepRun] = field(default_factory=dict)
@@ -72,8 +73,9 @@ class Engine:
         place = Workplace(
             self.cache, self.host, self.shelf, self.observer, self._cancelled, self.options.debug
         )
+        crew = Here(place) if self.crew is None else self.crew(place)
         try:
-            while gone := self._pass(self.runs, place):
+            while gone := self._pass(self.runs, crew):
                 if gone <= self._lost:
                     raise RuntimeError(f"objects were lost twice: {', '.join(sorted(gone))}")
                 self._lost |= gone
@@ -112,7 +114,7 @@ class Engine:
             if run.settled and not before[name].settled:
                 self.observer.node_finished(name, "computed" if run.computed else "hit", run.seconds)
 
-    def _pass(self, runs: dict[str, StepRun], place: Workplace) -> set[str]:
+    def _pass(self, runs: dict[str, StepRun], crew: Crew) -> set[str]:
         """Run what is not settled; returns objects that were gone though a hit was to give them."""
         if all(run.settled for run in runs.values()):
             return set()
@@ -120,17 +122,17 @@ class Engine:
         expander = Expander(runs, self.options.chunk, self._probe)
         closing = Closing(ledger, self.observer)
         scheduler = Scheduler(
-            list(runs.values()), expander, closing.over, self.host.resident, self.shelf, self._lost
+            list(runs.values()), expander, closing.over, crew.resident, self.shelf, self._lost
         )
-        local = self.transport is None
-        perform = self.transport or place.perform
-        specs = self.plan.graph.models
-        desk = Desk(scheduler, ledger, perform, self.observer, self._cancelled, specs, local)
+        desk = Desk(scheduler, ledger, crew, self.observer, self._cancelled, self.plan.graph.models)
         lanes = sorted({run.step.device for run in runs.values()})
         try:
             with collector_paused():
                 scheduler.start()
-            EXECUTORS[self.options.executor](desk, lanes, self.options.workers)
+            if self.options.executor == "serial":
+                run_serial(desk, lanes)
+            else:
+                run_threads(desk, lanes, self.options.workers)
         finally:
             self.peak_alive = max(self.peak_alive, scheduler.holding.peak_alive)
             self.cache.commit()

@@ -110,6 +110,7 @@ class Order:
         keep: ``always`` store what comes out, ``never``, or ``auto``: where that pays.
         late: what comes out and is not stored waits long for its reader: in a file, not in memory.
         code: what of its key holds whatever its parameters and inputs are; empty where nothing is kept.
+        identity: what its key begins with, for whoever else would compute something else; empty here.
     """
 
     node: str
@@ -126,6 +127,7 @@ class Order:
     keep: str = "auto"
     late: bool = False
     code: str = ""
+    identity: str = ""
 
     def to_bytes(self) -> bytes:
         """The order as JSON."""
@@ -147,6 +149,7 @@ class Order:
                 "keep": self.keep,
                 "late": self.late,
                 "code": self.code,
+                "identity": self.identity,
             }
         ).encode()
 
@@ -175,6 +178,7 @@ class Order:
             found["keep"],
             found["late"],
             found["code"],
+            found["identity"],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsynth.core.codec import Encoded
@@ -13,7 +13,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import CancelledError, FlowsynthError, error_text, of_node
 from flowsynth.core.events import Observer
 from flowsynth.core.ports import ports_of
-from flowsynth.core.refs import Ref
+from flowsynth.core.refs import Ref, ref_bytes
 from flowsynth.executors.fetch import Fetcher
 from flowsynth.executors.host import RunHost
 from flowsynth.executors.kept import CacheKept
@@ -81,6 +81,17 @@ class Workplace:
             return self._failure(order, error, notes)
         stored, spooled = self._put_away(order, made)
         return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled)
+
+    def perform_stored(self, order: Order) -> Outcome:
+        """The same where nobody reads this place's memory: all that comes of it lies in the cache."""
+        outcome = self.perform(replace(order, keep="always", late=False))
+        names = set(object_names(outcome.refs).values())
+        self.shelf.drop(names)
+        if outcome.stored or outcome.failed:
+            return outcome
+        nbytes = sum(map(ref_bytes, outcome.refs.values()))
+        text = f"{self.cache.root} has no room for {nbytes:,} bytes (cache.max_bytes)"
+        return Outcome(notes=outcome.notes, failed=of_node(order.node, text), code=1)
 
     def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
         """Run the operator, which is somebody else's code."""

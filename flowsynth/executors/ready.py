@@ -18,7 +18,7 @@ class ReadyTasks:
     An entry whose task is no longer ready (it was cut, or taken through another entry) counts as gone.
 
     Args:
-        resident: device, names of models -> whether they are loaded there, so that a task finds them warm.
+        resident: place, names of models -> whether they are loaded there, so that a task finds them warm.
     """
 
     def __init__(self, resident: Callable[[str, Sequence[str]], bool]) -> None:
@@ -38,7 +38,7 @@ class ReadyTasks:
             heap = self._plain.setdefault(task.lane, [])
         heapq.heappush(heap, (task.position, self._count, task))
 
-    def take(self, lanes: Collection[str] | None, reach: int) -> Task | None:
+    def take(self, lanes: Collection[str] | None, reach: int, place: str = "") -> Task | None:
         """The task of lowest position on some lanes (all unless given), taken out; None if there is none.
 
         Where its models would have to be loaded, a task within reach goes before it whose models are there.
@@ -46,12 +46,13 @@ class ReadyTasks:
         Args:
             lanes: whose tasks.
             reach: the last position that may run now.
+            place: where it will be carried out; where it is placed unless given.
         """
         heap = self._best(lanes)
         if heap is None or heap[0][0] > reach:
             return None
         if len(self._modelled) > 1:
-            heap = self._warm(heap, lanes, reach)
+            heap = self._warm(heap, lanes, reach, place)
         return heapq.heappop(heap)[2]
 
     def has(self, lanes: Collection[str], reach: int) -> bool:
@@ -81,9 +82,9 @@ class ReadyTasks:
             heaps += [heap for (lane, _), heap in self._modelled.items() if lane in lanes]
         return heaps
 
-    def _warm(self, best: Heap, lanes: Collection[str] | None, reach: int) -> Heap:
+    def _warm(self, best: Heap, lanes: Collection[str] | None, reach: int, place: str) -> Heap:
         """The heap to take from: the best one, unless it needs a load and another, within reach, does not."""
-        if not best[0][2].run.step.models or self._is_warm(best[0][2]):
+        if not best[0][2].run.step.models or self._is_warm(best[0][2], place):
             return best
         found = [
             heap
@@ -91,9 +92,11 @@ class ReadyTasks:
             if heap and heap is not best and (lanes is None or lane in lanes) and heap[0][0] <= reach
         ]
         return next(
-            (heap for heap in sorted(found, key=lambda h: h[0][:2]) if self._is_warm(heap[0][2])), best
+            (heap for heap in sorted(found, key=lambda h: h[0][:2]) if self._is_warm(heap[0][2], place)), best
         )
 
-    def _is_warm(self, task: Task) -> bool:
+    def _is_warm(self, task: Task, place: str) -> bool:
         step = task.run.step
-        return self._resident(step.device, [name for names in step.models.values() for name in names])
+        return self._resident(
+            place or step.device, [name for names in step.models.values() for name in names]
+        )

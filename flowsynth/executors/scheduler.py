@@ -32,7 +32,7 @@ class Scheduler:
         runs: all steps of the run in topological order, hits included.
         expander: makes tasks out of steps.
         on_over: called (outside the lock) with each step when all its tasks are over.
-        resident: device, names of models -> whether they are loaded there, so that a task finds them warm.
+        resident: place, names of models -> whether they are loaded there, so that a task finds them warm.
         shelf: holds the values of tasks; told to drop them when nobody is left to read them.
         lost: objects that earlier passes of the run found to be gone.
 
@@ -93,17 +93,21 @@ class Scheduler:
 
     # --- for workers ------------------------------------------------------------------------------------
 
-    def take(self, lanes: Collection[str] | None = None) -> Task | None:
+    def take(self, lanes: Collection[str] | None = None, place: str = "") -> Task | None:
         """The ready task of lowest position on some lanes (all unless given); None if there is none now.
 
         Where that one's models would have to be loaded, a task goes before it whose models are there.
+
+        Args:
+            lanes: whose tasks.
+            place: where it will be carried out; where it is placed unless given.
         """
         with self._lock:
             if self.finished:
                 return None
             for task in self._parked.due() if self._parked else ():
                 self._push(task)
-            found = self._ready.take(lanes, self._low + self._window)
+            found = self._ready.take(lanes, self._low + self._window, place)
             if found is not None:
                 found.state = State.RUNNING
             return found
@@ -155,6 +159,12 @@ class Scheduler:
             if task.waiting == 0:
                 self._push(task)
             self._rooms.wake(self._ready.count, task.lane)
+
+    def give_back(self, task: Task) -> None:
+        """A task that was handed out could not be carried out: another worker gets it."""
+        with self._lock:
+            self._push(task)
+            self._rooms.wake(self._ready.count, "")
 
     def lose(self, names: Iterable[str]) -> None:
         """Objects are gone that the plan counted on: nothing more is handed out, so that it is made anew."""

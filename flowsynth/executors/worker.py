@@ -19,6 +19,7 @@ from flowsynth.executors.ledger import Ledger
 from flowsynth.executors.order import Given, Order, Outcome
 from flowsynth.executors.results import object_names
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
+from flowsynth.executors.seats import Crew, SeatLostError
 from flowsynth.executors.tasks import Role, Task, task_key
 from flowsynth.executors.uses import comes_late, keep_policy
 
@@ -36,20 +37,18 @@ class Desk:
     Attributes:
         scheduler: hands tasks out and learns what became of them.
         ledger: writes traces.
-        perform: carries an order out, here or elsewhere.
+        crew: carries orders out, here or elsewhere.
         observer: hears what happens.
         cancelled: set to end the run.
         specs: the graph's entries under ``models:``.
-        local: what an order gives stays in this process's memory; else it must be stored.
     """
 
     scheduler: Scheduler
     ledger: Ledger
-    perform: Callable[[Order], Outcome]
+    crew: Crew
     observer: Observer
     cancelled: threading.Event
     specs: Mapping[str, Mapping[str, Any]]
-    local: bool = True
 
     @property
     def cache(self) -> Cache:
@@ -58,10 +57,16 @@ class Desk:
 
 
 class Worker:
-    """Runs tasks that a scheduler hands out. One a thread."""
+    """Runs tasks that a scheduler hands out. One a thread.
 
-    def __init__(self, desk: Desk) -> None:
+    Args:
+        desk: what all of them use.
+        perform: carries an order out.
+    """
+
+    def __init__(self, desk: Desk, perform: Callable[[Order], Outcome]) -> None:
         self.desk = desk
+        self.perform = perform
         self.scheduler = desk.scheduler
         self.cache = desk.cache
         self._missed = False
@@ -71,10 +76,14 @@ class Worker:
 
         Raises:
             CacheError: the cache cannot be used (a full disk): that concerns the run, not one node.
+            SeatLostError: this seat is gone; the task is back in the queue.
         """
         try:
             self._execute(task)
         except CacheError:
+            raise
+        except SeatLostError:
+            self.scheduler.give_back(task)
             raise
         except CancelledError:
             self.scheduler.stop()
@@ -95,7 +104,7 @@ class Worker:
             return
         leased = task.run.step.kept
         try:
-            outcome = self.desk.perform(self._order(task, given))
+            outcome = self.perform(self._order(task, given))
             if outcome.missing:
                 self._missing(task, outcome.missing)
             elif outcome.failed:
@@ -153,7 +162,6 @@ class Worker:
 
     def _order(self, task: Task, given: tuple[Given, ...]) -> Order:
         step = task.run.step
-        keep = keep_policy(task) if self.desk.local else "always"
         specs = (
             {n: self.desk.specs[n] for names in step.models.values() for n in names} if step.models else {}
         )
@@ -169,9 +177,10 @@ class Worker:
             specs,
             task.role is Role.CHUNK and isinstance(step.kind, Scan),
             task.shared,
-            keep,
+            keep_policy(task),
             comes_late(task),
             step.static.code if step.models and step.kept else "",
+            "" if self.desk.crew.local else step.static.identity,
         )
 
     # --- after ------------------------------------------------------------------------------------------
@@ -188,7 +197,7 @@ class Worker:
     def _computed(self, task: Task, outcome: Outcome, pairs: Sequence[tuple[str, str]]) -> None:
         run = task.run
         task.run.note(outcome.notes)
-        held = tuple(set(object_names(outcome.refs).values())) if self.desk.local else ()
+        held = tuple(set(object_names(outcome.refs).values())) if self.desk.crew.local else ()
         try:
             self.desk.ledger.task(task, outcome, pairs)
         except BaseException:

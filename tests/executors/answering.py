@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from flowsynth.api.execute import Host
 from flowsynth.api.session import Session
+from flowsynth.executors.expand import IO_LANE
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.perform import Workplace
+from flowsynth.executors.seats import Seat
 from tests.processes import server
 
 
@@ -22,6 +24,23 @@ class Elsewhere:
         self.orders: list[bytes] = []
         self.outcomes: list[bytes] = []
         self._lock, self._line = threading.Lock(), line
+
+    @property
+    def local(self) -> bool:
+        """Nothing stays in this process."""
+        return False
+
+    def seats(self, lanes: Sequence[str], workers: int | None) -> list[Seat]:
+        """One for every lane; it is the one process behind all of them."""
+        return [Seat(lane, lane, self) for lane in [*lanes, IO_LANE]]
+
+    def more(self) -> list[Seat]:
+        """None."""
+        return []
+
+    def resident(self, place: str, names: Sequence[str]) -> bool:
+        """Nobody knows."""
+        return False
 
     def __call__(self, order: Order) -> Outcome:
         """The outcome of an order."""
@@ -75,6 +94,5 @@ def _answer(session: Session, line: Connection) -> None:
         order = Order.from_bytes(message)
         names = str(sorted(order.specs))
         place = places.setdefault(names, Workplace(session.cache, Host(session, order.specs)))
-        outcome = place.perform(order)
-        place.shelf.clear()  # the next order finds nothing in memory
+        outcome = place.perform_stored(order)
         line.send_bytes(outcome.to_bytes())

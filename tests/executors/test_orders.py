@@ -78,7 +78,7 @@ def run_elsewhere(g: Graph, cache: Path, other: Elsewhere, **given: object) -> R
     with Session.of(options) as session:
         plan = session.plan(g)
         host = Host(session, g.models)
-        engine = Engine(plan, session.cache, host, options, Observer(), transport=other)
+        engine = Engine(plan, session.cache, host, options, Observer(), crew=lambda _: other)
         return Run(plan, engine.run(), session.cache, engine.shelf)
 
 
@@ -147,7 +147,7 @@ def test_an_order_round_trips_with_all_that_it_may_hold() -> None:
     order = Order(
         "n", Plus(step=9), Role.COMBINE, None, "sim:3", (Given("p", True, parts),), {"m": ("a", "b")}, "key",
         {"a": {"family": "sd", "source": "x"}, "b": {"family": "sd", "scale": 0.5}}, True, False, "never",
-        True, "c",
+        True, "c", "i",
     )  # fmt: skip
     assert Order.from_bytes(order.to_bytes()) == order
     assert order.inputs[0].objects() == ["h2"]
