@@ -21,7 +21,15 @@ os.environ.setdefault("FLOWSYNTH_PRECISION", "float32")
 from flowsynth.core.operator import DEFINED
 
 #: What pytest and libraries set in the environment while tests run, and the command line for all of them.
-SET_BY_OTHERS = ("PYTEST_CURRENT", "TORCHINDUCTOR", "SVT_LOG", "HF_HUB_", "TRANSFORMERS_", "DIFFUSERS_")
+SET_BY_OTHERS = (
+    "PYTHONBREAKPOINT",
+    "PYTEST_CURRENT",
+    "TORCHINDUCTOR",
+    "SVT_LOG",
+    "HF_HUB_",
+    "TRANSFORMERS_",
+    "DIFFUSERS_",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

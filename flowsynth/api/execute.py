@@ -2,59 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from flowsynth.api.host import Host
 from flowsynth.api.run import Run
 from flowsynth.api.session import Session
-from flowsynth.core.context import RunContext
+from flowsynth.core.errors import RequestError
 from flowsynth.core.events import Observer
 from flowsynth.core.options import RunOptions
 from flowsynth.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from flowsynth.models import Model
+    from flowsynth.executors.perform import Workplace
+    from flowsynth.executors.seats import Crew
 
 
 def execute(session: Session, plan: Plan, options: RunOptions, observer: Observer) -> Run:
     """Run what a plan found not to be in the cache."""
     from flowsynth.executors.engine import Engine
 
-    engine = Engine(plan, session.cache, Host(session, plan.graph.models), options, observer)
+    options = session.own_options(options)
+    host = Host(session, plan.graph.models)
+    engine = Engine(plan, session.cache, host, options, observer, crew=crew_of(session, plan, options))
     run = Run(plan, engine.run(), session.cache, engine.shelf)
-    run.peak_alive = engine.peak_alive
+    run.peak_alive, run.facts = engine.peak_alive, session.facts
     return run
 
 
-class Host:
-    """What whoever carries orders out asks of a session: see `RunHost`.
+def crew_of(session: Session, plan: Plan, options: RunOptions) -> Callable[[Workplace], Crew] | None:
+    """Who carries out a plan's orders; None for threads of this process.
 
-    Args:
-        session: with its cache folder and its loaded models.
-        specs: the entries under ``models:``.
+    Raises:
+        RequestError: workers of a cluster shall, and the session has none, or they cannot have the operators.
     """
+    staff = session.staff
+    if staff is None:
+        if options.executor == "ray":
+            raise RequestError("executor: 'ray' is a session's own; expected it to be given to Session")
+        return None
+    from flowsynth.api.station import open_station
+    from flowsynth.executors.ray.crew import RayCrew
+    from flowsynth.executors.ray.own import own_modules
 
-    def __init__(self, session: Session, specs: Mapping[str, Mapping[str, Any]]) -> None:
-        self._session = session
-        self._specs = specs
-        self._models: dict[str, Model] = {}
-        self._prepared: set[str] = set()
-
-    def context(self, node: str, device: str) -> RunContext:
-        """A context for an operator, with the manager of its device's models."""
-        if device not in self._prepared:  # not before: what is cached needs none
-            self._session.prepare_managers([device])
-            self._prepared.add(device)
-        return self._session.context(node, device)
-
-    def models(self, names: Sequence[str]) -> list[Any]:
-        """What a model port gets for each name."""
-        for name in names:
-            if name not in self._models:
-                self._models[name] = self._session.model(name, self._specs[name])
-        return [self._models[name] for name in names]
-
-    def resident(self, device: str, names: Sequence[str]) -> bool:
-        """Whether all of some models are loaded on a device."""
-        known = [self._models[name].spec for name in names if name in self._models]
-        return len(known) == len(names) and self._session.resident(device, known)
+    modules = own_modules(type(step.operator) for step in plan.steps.values())
+    return lambda place: RayCrew(staff, place, modules, open_station)

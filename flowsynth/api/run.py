@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth._version import __version__
 from flowsynth.api.outputs import deliver, file_stems, tidy, write_atomic
 from flowsynth.api.provenance import Provenances
+from flowsynth.core.devices import Facts, devices_of
 from flowsynth.core.errors import RunError, did_you_mean
 from flowsynth.core.graph import Edge, Handle, Name
 from flowsynth.core.keys import library_version
@@ -58,6 +59,7 @@ class Run:
         peak_alive: most chunks that were in memory at once.
         notes: what the user should know of the run, besides what its cache and its nodes say.
         shares: node -> how many jobs of a sweep it was made for.
+        facts: what results depend on, of the devices of other machines; None where they are this one's.
     """
 
     def __init__(self, plan: Plan, runs: Mapping[str, StepRun], cache: Cache, shelf: Shelf) -> None:
@@ -73,6 +75,7 @@ class Run:
         self.seconds = 0.0
         self.notes: list[str] = []
         self.shares: Mapping[str, int] = {}
+        self.facts: Mapping[str, Facts] | None = None
 
     def __repr__(self) -> str:
         """What became of it, as ``Run('toon', done, hit=11, computed=1)``."""
@@ -94,7 +97,8 @@ class Run:
     @cached_property
     def record(self) -> RunRecord:
         """What `run.json` holds."""
-        record = _record(self.plan, self._runs)
+        with devices_of(self.facts):
+            record = _record(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
         record.notes = [*self.notes, *self._cache.said()]
         for name, jobs in self.shares.items():

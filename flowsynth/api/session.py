@@ -14,7 +14,7 @@ from flowsynth.cache.location import default_cache_dir
 from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.context import RunContext
-from flowsynth.core.devices import torch_name
+from flowsynth.core.devices import Facts, devices_of, torch_name
 from flowsynth.core.errors import GraphError, RequestError, listing
 from flowsynth.core.filehash import file_hash
 from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
@@ -26,6 +26,8 @@ from flowsynth.planning.placement import model_budget, place
 from flowsynth.planning.plan import Plan, make_plan
 
 if TYPE_CHECKING:
+    from flowsynth.executors.ray.cluster import Cluster
+    from flowsynth.executors.ray.staff import Staff
     from flowsynth.models import Model, ModelManager, ModelSpec
 
 
@@ -44,6 +46,10 @@ class Session:
         remote: address of a place behind the cache that other machines use, too; see `RunOptions`.
         model_bytes: budget of the loaded models of a device; None for 80 % of a CUDA device, half the memory
             else.
+        executor: ``ray`` has all its runs computed by the workers of a cluster, kept from run to run; any
+            other is chosen for each run.
+        ray_address: which cluster; see `RunOptions`.
+        ray_cache: where workers keep objects; see `RunOptions`.
         read_only: look only; nothing is written, not even a folder.
     """
 
@@ -56,10 +62,14 @@ class Session:
         max_bytes: int | str | None = None,
         remote: str | None = None,
         model_bytes: int | str | None = None,
+        executor: str = "threads",
+        ray_address: str = "local",
+        ray_cache: str = "auto",
         read_only: bool = False,
     ) -> None:
         given = {"device": device, "offline": offline, "max_bytes": max_bytes, "model_bytes": model_bytes}
-        options = RunOptions.of({"cache_dir": cache_dir, "remote": remote, **given})
+        far = {"remote": remote, "executor": executor, "ray_address": ray_address, "ray_cache": ray_cache}
+        options = RunOptions.of({"cache_dir": cache_dir, **far, **given})
         self.notes: list[str] = []
         self.cache = self._opened(options, read_only)
         self.root = self.cache.root
@@ -71,12 +81,13 @@ class Session:
         self._lock = threading.Lock()
         self._running = 0
         self._managers: dict[str, ModelManager] = {}
+        self.staff = _staff(self, options) if options.executor == "ray" and not read_only else None
 
     @classmethod
     def of(cls, options: RunOptions, *, read_only: bool = False) -> Session:
         """A session as the options of a run ask for it."""
         given = {name: getattr(options, name) for name in SESSION_OPTIONS}
-        return cls(given.pop("cache_dir"), **given, read_only=read_only)
+        return cls(given.pop("cache_dir"), **given, executor=options.executor, read_only=read_only)
 
     def _opened(self, options: RunOptions, read_only: bool) -> Cache:
         root, remote = options.cache_dir or default_cache_dir(), options.remote
@@ -110,7 +121,11 @@ class Session:
     def close(self) -> None:
         """Commit what is queued and close the cache; loaded models are dropped."""
         self._managers.clear()
-        self.cache.close()
+        try:
+            if self.staff is not None:
+                self.staff.close()
+        finally:
+            self.cache.close()
 
     def plan(
         self, graph: CoreGraph, outputs: Sequence[Name] | None = None, moment: Moment | None = None
@@ -130,7 +145,29 @@ class Session:
             if faults := model_faults(graph.models):  # those built in Python: others were looked at before
                 raise GraphError(faults, graph.name)
             self.sources.look_again()
-        return make_plan(graph, self, outputs, moment)
+        with devices_of(self.facts):
+            return make_plan(graph, self, outputs, moment)
+
+    def own_options(self, options: RunOptions) -> RunOptions:
+        """The options of a run in this session: what its workers do is no run's choice."""
+        return options if self.staff is None else options.model_copy(update={"executor": "ray"})
+
+    @property
+    def facts(self) -> Mapping[str, Facts] | None:
+        """What results depend on, of the devices that will compute them; None for this machine's.
+
+        Raises:
+            RequestError: they are a cluster's, and it cannot be used.
+        """
+        return None if self._cluster is None else self._cluster.facts()
+
+    @property
+    def _cluster(self) -> Cluster | None:
+        """The cluster, if it must be asked before a plan is made: one that is this machine need not be."""
+        if self.staff is None or self.staff.cluster.address == "local":
+            return None
+        self.staff.cluster.connect()
+        return self.staff.cluster
 
     def require_writable(self, plan: Plan) -> None:
         """See that what a plan has to run can be kept.
@@ -151,7 +188,7 @@ class Session:
 
     def place(self, graph: CoreGraph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
-        return place(graph, self.device)
+        return place(graph, self.device, None if self._cluster is None else self._cluster.devices())
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -242,3 +279,22 @@ class Session:
                     self._managers[device] = ModelManager(
                         torch_name(device), budget, cache_dir=self.root, offline=self.offline
                     )
+
+
+def _staff(session: Session, options: RunOptions) -> Staff:
+    """The workers of a cluster, none of which is started yet."""
+    from flowsynth.executors.ray.carriage import Carriage
+    from flowsynth.executors.ray.cluster import Cluster, imported_ray
+    from flowsynth.executors.ray.staff import Staff
+
+    imported_ray()
+    cluster = Cluster.of(
+        options.ray_address,
+        options.ray_cache,
+        session.root,
+        offline=options.offline,
+        max_bytes=options.max_bytes,
+        model_bytes=options.model_bytes,
+        debug=options.debug,
+    )
+    return Staff(cluster, Carriage(session.cache, cluster))

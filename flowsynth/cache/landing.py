@@ -22,7 +22,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getat
 
 
 def land(
-    store: ObjectStore, key: str, size: int, parts: Iterable[bytes], admit: Callable[[int], bool]
+    store: ObjectStore, key: str, size: int, parts: Iterable[bytes | memoryview], admit: Callable[[int], bool]
 ) -> StoredObject:
     """Take an object in, as a file that gets its name when its content is found to be what the name says.
 
@@ -59,7 +59,7 @@ def land(
     return found
 
 
-def _received(temp: Path, key: str, size: int, parts: Iterable[bytes]) -> StoredObject:
+def _received(temp: Path, key: str, size: int, parts: Iterable[bytes | memoryview]) -> StoredObject:
     fd = os.open(temp, _FLAGS, 0o666)
     try:
         written = 0

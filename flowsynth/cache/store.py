@@ -19,6 +19,7 @@ from flowsynth.cache.folder import (
     require_folder_name,
     waste_files,
 )
+from flowsynth.cache.landing import land
 from flowsynth.cache.leases import Leases
 from flowsynth.cache.objects import ObjectInfo, ObjectStore
 from flowsynth.cache.scratch import remove_left
@@ -255,6 +256,30 @@ class Cache:
     def max_bytes(self) -> int | None:
         """Budget of the objects; None for no limit."""
         return self._eviction.max_bytes
+
+    def take_in(self, key: str, data: memoryview) -> bool:
+        """Store an object that another cache has, from the bytes of its file; whether there was room.
+
+        Raises:
+            FormatError: it is damaged, or another object.
+            CacheFull: the disk is full.
+            CacheError: the folder cannot be written.
+        """
+        kept = False
+
+        def admit(size: int) -> bool:
+            nonlocal kept
+            kept = self._eviction.admit(size, self.live)
+            self.refused += not kept
+            return kept
+
+        try:
+            land(self.objects, key, data.nbytes, [data], admit)
+            self.live.add(key)
+        finally:
+            if kept:
+                self._eviction.settle(data.nbytes)
+        return kept
 
     def release(self, keys: Sequence[str] | None = None) -> None:
         """Let eviction have objects of this run again: some, or all."""

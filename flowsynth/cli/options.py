@@ -63,7 +63,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         default=[],  # else a message about FILE names this as missing too
         metavar="KEY=VALUE",
         help="graph=NAME, input.video=PATH, prompt=..., model=NAME, experiment=NAME, seed=N, "
-        "graph.nodes.NODE.params.PARAM=V, output_dir=PATH, cache.dir=PATH, executor=serial|threads, "
+        "graph.nodes.NODE.params.PARAM=V, output_dir=PATH, cache.dir=PATH, executor=serial|threads|ray, "
         "device=auto|cpu|cuda:0, offline=true",
     )
 

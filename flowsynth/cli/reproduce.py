@@ -71,6 +71,8 @@ def _again(
         run = graph.run(
             cache_dir=cache_dir,
             executor=settings.executor,
+            ray_address=settings.ray.address,
+            ray_cache=settings.ray.cache,
             outputs=[provenance.output],
             output_dir=folder,
             device=settings.device,

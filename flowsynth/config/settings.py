@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowsynth.cache.location import default_cache_dir
-from flowsynth.core.errors import GraphError, RequestError
+from flowsynth.core.errors import Fault, GraphError, RequestError
 from flowsynth.core.options import (
     Chunk,
     Device,
     Executor,
     Folder,
+    RayAddress,
+    RayCache,
     Remote,
     RunOptions,
     Size,
@@ -36,6 +38,13 @@ class CacheSettings(_Part):
     remote: Remote | None = None
 
 
+class RaySettings(_Part):
+    """The cluster of ``executor=ray``."""
+
+    address: RayAddress = "local"
+    cache: RayCache = "auto"
+
+
 class Settings(_Part):
     """Everything about a run that is no part of a key."""
 
@@ -46,6 +55,7 @@ class Settings(_Part):
     offline: bool = False
     chunk: Chunk = DEFAULT_CHUNK
     workers: Workers | None = None
+    ray: RaySettings = Field(default_factory=RaySettings)
 
     def run_options(self, *, debug: bool = False) -> RunOptions:
         """The options of a run with these settings."""
@@ -57,6 +67,8 @@ class Settings(_Part):
             offline=self.offline,
             executor=self.executor,
             workers=self.workers,
+            ray_address=self.ray.address,
+            ray_cache=self.ray.cache,
             chunk=self.chunk,
             debug=debug,
         )
@@ -69,12 +81,30 @@ def parse_settings(config: dict[str, Any]) -> Settings:
         GraphError: one fault a wrong value.
     """
     given = {name: config[name] for name in Settings.model_fields if config.get(name) is not None}
-    if isinstance(given.get("cache"), dict):
-        given["cache"] = {key: value for key, value in given["cache"].items() if value is not None}
+    for part in ("cache", "ray"):
+        if isinstance(given.get(part), dict):
+            given[part] = {key: value for key, value in given[part].items() if value is not None}
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
+        _require_read(given, settings)
+        return settings
     except ValidationError as error:
         raise GraphError(faults_of(error, given, "", Settings.model_fields, "setting"), "settings") from None
+
+
+def _require_read(given: dict[str, Any], settings: Settings) -> None:
+    """See that no setting is given that this run does not read.
+
+    Raises:
+        GraphError: one is.
+    """
+    if settings.executor != "ray" and isinstance(given.get("ray"), dict):
+        faults = [
+            Fault(f"ray.{name}", "only read with executor=ray", "that, or nothing", repr(value))
+            for name, value in given["ray"].items()
+        ]
+        if faults:
+            raise GraphError(faults, "settings")
 
 
 def cache_folder(given: str | None) -> Path:

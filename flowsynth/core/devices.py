@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from flowsynth.core.errors import RequestError, listing
 
@@ -23,13 +26,60 @@ def torch_name(device: str) -> str:
     return "cpu" if device.startswith("sim:") else device
 
 
-@cache
-def device_arch(device: str) -> str:
-    """Architecture of a device: compute capability of a CUDA device by its index, else the machine's name.
+class Facts(NamedTuple):
+    """What of a device decides the last bits of results, and what ``auto`` is there.
+
+    Attributes:
+        arch: compute capability of a CUDA device, else the machine's name.
+        bfloat16: whether a CPU multiplies it by instructions of its own.
+    """
+
+    arch: str
+    bfloat16: bool
+
+
+#: The devices of other machines by name, while something is planned for these.
+_ELSEWHERE: ContextVar[Mapping[str, Facts] | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def devices_of(others: Mapping[str, Facts] | None) -> Iterator[None]:
+    """Plan for the devices of other machines; None for this machine's own.
+
+    Args:
+        others: by name; ``sim:N`` is their ``cpu``.
+    """
+    token = _ELSEWHERE.set(others)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+def device_facts(device: str) -> Facts:
+    """What results depend on, of a device here or where it is planned for.
 
     Args:
         device: such as ``cuda:1``; ``cuda`` is the first.
     """
+    named = key_device(device)
+    others = _ELSEWHERE.get()
+    found = (others or {}).get(f"{named}:0" if named == "cuda" else named)
+    return own_facts(named) if found is None else found
+
+
+def own_facts(device: str) -> Facts:
+    """What results depend on, of a device of this machine."""
+    kind = device_type(device)
+    return Facts(_own_arch(device), kind == "cpu" and bool(_BFLOAT16_FLAGS & cpu_flags()))
+
+
+def device_arch(device: str) -> str:
+    """Architecture of a device: see `Facts`."""
+    return device_facts(device).arch
+
+
+def _own_arch(device: str) -> str:
     kind, _, index = device.partition(":")
     if kind != "cuda":
         return platform.machine().lower()
@@ -105,7 +155,7 @@ def auto_precision(device: str, *, half_on_cpu: bool = True) -> NumberType:
         raise RequestError(f"{PRECISION_VARIABLE}: expected {expected}, given {forced!r}")
     kind = device_type(device)
     if kind == "cpu":
-        return "bfloat16" if half_on_cpu and _BFLOAT16_FLAGS & cpu_flags() else "float32"
+        return "bfloat16" if half_on_cpu and device_facts(device).bfloat16 else "float32"
     return "float16" if kind == "cuda" else "float32"
 
 

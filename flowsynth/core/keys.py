@@ -37,17 +37,20 @@ def library_version(name: str) -> str:
         return "absent"
 
 
-@cache
 def numerics(cls: type[Operator], device: str) -> str:
     """The numerics class: what may change the last bits of a result though no parameter does.
 
     Device type and architecture, and major.minor of the libraries that the operator declares. The index of a
     device is no part of it.
     """
-    kind = device.partition(":")[0]
+    return _numerics(cls, device.partition(":")[0], device_arch(device))
+
+
+@cache
+def _numerics(cls: type[Operator], kind: str, arch: str) -> str:
     names = [name for name in cls.libraries if _ONLY_ON.get(name, kind) == kind]
     libraries = {name: library_version(name) for name in names}
-    return canonical_json([kind, device_arch(device), libraries] if libraries else [])
+    return canonical_json([kind, arch, libraries] if libraries else [])
 
 
 class ClassKey(NamedTuple):
@@ -135,9 +138,9 @@ class StaticKey(NamedTuple):
         return digest_text("\0".join([TAG, *held.values()]))
 
     @property
-    def identity(self) -> str:
-        """All that is known of the key, as one hash."""
-        return digest_text(self.prefix)
+    def identity(self) -> dict[str, str]:
+        """The parts of the key as hashes: who would compute something else differs in one."""
+        return {name: digest_text(text) for name, text in self.parts.items()}
 
     def why(self, inputs: Sequence[tuple[str, str]]) -> str:
         """The parts of the key as canonical JSON, for `explain`."""

@@ -17,6 +17,7 @@ from flowsynth.core.validation import faults_of
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
 _DEVICES = ("auto", "cpu", "cuda", "mps", "cuda:0", "sim:0")
+_ADDRESS = re.compile(r"local|auto|(ray://)?(\[[0-9a-fA-F:]+\]|[\w.\-]+):\d{1,5}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -62,6 +63,17 @@ def parse_device(value: Any) -> Any:
     return value
 
 
+def parse_address(value: Any) -> Any:
+    """The address of a Ray cluster.
+
+    Raises:
+        ValueError: a text that is none.
+    """
+    if isinstance(value, str) and not _ADDRESS.fullmatch(value):
+        raise ValueError("expected local, auto, HOST:PORT or ray://HOST:PORT")
+    return value
+
+
 def _no_flag(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a number")
@@ -69,7 +81,9 @@ def _no_flag(value: Any) -> Any:
 
 
 _Count = BeforeValidator(_no_flag)
-Executor = Literal["serial", "threads"]
+Executor = Literal["serial", "threads", "ray"]
+#: Where workers of a cluster keep objects.
+RayCache = Literal["auto", "shared", "own"]
 #: ``auto``, a device such as ``cuda:0``, or a class of them.
 Device = Annotated[str, BeforeValidator(parse_device)]
 #: The path of a folder, with ``~`` expanded.
@@ -80,6 +94,8 @@ Chunk = Annotated[int, _Count, Field(ge=1, le=4096)]
 Workers = Annotated[int, _Count, Field(ge=1, le=256)]
 #: The address of a place behind the cache that other machines use, too.
 Remote = Annotated[str, BeforeValidator(parse_remote)]
+#: Of a Ray cluster.
+RayAddress = Annotated[str, BeforeValidator(parse_address)]
 #: Bytes, or a text such as ``20GB``.
 Size = Annotated[int, _Count, BeforeValidator(parse_size), Field(gt=0)]
 
@@ -96,8 +112,14 @@ class RunOptions(BaseModel):
             else.
         device: what ``auto`` means.
         offline: never touch the network.
-        executor: ``serial``, or ``threads`` for a worker on every device and one for reading files.
-        workers: threads that compute on the CPU, for ``threads``; a quarter of the cores unless given.
+        executor: ``serial``, ``threads`` for a worker on every device and one for reading files, or ``ray``
+            for one on every device of every node of a Ray cluster.
+        workers: how many compute on the CPU, for ``threads``, and for ``ray`` at each node; a quarter of the
+            cores unless given.
+        ray_address: with ``ray``: ``local`` for a cluster on this machine that ends with the session,
+            ``auto`` for a running one or else that, ``HOST:PORT`` or ``ray://HOST:PORT``.
+        ray_cache: with ``ray``: workers keep objects in the ``shared`` folder of the driver, in one of their
+            ``own`` (FLOWSYNTH_CACHE there, or the user's), or ``auto``: as they see the driver's or not.
         chunk: frames in a chunk of a stream.
         debug: keep tracebacks in error messages.
     """
@@ -112,6 +134,8 @@ class RunOptions(BaseModel):
     offline: bool = False
     executor: Executor = "serial"
     workers: Workers | None = None
+    ray_address: RayAddress = "local"
+    ray_cache: RayCache = "auto"
     chunk: Chunk = DEFAULT_CHUNK
     debug: bool = False
 
@@ -129,7 +153,16 @@ class RunOptions(BaseModel):
 
 
 #: Options that are a session's own: what runs in an open session cannot choose them.
-SESSION_OPTIONS = ("cache_dir", "max_bytes", "remote", "model_bytes", "device", "offline")
+SESSION_OPTIONS = (
+    "cache_dir",
+    "max_bytes",
+    "remote",
+    "model_bytes",
+    "device",
+    "offline",
+    "ray_address",
+    "ray_cache",
+)
 
 
 class GivenOptions(TypedDict, total=False):
@@ -143,5 +176,7 @@ class GivenOptions(TypedDict, total=False):
     offline: bool
     executor: str
     workers: int | None
+    ray_address: str
+    ray_cache: str
     chunk: int
     debug: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -34,6 +35,11 @@ def _plugins() -> dict[str, list[EntryPoint]]:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         found.setdefault(point.name, []).append(point)
     return found
+
+
+def plugin_names() -> Collection[str]:
+    """The names that installed packages give to operators."""
+    return _plugins()
 
 
 def operator_names() -> list[str]:

@@ -110,7 +110,7 @@ class Order:
         keep: ``always`` store what comes out, ``never``, or ``auto``: where that pays.
         late: what comes out and is not stored waits long for its reader: in a file, not in memory.
         code: what of its key holds whatever its parameters and inputs are; empty where nothing is kept.
-        identity: what its key begins with, for whoever else would compute something else; empty here.
+        identity: the parts of its key as hashes, for whoever carries it out elsewhere; empty here.
     """
 
     node: str
@@ -127,7 +127,11 @@ class Order:
     keep: str = "auto"
     late: bool = False
     code: str = ""
-    identity: str = ""
+    identity: Mapping[str, str] = field(default_factory=dict)
+
+    def objects(self) -> list[str]:
+        """Names of the objects that it reads, once each."""
+        return list(dict.fromkeys(name for given in self.inputs for name in given.objects()))
 
     def to_bytes(self) -> bytes:
         """The order as JSON."""
@@ -149,7 +153,7 @@ class Order:
                 "keep": self.keep,
                 "late": self.late,
                 "code": self.code,
-                "identity": self.identity,
+                "identity": dict(self.identity),
             }
         ).encode()
 

@@ -69,9 +69,7 @@ class Workplace:
         fetched = {given.port: fetcher.given(given) for given in order.inputs}
         if fetcher.missing:
             return Outcome(missing=tuple(dict.fromkeys(fetcher.missing)))
-        if order.node not in self._begun:
-            self._begun.add(order.node)
-            self.observer.node_started(order.node, order.device)
+        self.begin(order.node, order.device)
         notes: list[str] = []
         try:
             made = self._made(order, fetched, notes)
@@ -81,6 +79,12 @@ class Workplace:
             return self._failure(order, error, notes)
         stored, spooled = self._put_away(order, made)
         return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled)
+
+    def begin(self, node: str, device: str) -> None:
+        """Say that a node begins, once."""
+        if node not in self._begun:
+            self._begun.add(node)
+            self.observer.node_started(node, device)
 
     def perform_stored(self, order: Order) -> Outcome:
         """The same where nobody reads this place's memory: all that comes of it lies in the cache."""

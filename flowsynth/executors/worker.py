@@ -180,7 +180,7 @@ class Worker:
             keep_policy(task),
             comes_late(task),
             step.static.code if step.models and step.kept else "",
-            "" if self.desk.crew.local else step.static.identity,
+            {} if self.desk.crew.local else step.static.identity,
         )
 
     # --- after ------------------------------------------------------------------------------------------

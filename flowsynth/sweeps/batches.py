@@ -49,7 +49,8 @@ class Sessions:
 
     def of(self, settings: Settings) -> Session:
         """The session for a job; where its nodes run is no matter of the session."""
-        key = (settings.cache, settings.offline)
+        workers = settings.ray if settings.executor == "ray" else None
+        key = (settings.cache, settings.offline, workers)
         if key not in self._open:
             self._open[key] = self._stack.enter_context(self._make(settings))
         return self._open[key]

@@ -10,7 +10,8 @@ from typing import Any
 
 from flowsynth.api import Run
 from flowsynth.api.declared import unused_models
-from flowsynth.api.execute import Host
+from flowsynth.api.execute import crew_of
+from flowsynth.api.host import Host
 from flowsynth.core.errors import FlowsynthError, RunError
 from flowsynth.core.events import Observer
 from flowsynth.core.graph import Name
@@ -106,9 +107,10 @@ class _Running:
         try:
             with session.running(), self.sweep.watch() as shown:
                 with Deliverer(self.merged.names, self.deliver, shown) as observer:
-                    options = _options(self.batch.options, self.sweep.debug)
+                    options = session.own_options(_options(self.batch.options, self.sweep.debug))
                     host = Host(session, self.plan.graph.models)
-                    self.engine = Engine(self.plan, session.cache, host, options, observer)
+                    crew = crew_of(session, self.plan, options)
+                    self.engine = Engine(self.plan, session.cache, host, options, observer, crew=crew)
                     self.engine.run()
                 self._remember()
                 for index in range(len(self.batch.jobs)):
@@ -126,7 +128,7 @@ class _Running:
         graph, _ = job.asked()
         names = self.merged.names[index]
         run = run_of(placed, graph, names, self.engine.runs, self.batch.session.cache, self.engine.shelf)
-        run.seconds = time.perf_counter() - self.began
+        run.seconds, run.facts = time.perf_counter() - self.began, self.batch.session.facts
         run.notes += [*job.notes, *unused_models(graph), *self.batch.session.notes]
         sharers = self.batch.identities.sharers
         run.shares = {name: sharers[number] for name, number in placed.numbers.items()}

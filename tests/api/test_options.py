@@ -26,7 +26,7 @@ from tests.api.test_counts import diamond
         ({"max_bytes": 0}, ["max_bytes", "greater than 0", "given 0"]),
         ({"max_bytes": "a lot"}, ["max_bytes", "given 'a lot'"]),
         ({"model_bytes": "-2GB"}, ["model_bytes", "given '-2GB'"]),
-        ({"executor": "thread"}, ["executor", "'serial' or 'threads'", "did you mean 'threads'?"]),
+        ({"executor": "thread"}, ["executor", "'serial', 'threads' or 'ray'", "did you mean 'threads'?"]),
         ({"chnk": 3}, ["chnk", "unknown option", "did you mean 'chunk'?"]),
         ({"cache_dir": 5}, ["cache_dir", "path"]),
     ],

@@ -21,7 +21,7 @@ from tests.config.conftest import Writer
         (["seed=range(3)"], ["seed", "several values", "--multirun"]),
         (
             ["executor=thread"],
-            ["executor", "'serial' or 'threads'", "given 'thread'", "did you mean 'threads'"],
+            ["executor", "'serial', 'threads' or 'ray'", "given 'thread'", "did you mean 'threads'"],
         ),
         (["cache.max_bytes=lots"], ["cache.max_bytes", "given 'lots'"]),
         (["chunk=0"], ["chunk", "greater than or equal to 1", "given 0"]),

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from flowsynth.api.execute import Host
+from flowsynth.api.host import Host
 from flowsynth.api.session import Session
 from flowsynth.executors.expand import IO_LANE
 from flowsynth.executors.order import Order, Outcome

@@ -10,7 +10,7 @@ import pytest
 
 import flowsynth as fs
 from flowsynth.api import Graph, Run, Session
-from flowsynth.api.execute import Host
+from flowsynth.api.host import Host
 from flowsynth.core.context import RunContext
 from flowsynth.core.events import Observer
 from flowsynth.core.options import RunOptions
@@ -147,7 +147,7 @@ def test_an_order_round_trips_with_all_that_it_may_hold() -> None:
     order = Order(
         "n", Plus(step=9), Role.COMBINE, None, "sim:3", (Given("p", True, parts),), {"m": ("a", "b")}, "key",
         {"a": {"family": "sd", "source": "x"}, "b": {"family": "sd", "scale": 0.5}}, True, False, "never",
-        True, "c", "i",
+        True, "c", {"op": "i"},
     )  # fmt: skip
     assert Order.from_bytes(order.to_bytes()) == order
     assert order.inputs[0].objects() == ["h2"]

@@ -155,11 +155,9 @@ def test_each_cuda_device_has_an_architecture_and_cudas_own_number(
         else:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         cuda_devices.cache_clear()
-        device_arch.cache_clear()
         try:
             assert [arch for _, arch in cuda_devices()] == expected
             assert [device_arch(f"cuda:{i}") for i in range(len(expected))] == expected
             assert device_arch("cuda") == expected[0]
         finally:
             cuda_devices.cache_clear()
-            device_arch.cache_clear()
