@@ -31,7 +31,7 @@ def chain(count: int, start: int) -> Graph:
     last = g.add("n0", Plus(step=start))
     for i in range(1, count):
         last = g.add(f"n{i}", Plus(step=i), x=last)
-    g.outputs = [last]
+    g.outputs = [f"n{count - 1}"]
     return g
 
 
@@ -76,7 +76,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             first_cpu, first, cpu, wall = measured(executor, args.nodes, Path(folder))
         lines.append(f"| {executor} | {first_cpu:.2f} | {first:.2f} | {cpu:.2f} | {wall:.2f} |")
-    publish("\n".join(lines) + "\n\n" + machine(), args.out)
+    publish([*lines, "", machine("torch", "ray")], args.out)
 
 
 if __name__ == "__main__":

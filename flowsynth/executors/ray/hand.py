@@ -111,13 +111,7 @@ class Hand:
         """
         ray = imported_ray()
         try:
-            answer = self._actor.perform.remote(order.to_bytes(), origins)
-            while not ray.wait([answer], timeout=POLL_SECONDS)[0]:
-                if place.cancelled.is_set():
-                    self._actor.cancel.remote()
-                    raise CancelledError("stopped on request")
-                self._tell(ray.get(self._actor.news.remote()), place)
-            data, news = ray.get(answer)
+            data, news = self._answered(self._actor.perform.remote(order.to_bytes(), origins), place)
         except ray.exceptions.RayActorError as error:
             raise self._lost(error) from error
         except ray.exceptions.RayError as error:
@@ -125,6 +119,22 @@ class Hand:
         self._tell(news, place)
         self.warm.update(order.specs)
         return Outcome.from_bytes(data)
+
+    def _answered(self, answer: Any, place: Workplace) -> tuple[bytes, list[News]]:
+        """What it answers, however long that takes; it stops when the run does."""
+        ray = imported_ray()
+        try:
+            while not ray.wait([answer], timeout=POLL_SECONDS)[0]:
+                if place.cancelled.is_set():
+                    raise CancelledError("stopped on request")
+                self._tell(ray.get(self._actor.news.remote()), place)
+            found: tuple[bytes, list[News]] = ray.get(answer)
+            return found
+        except ray.exceptions.RayError:
+            raise
+        except BaseException:
+            self._actor.cancel.remote()
+            raise
 
     def replace(self) -> bool:
         """Start another in its place; False where its node is gone.
