@@ -1,6 +1,6 @@
 """Sweeps: eight guidance values apart, one after the other and merged; planning; jobs of hits.
 
-    python benchmarks/sweeps.py guidance|planning|hits [--values 8] [--jobs 10000] [OVERRIDE ...]
+    python benchmarks/sweeps.py guidance|equal|planning|hits [--values 8] [--jobs 10000] [OVERRIDE ...]
 
 CPU seconds are those of the processes with all their threads, by `getrusage`.
 """
@@ -93,6 +93,58 @@ def _same(folder: Path, values: int) -> None:
         print(f"job {i}: the same objects {objects[0] == objects[1] == objects[2]}")
 
 
+#: One process a line: the jobs of a sweep through Python, one after the other in one session, or merged.
+WAYS = """
+import sys, time
+from contextlib import nullcontext
+from pathlib import Path
+
+from flowsynth.api import Session
+from flowsynth.core.events import Observer
+from flowsynth.sweeps.axes import axes_of
+from flowsynth.sweeps.batches import Sessions
+from flowsynth.sweeps.compose import jobs_of
+from flowsynth.sweeps.perform import Sweep
+from flowsynth.sweeps.table import Table
+
+way, folder, *overrides = sys.argv[1:]
+jobs = jobs_of([*overrides, f"cache.dir={folder}/cache"])
+if way == "one":
+    with Session.of(jobs[0].asked()[1].run_options()) as session:
+        for job in jobs:
+            graph, settings = job.asked()
+            out = Path(folder, str(job.number))
+            graph.run(session=session, options=settings.run_options(), output_dir=out)
+else:
+    table = Table(Path(folder), axes_of([job.overrides for job in jobs]))
+    sweep = Sweep(table, None, lambda: nullcontext(Observer()), lambda *_: None)
+    with Sessions(lambda settings: Session.of(settings.run_options())) as sessions:
+        sweep.run(jobs, sessions)
+    table.close()
+print(time.process_time())
+"""
+
+
+def equal(values: int, overrides: Sequence[str], rounds: int = 2) -> None:
+    """The same jobs in one process each way, both ways in turn."""
+    many = "guidance_scale=" + ",".join(str(2 + i) for i in range(values))
+    spent: dict[str, list[float]] = {"one": [], "merged": []}
+    with tempfile.TemporaryDirectory() as name:
+        for turn in range(rounds):
+            for way, times in spent.items():
+                folder = Path(name, f"{way}{turn}")
+                folder.mkdir()
+                command = [sys.executable, "-c", WAYS, way, str(folder), *overrides, many]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                times.append(float(done.stdout.split()[-1]))
+                print(f"{way}: {times[-1]:.1f} CPU s", flush=True)
+        for job in range(values):
+            texts = [Path(name, f"{way}0", str(job), "run.json").read_text() for way in spent]
+            one, merged = ({n: v["objects"] for n, v in json.loads(t)["nodes"].items()} for t in texts)
+            print(f"job {job}: the same objects {one == merged}")
+    print(f"merged to one after the other: {sum(spent['merged']) / sum(spent['one']):.3f}")
+
+
 def planning(jobs: int, overrides: Sequence[str]) -> None:
     """Jobs that are planned, with nothing in the cache; memory is the most that the process had."""
     with tempfile.TemporaryDirectory() as folder:
@@ -156,12 +208,14 @@ def hits(jobs: int, overrides: Sequence[str]) -> None:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["guidance", "planning", "hits"])
+    parser.add_argument("what", choices=["guidance", "equal", "planning", "hits"])
     parser.add_argument("--values", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=10_000)
     args, overrides = parser.parse_known_args()
     if args.what == "guidance":
         guidance(args.values, [*SMALL, *overrides])
+    elif args.what == "equal":
+        equal(args.values, [*SMALL, *overrides])
     elif args.what == "planning":
         planning(args.jobs, overrides)
     else:

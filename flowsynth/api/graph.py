@@ -144,7 +144,7 @@ class Graph(core.CoreGraph):
         run = execute(session, plan, options, observer)
         run.seconds = time.perf_counter() - start
         run.notes += [*([drawn] if drawn else []), *unused_models(self), *session.notes]
-        session.settle()
+        session.settle(lambda text: observer.note("", text))
         if output_dir is not None:
             run.write(output_dir)
         if type(observer) is not Observer:

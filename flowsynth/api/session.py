@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -104,9 +104,13 @@ class Session:
         """What the user should know of the cache."""
         return [*self.notes, *self.cache.said()]
 
-    def settle(self) -> None:
-        """Wait, for a while, until what was made is copied to the place behind the cache."""
-        self.cache.settle(SETTLE_SECONDS)
+    def settle(self, say: Callable[[str], None]) -> None:
+        """Wait, for a while, until what was made is copied to the place behind the cache.
+
+        Args:
+            say: tells the user, if it takes some time.
+        """
+        self.cache.settle(SETTLE_SECONDS, say)
 
     def __enter__(self) -> Session:
         """The session itself."""

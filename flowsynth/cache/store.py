@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -235,8 +235,13 @@ class Cache:
     def fetch(self, keys: Sequence[str]) -> None:
         """Have objects here that are soon opened, as far as they are to be had: several at once."""
 
-    def settle(self, seconds: float) -> None:
-        """Wait for what is done behind the run's back, so long at most."""
+    def settle(self, seconds: float, say: Callable[[str], None]) -> None:
+        """Wait for what is done behind the run's back.
+
+        Args:
+            seconds: so long at most.
+            say: tells the user of it, if it takes a while.
+        """
 
     def is_far(self, key: str) -> bool:  # noqa: ARG002  where nothing is shared
         """Whether the row under a key comes from another machine's cache."""

@@ -42,7 +42,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         sweep = Sweep(table, args.outputs, lambda: watching(args.quiet), told, args.debug)
         try:
             sweep.run(jobs, sessions)
-            sessions.settle()
+            sessions.settle(lambda text: print(f"note: {text}", file=sys.stderr))
         finally:
             table.close()
         notes = sessions.said()

@@ -55,10 +55,10 @@ class Sessions:
             self._open[key] = self._stack.enter_context(self._make(settings))
         return self._open[key]
 
-    def settle(self) -> None:
+    def settle(self, say: Callable[[str], None]) -> None:
         """Wait, for a while, until what was made is copied to the places behind their caches."""
         for session in self._open.values():
-            session.settle()
+            session.settle(say)
 
     def said(self) -> list[str]:
         """What the user should know of their caches."""

@@ -16,7 +16,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from flowsynth.cache import Cache
 from flowsynth.core.record import SweepPlanRecord, SweepRecord, json_schema
+from flowsynth.core.refs import JsonRef, Trace
 from tests.cli.conftest import ROOT, Cli
 
 SWEEP = ("graph=small", "cache.dir=c", "output_dir=o", "by=1,2", "graph.nodes.other.params.by=100,200")
@@ -179,6 +181,22 @@ def what(rows: list[dict[str, Any]]) -> list[Any]:
     return [[row[key] for key in ("job", "axes", "status", "outputs", "metrics", "errors")] for row in rows]
 
 
+def computed(home: Path, since: int = 0) -> list[int]:
+    """What nodes gave that were computed, in order, after the first few; each node gives another number."""
+    lines = (home / "log").read_text().splitlines() if (home / "log").exists() else []
+    return [sum(map(int, line.split("+"))) for line in lines[since:]]
+
+
+def finished(home: Path) -> set[int]:
+    """What nodes gave whose trace is in the cache."""
+    with Cache(home / "c", read_only=True) as cache:
+        rows = cache.lookup_many([key for key in cache.traces.keys("") if ":" not in key]).values()
+    traces = [trace for trace in map(Trace.from_bytes, rows) if trace is not None]
+    return {ref.value for trace in traces for ref in trace.outputs.values() if isinstance(ref, JsonRef)}
+
+
+#: Threads that compute in one process.
+WORKERS = max(1, (os.cpu_count() or 1) // 4)
 EXPECTED = [7 + a + b for a in (10, 20, 30, 40) for b in (100, 200, 300, 400)]
 
 
@@ -192,43 +210,56 @@ EXPECTED = [7 + a + b for a in (10, 20, 30, 40) for b in (100, 200, 300, 400)]
     ],
 )
 def test_a_sweep_that_was_ended_goes_on_where_it_was(logged: Path, kills: int, sent: str) -> None:
-    rng, log = random.Random(kills), logged / "log"
-    log.touch()
-    done = 0
-    while done < kills:
+    rng, before, there = random.Random(kills), 0, set[int]()
+    for _ in range(kills):
         process = start(logged, "o")
-        want = min(len(log.read_text().splitlines()) + rng.randint(1, max(1, 18 // kills)), 20)
-        while process.poll() is None and len(log.read_text().splitlines()) < want:
+        want = min(before + rng.randint(1, max(1, 18 // kills)), 20)
+        while process.poll() is None and len(computed(logged)) < want:
             time.sleep(0.005)
         process.send_signal(getattr(signal, sent))
         process.wait()
-        done += 1
+        assert there.isdisjoint(computed(logged, before))
+        before, there = len(computed(logged)), finished(logged) if (logged / "c").exists() else set()
         if (logged / "o" / "sweep.json").is_file():
             assert all(job["status"] == "done" for job in table(str(logged / "o"))["jobs"])
     assert start(logged, "o").wait() == 0
-    lines = log.read_text().splitlines()
-    # What was under way when the process was killed runs again: one task a worker.
-    assert len(set(lines)) == 21
-    assert len(lines) <= 21 + kills * max(1, (os.cpu_count() or 1) // 4)
+    # What was finished is not computed again, what is left is, and each node once.
+    last = computed(logged, before)
+    assert sorted(last) == sorted(finished(logged) - there)
+    assert len(finished(logged)) == len(set(computed(logged))) == 21
     assert [job["outputs"]["inner"] for job in table(str(logged / "o"))["jobs"]] == EXPECTED
     assert start(logged, "calm").wait() == 0
     assert what(table(str(logged / "o"))["jobs"]) == what(table(str(logged / "calm"))["jobs"])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_four_terminals_share_the_work_and_one_of_them_dies(logged: Path) -> None:
-    processes = [start(logged, f"o{i}") for i in range(4)]
-    while len((logged / "log").read_text().splitlines() if (logged / "log").exists() else []) < 6:
+@pytest.mark.parametrize(
+    ("terminals", "kill"),
+    [
+        (2, False),
+        pytest.param(4, False, marks=pytest.mark.slow),
+        pytest.param(4, True, marks=pytest.mark.slow),
+    ],
+)
+def test_terminals_share_the_work_though_one_of_them_dies(logged: Path, terminals: int, kill: bool) -> None:
+    processes = [start(logged, f"o{i}") for i in range(terminals)]
+    while kill and len(computed(logged)) < 6:
         time.sleep(0.005)
-    processes[0].kill()
-    processes[0].wait()
-    assert [process.wait() for process in processes[1:]] == [0, 0, 0]
-    lines = (logged / "log").read_text().splitlines()
-    assert len(set(lines)) == 21
-    assert len(lines) <= 21 + 1
-    for folder in ("o1", "o2", "o3"):
-        assert [job["outputs"]["inner"] for job in table(str(logged / folder))["jobs"]] == EXPECTED
+    if kill:
+        processes[0].kill()
+        processes[0].wait()
+    left = range(int(kill), terminals)
+    assert [processes[i].wait() for i in left] == [0] * len(left)
+    made = computed(logged)
+    assert set(made) == finished(logged)
+    assert len(set(made)) == 21
+    assert len(made) <= 21 + kill * WORKERS  # what the killed one was about to finish
+    tables = [table(str(logged / f"o{i}"))["jobs"] for i in left]
+    counted = sum(job["tasks"]["computed"] for rows in tables for job in rows)
+    assert counted <= 21
+    assert kill or counted == 21
+    for rows in tables:
+        assert [job["outputs"]["inner"] for job in rows] == EXPECTED
 
 
 def test_two_sweeps_do_not_write_into_one_folder(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ killed leaves them to the next one with this place.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flowsynth.cache.container import StoredObject
@@ -25,6 +25,8 @@ from flowsynth.cache.remote.together import together
 from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_text
 
+#: How long the end of a run waits before it says so.
+PATIENCE_SECONDS = 1.0
 _STRIPES = 64
 _LEFT_AT_ONCE = 500
 
@@ -137,12 +139,20 @@ class SharedCache(Cache):
 
     # --- the end ----------------------------------------------------------------------------------------
 
-    def settle(self, seconds: float) -> None:
-        """Wait until all that was recorded is copied, so long at most."""
-        if self._sender is not None:
-            self.commit()
-            self._sender.wait(seconds)
-            self._left = self._sender.unsent
+    def settle(self, seconds: float, say: Callable[[str], None]) -> None:
+        """Wait until all that was recorded is copied; Ctrl-C ends the waiting, not the run."""
+        if self._sender is None:
+            return
+        self.commit()
+        try:
+            if not self._sender.wait(min(seconds, PATIENCE_SECONDS)):
+                say(
+                    f"copies {self._sender.unsent} result(s) to {self.remote.address}; Ctrl-C leaves the rest"
+                )
+                self._sender.wait(seconds - PATIENCE_SECONDS)
+        except KeyboardInterrupt:
+            pass  # all is computed: its files are yet to be written
+        self._left = self._sender.unsent
 
     def said(self) -> list[str]:
         """What the user should know: also of the place."""

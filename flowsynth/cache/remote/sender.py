@@ -62,12 +62,13 @@ class Sender:
         """Rows that are not there yet."""
         return len(self._queue) + self._under_way
 
-    def wait(self, seconds: float) -> None:
-        """Wait until all is sent, the place does not answer, or time is up."""
+    def wait(self, seconds: float) -> bool:
+        """Wait until all is sent or the place does not answer; False: time is up."""
         end = time.monotonic() + seconds
         with self._change:
             while not self._stopped and self._is_busy() and time.monotonic() < end:
                 self._change.wait(min(0.2, max(0.0, end - time.monotonic())))
+            return self._stopped or not self._is_busy()
 
     def _is_busy(self) -> bool:
         resting = self._remote.denied or self._remote.rest_left > 0

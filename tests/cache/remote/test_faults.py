@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from flowsynth.cache.remote.letter import opened, sealed
 from flowsynth.cache.remote.place import DeniedError, GoneError, Place
 from flowsynth.core.errors import RequestError
 from flowsynth.values import Frames, Tensors
+from tests import processes
 from tests.cache.remote.machines import Watched, results, run, statuses
 from tests.streams import Counter, write_source
 
@@ -221,6 +224,45 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(
     again = run(tmp_path, "first", address)
     assert statuses(again) == {"hit"}
     assert not again.record.notes
+    assert statuses(run(tmp_path, "second", address)) == {"hit"}
+
+
+STOPPED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from flowsynth.cache.remote import cache as shared
+from flowsynth.core.events import Observer
+from tests.cache.remote.machines import Watched, run
+
+def slow(what, name):
+    if what == "put" and name.startswith(("objects/", "rows/")):
+        time.sleep(100)
+
+class Stop(Observer):
+    def note(self, node, text):
+        print(text, flush=True)
+        if text.startswith("copies"):
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+real = shared._place
+shared._place = lambda address, read_only: Watched(real(address, read_only), slow)
+folder = Path(sys.argv[1])
+run(folder, "first", f"file://{folder / 'place'}", observer=Stop(), output_dir=folder / "out")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_the_waiting_and_not_the_run(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    done = processes.run("-c", STOPPED, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begin < 60
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "done"
+    assert [note for note in record["notes"] if "are not in" in note]
+    assert "copies " in done.stdout
+    address = f"file://{tmp_path / 'place'}"
+    run(tmp_path, "first", address)
     assert statuses(run(tmp_path, "second", address)) == {"hit"}
 
 
