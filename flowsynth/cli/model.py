@@ -76,10 +76,7 @@ def _found(name: str) -> tuple[ModelSpec, str | None]:
     if (Path(name) / "model_index.json").is_file():
         return parse_model(name, {"family": "diffusers", "source": name}), None
     if name.endswith(".safetensors") and Path(name).is_file():
-        from flowsynth.models.diffusion.single_file.known import checkpoint_of
-
-        is_sd = checkpoint_of(Path(name)).pipeline == "StableDiffusionPipeline"
-        return parse_model(name, {"family": "sd" if is_sd else "diffusers", "source": name}), None
+        return parse_model(name, {"family": _family_of(name), "source": name}), None
     files = {
         path.stem: path
         for place in reversed(search_path(Path.cwd()))
@@ -97,6 +94,19 @@ def _found(name: str) -> tuple[ModelSpec, str | None]:
             f"model: {name!r} says no source; expected its folder or file: flowsynth model FOLDER"
         )
     return parse_model(name, data), _head(files[name])
+
+
+def _family_of(name: str) -> str:
+    """The family that a checkpoint in one file belongs to, by its tensors."""
+    from flowsynth.models import parse_model
+    from flowsynth.models.diffusion.single_file.known import checkpoint_of
+    from flowsynth.models.families.gan.family import known_role
+    from flowsynth.models.families.gan.spec import GanSpec
+
+    gan = parse_model(name, {"family": "gan", "source": name})
+    if isinstance(gan, GanSpec) and known_role(gan) is not None:
+        return "gan"
+    return "sd" if checkpoint_of(Path(name)).pipeline == "StableDiffusionPipeline" else "diffusers"
 
 
 def _head(file: Path) -> str | None:

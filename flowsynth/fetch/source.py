@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SINGLE_FILES = (".safetensors", ".ckpt")
+_SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -23,7 +23,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str | None = Field(None, description="local folder in diffusers' layout, or shipped:NAME")
-    file: str | None = Field(None, description="single-file checkpoint (.safetensors)")
+    file: str | None = Field(None, description="single-file checkpoint, best as .safetensors")
     config: str | None = Field(None, description="local diffusers folder that describes the single file")
     hub: str | None = Field(None, description="organisation/name on the Hugging Face hub")
     revision: str | None = Field(None, description="commit of the hub's repository, 40 hexadecimal digits")

@@ -2,7 +2,7 @@
 
 A family reads a model's declaration (a :class:`ModelSpec` of its own), says before a run what that model can
 do, and opens it; a loaded model has one method a verb. Operators ask for a verb by its protocol, never for a
-family. A verb to come (`generate`, `speak`) is one more protocol here, and one more class of what is asked.
+family. A verb to come (`speak`) is one more protocol here, and one more class of what is asked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from flowsynth.models.requests import (
     DecodeSettings,
     DenoiseRequest,
     EncodeSettings,
+    GenerateRequest,
     Hooks,
     TextRequest,
 )
@@ -96,6 +97,15 @@ class Denoises(LoadedModel, Protocol):
 
     def denoise(self, request: DenoiseRequest) -> Latents:
         """Latents for those of the request, T' x C x h x w, not empty, on any device."""
+        ...
+
+
+@runtime_checkable
+class Generates(LoadedModel, Protocol):
+    """Has the verb `generate`: pictures in one go, or token by token, without denoising."""
+
+    def generate(self, request: GenerateRequest) -> torch.Tensor:
+        """Pictures N x 3 x H x W, float in [0, 1]; one for each frame of the request's image, if any."""
         ...
 
 

@@ -162,6 +162,40 @@ class DenoiseSettings(Asked):
         return list(zip(*columns, strict=True))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateSettings(Asked):
+    """Pictures made in one go, without steps of denoising.
+
+    Attributes:
+        prompt: what to show, for models that read one.
+        class_label: number of the class to show, for models that have some.
+        num_images: pictures to make; as many as there are frames where a picture is translated.
+        seed: of the first picture's random numbers; the next picture has the next seed.
+    """
+
+    verb: ClassVar[str] = "generate"
+
+    prompt: str = ""
+    class_label: int | None = None
+    num_images: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """A call of `generate` on a loaded model.
+
+    Attributes:
+        settings: numbers and choices.
+        image: pictures to make others of, or to go by, if the node is given any.
+        hooks: progress and cancellation.
+    """
+
+    settings: GenerateSettings
+    image: Frames | None = None
+    hooks: Hooks = Hooks()
+
+
 @dataclass(frozen=True, slots=True)
 class DeflickerRequest:
     """Smoothing of the predicted clean frames at some steps (DiffSynth, arXiv 2308.03463).

@@ -11,15 +11,20 @@ __all__ = ["load_exactly", "unwrapped"]
 
 Network = TypeVar("Network", bound=nn.Module)
 #: Trainers keep the tensors under one of these, the averaged ones first.
-_NESTS = ("params_ema", "params", "state_dict", "model")
+_NESTS = ("params_ema", "g_ema", "params", "state_dict", "model")
+#: What lies beside the tensors that it belongs to: StyleGAN2's mean style.
+_BESIDE = "latent_avg"
 
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a checkpoint's tensors by name, out of ``params_ema``, ``params`` or ``state_dict``."""
+    beside = checkpoint.get(_BESIDE)
     for _ in _NESTS:  # a file may hold itself
         inner = (checkpoint.get(nest) for nest in _NESTS)
         checkpoint = next((found for found in inner if isinstance(found, Mapping)), checkpoint)
     tensors = {str(n): t for n, t in checkpoint.items() if isinstance(t, Tensor)}
+    if isinstance(beside, Tensor):
+        tensors.setdefault(_BESIDE, beside)
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 

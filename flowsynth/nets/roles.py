@@ -10,6 +10,7 @@ from flowsynth.nets.architecture import Network
 if TYPE_CHECKING:
     from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
     from flowsynth.nets.edges.hed import HED
+    from flowsynth.nets.generator import PictureGenerator
     from flowsynth.nets.interpolation.ifnet import IFNet
     from flowsynth.nets.likeness.lpips import Lpips
     from flowsynth.nets.lineart.drawings import DrawingGenerator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from flowsynth.nets.naturalness.niqe import Niqe
     from flowsynth.nets.people.litert import LiteModels
     from flowsynth.nets.staged import StagedNetwork
+    from flowsynth.nets.translator import PictureTranslator
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,5 @@ LINEART: Role[DrawingGenerator] = Role("lineart")
 LIKENESS: Role[Lpips] = Role("likeness")
 NATURALNESS: Role[Niqe] = Role("naturalness")
 PEOPLE: Role[LiteModels] = Role("people")
+GENERATION: Role[PictureGenerator] = Role("generation")
+TRANSLATION: Role[PictureTranslator] = Role("translation")

@@ -10,6 +10,7 @@ EXPECTED = {
     "dream",
     "dream_video",
     "edit_image",
+    "generate",
     "image_to_image",
     "image_to_video",
     "inpaint",
@@ -19,6 +20,7 @@ EXPECTED = {
     "text_to_image",
     "text_to_video",
     "toon",
+    "translate_image",
     "upscale_video",
     "video_to_video",
 }

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
+from safetensors.torch import save_file
 
 import flowsynth as fs
 from flowsynth.api.session import Session
@@ -35,6 +37,7 @@ from tests import streams
 from tests.contracts.changing import CASES
 from tests.contracts.changing_models import MODELS
 from tests.contracts.test_operators import EXAMPLES
+from tests.nets.judged import judged
 from tests.tiny import tiny_sd
 
 NAMES = sorted(shipped_modules())
@@ -301,10 +304,33 @@ def _diffusers_specs() -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def _gans() -> Path:
+    """Folders of checkpoints that differ in one tensor: two in one, one in the other."""
+    folder = Path(tempfile.mkdtemp(prefix="gans-"))
+    state = judged("pix2pix")[0]
+    for number, place in enumerate(("one/a", "one/b", "two/a")):
+        file = folder / f"{place}.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        save_file(state | {"model.model.3.bias": torch.full((3,), number / 8)}, file)
+    return folder
+
+
+def _gan_specs() -> list[dict[str, Any]]:
+    base = {"family": "gan", "source": str(_gans() / "one"), "weight_name": "a.safetensors"}
+    return [
+        base,
+        {**base, "weight_name": "b.safetensors"},
+        {**base, "source": str(_gans() / "two")},
+        {**base, "dtype": "float16"},
+    ]
+
+
 #: Family -> a spec, and others that load something else. A family that is not here fails the test below.
 FAMILIES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "sd": _sd_specs,
     "diffusers": _diffusers_specs,
+    "gan": _gan_specs,
 }
 
 

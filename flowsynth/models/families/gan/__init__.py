@@ -1,0 +1,1 @@
+"""Family ``gan``: generators of adversarial networks, known by their tensors."""

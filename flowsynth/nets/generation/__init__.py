@@ -1,0 +1,1 @@
+"""Networks that make pictures out of a random vector."""
