@@ -185,4 +185,5 @@ def test_the_shipped_graphs_make_pictures(files: Path, monkeypatch: pytest.Monke
     assert (made.float() / 255 - expected).abs().max() <= 0.5 / 255 + 1e-6
     words = ["graph=generate", "model.source=stylegan2.safetensors", "num_images=2"]
     assert main([*common, *words]) == 0
-    assert Image.open("made/image/000001.png").size == (16, 16)
+    with Image.open("made/image/000001.png") as picture:
+        assert picture.size == (16, 16)
