@@ -30,7 +30,7 @@ def colours(package: str) -> dict[str, str]:
 
 
 def test_the_shipped_families_are_the_folders() -> None:
-    assert shipped_families() == {"diffusers", "sd"}
+    assert shipped_families() == {"diffusers", "gan", "sd"}
     assert set(families_with("denoise")) == set(family_names()) == {"diffusers", "sd"}
     with pytest.raises(RequestError, match="unknown model family 'ds'; expected one of diffusers, sd"):
         family("ds")
