@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsynth.cli.watch import watching
+from flowsynth.core.collector import collector_paused
 
 if TYPE_CHECKING:
     from flowsynth.api import Graph, Run, Session
@@ -23,11 +24,12 @@ def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
     Raises:
         RequestError: everything wrong with it.
     """
-    from flowsynth.api import Graph
-    from flowsynth.config import compose_request
+    with collector_paused():  # hundreds of modules, which stay
+        from flowsynth.api import Graph
+        from flowsynth.config import compose_request
 
-    composition = compose_request(overrides)
-    graph = Graph.from_dict(composition.graph)
+        composition = compose_request(overrides)
+        graph = Graph.from_dict(composition.graph)
     graph.request = composition.request()
     return composition, graph
 

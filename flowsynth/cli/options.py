@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from flowsynth.core.errors import FlowsynthError, InputError, RequestError
-from flowsynth.core.operator import DEFINED
 
 _OPERATORS = "--operators"
 
@@ -120,6 +119,7 @@ def load_operators(files: Sequence[str]) -> None:
 
 
 def _load(path: Path) -> None:
+    from flowsynth.core.operator import DEFINED
     from flowsynth.core.registry import require_usable
 
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -91,6 +91,8 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
 
 def _weight_bytes(step: Step, plan: Plan) -> int | None:
     """What the models that feed a step would take on its device."""
+    if not step.models:
+        return None
     from flowsynth.models import Model
 
     held = []

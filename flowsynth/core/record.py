@@ -13,7 +13,8 @@ from flowsynth.core.status import NodeStatus, PlanStatus
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    # A command writes two or three of these: validators are built of those that it writes, when it does.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
 
 def json_text(model: BaseModel, indent: int | None = None) -> str:

@@ -16,7 +16,6 @@ from flowsynth.core.devices import cuda_devices, device_arch
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing
 from flowsynth.core.graph import CoreGraph, ModelEdge, Node
 from flowsynth.core.options import parse_size
-from flowsynth.models.weigh import weight_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +115,8 @@ def _homes(models: Mapping[str, Mapping[str, Any]], fast: Sequence[DeviceSpec]) 
     """Model -> the device that its nodes run on."""
     if len(fast) == 1:
         return dict.fromkeys(models, fast[0].name)
+    from flowsynth.models.weigh import weight_bytes
+
     sizes = {name: weight_bytes(spec) for name, spec in models.items()}
     room = {device.name: device.memory for device in fast}
     count = dict.fromkeys(room, 0)

@@ -84,6 +84,17 @@ def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
 HEAVY = ("torch", "diffusers", "transformers", "hydra", "rich", "networkx", "av", "triton")
 
 
+def test_help_needs_no_pydantic(home: Path) -> None:
+    """A tenth of a second; importing the package alone makes nothing of what it offers."""
+    code = (
+        "import sys\nfrom flowsynth.cli import main\n"
+        "code = main(['--help']) or main(['--version'])\n"
+        "sys.exit(code or ', '.join({'pydantic', 'flowsynth.core.operator'} & set(sys.modules)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_light_commands_import_nothing_heavy(home: Path) -> None:
     commands = [["--help"], ["ops"], ["ops", "upscale"], ["schema"], ["cache", "stats"]]
     code = (
