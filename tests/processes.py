@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 #: Imported once for all processes; a process that needs code of its own forgets all but torch.
-PRELOADED = ["torch", "flowsynth.api", "tests.streams"]
+PRELOADED = ["torch", "flowsynth.api", "flowsynth.cli.run", "flowsynth.config.hydra_compose", "tests.streams"]
 
 
 def server() -> ForkServerContext:

@@ -64,7 +64,7 @@ def cost(build: Callable[[int], Graph], count: int, cache: Path, executor: str) 
 
 
 @pytest.mark.parametrize("build", [chain, fan])
-@pytest.mark.parametrize("count", [2_400, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1_200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_many_nodes_cost_four_times_what_a_quarter_does(
     tmp_path: Path, build: Callable[[int], Graph], count: int
 ) -> None:
@@ -81,8 +81,9 @@ def test_many_nodes_cost_four_times_what_a_quarter_does(
 
 
 @pytest.mark.parametrize("build", [chain, fan])
-def test_many_nodes_on_threads(tmp_path: Path, build: Callable[[int], Graph]) -> None:
-    cost(build, 600, tmp_path, "threads")
+@pytest.mark.parametrize("count", [600, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_many_nodes_on_threads(tmp_path: Path, build: Callable[[int], Graph], count: int) -> None:
+    cost(build, count, tmp_path, "threads")
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,19 @@ def parses_or_refuses(data: bytes) -> None:
     assert encoded.nbytes <= len(data)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.binary(max_size=400), st.booleans())
-def test_random_bytes(data: bytes, prefixed: bool) -> None:
-    start = struct.pack("<Q", max(0, len(data))) + container._PREFIX if prefixed else b""
-    parses_or_refuses(start + data)
+#: How many of hypothesis's examples.
+examples = pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.slow)])
+
+
+@examples
+def test_random_bytes(examples: int) -> None:
+    @settings(deadline=None, max_examples=examples)
+    @given(st.binary(max_size=400), st.booleans())
+    def holds(data: bytes, prefixed: bool) -> None:
+        start = struct.pack("<Q", max(0, len(data))) + container._PREFIX if prefixed else b""
+        parses_or_refuses(start + data)
+
+    holds()
 
 
 JSON = st.recursive(
@@ -141,44 +149,58 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=80)
-@given(st.dictionaries(st.text(max_size=6), ENTRY | JSON, max_size=4), st.integers(0, 64), JSON)
-def test_random_headers(tensors: dict[str, Any], size: int, meta: Any) -> None:
-    parses_or_refuses(file_of(document(tensors, meta=json.dumps(meta)), bytes(size)))
+@examples
+def test_random_headers(examples: int) -> None:
+    @settings(deadline=None, max_examples=examples)
+    @given(st.dictionaries(st.text(max_size=6), ENTRY | JSON, max_size=4), st.integers(0, 64), JSON)
+    def holds(tensors: dict[str, Any], size: int, meta: Any) -> None:
+        parses_or_refuses(file_of(document(tensors, meta=json.dumps(meta)), bytes(size)))
+
+    holds()
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.data())
-def test_mutations_of_a_good_file(data: st.DataObject) -> None:
+@examples
+def test_mutations_of_a_good_file(examples: int) -> None:
     """A few bytes changed anywhere: the checksum says so; past the checksum the parser still holds."""
-    stored = sample(1, 100)
-    header, pieces = container.build_header(KEY, "Sample", 3, stored.encoded, 1.0)
-    whole = bytearray(header + b"".join(pieces))
-    whole[container.DIGEST_AT : container.DIGEST_AT + 16] = container.checksum(memoryview(whole))
-    good = bytes(whole)
-    for _ in range(data.draw(st.integers(1, 4))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    parses_or_refuses(bytes(whole))
-    if bytes(whole) != good:
-        with pytest.raises(FormatError):
-            container.open_view(memoryview(whole), KEY, check=True)
+
+    @settings(deadline=None, max_examples=examples)
+    @given(st.data())
+    def holds(data: st.DataObject) -> None:
+        stored = sample(1, 100)
+        header, pieces = container.build_header(KEY, "Sample", 3, stored.encoded, 1.0)
+        whole = bytearray(header + b"".join(pieces))
+        whole[container.DIGEST_AT : container.DIGEST_AT + 16] = container.checksum(memoryview(whole))
+        good = bytes(whole)
+        for _ in range(data.draw(st.integers(1, 4))):
+            whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+        parses_or_refuses(bytes(whole))
+        if bytes(whole) != good:
+            with pytest.raises(FormatError):
+                container.open_view(memoryview(whole), KEY, check=True)
+
+    holds()
 
 
 NAMES = st.text("abcXYZ019_", min_size=1, max_size=12)
 META = st.text() | st.integers() | st.booleans() | st.none()
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.dictionaries(NAMES, st.binary(max_size=300), max_size=5), st.dictionaries(st.text(), META, max_size=4)
-)
-def test_any_value_comes_back(tensors: dict[str, bytes], meta: dict[str, Any]) -> None:
-    from flowsynth.cache import StoredObject
-    from flowsynth.core.codec import Encoded
+@examples
+def test_any_value_comes_back(examples: int) -> None:
+    @settings(deadline=None, max_examples=examples)
+    @given(
+        st.dictionaries(NAMES, st.binary(max_size=300), max_size=5),
+        st.dictionaries(st.text(), META, max_size=4),
+    )
+    def holds(tensors: dict[str, bytes], meta: dict[str, Any]) -> None:
+        from flowsynth.cache import StoredObject
+        from flowsynth.core.codec import Encoded
 
-    buffers = {name: Buffer("U8", (len(data),), memoryview(data)) for name, data in tensors.items()}
-    stored = StoredObject("S", 1, Encoded(meta, buffers))
-    header, pieces = container.build_header(KEY, "S", 1, stored.encoded, 1.0)
-    _, encoded = container.open_view(memoryview(header + b"".join(pieces)), KEY, check=False)
-    assert same(StoredObject("S", 1, encoded), stored)
-    assert len(key_of(stored)) == 40
+        buffers = {name: Buffer("U8", (len(data),), memoryview(data)) for name, data in tensors.items()}
+        stored = StoredObject("S", 1, Encoded(meta, buffers))
+        header, pieces = container.build_header(KEY, "S", 1, stored.encoded, 1.0)
+        _, encoded = container.open_view(memoryview(header + b"".join(pieces)), KEY, check=False)
+        assert same(StoredObject("S", 1, encoded), stored)
+        assert len(key_of(stored)) == 40
+
+    holds()

@@ -39,8 +39,15 @@ for n in range(begin, begin + 100000):
 """
 
 
+WAYS_AND_KILLS = [
+    pytest.param(way, kills, marks=pytest.mark.slow if kills == 20 else ())
+    for way in (["unnamed", "named"] if LINUX else ["named"])
+    for kills in (5, 20)
+]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize(("way", "kills"), [("unnamed", 20), ("named", 8)] if LINUX else [("named", 20)])
+@pytest.mark.parametrize(("way", "kills"), WAYS_AND_KILLS)
 def test_killed_many_times_nothing_finished_is_lost_and_nothing_partial_is_read(
     tmp_path: Path, way: str, kills: int
 ) -> None:

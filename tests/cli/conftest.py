@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import pytest
 
 from flowsynth.cli import main
 from flowsynth.core.operator import DEFINED
+from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,12 +111,32 @@ def shell(home: Path) -> Shell:
     return run
 
 
-def assert_quick(argv: list[str], tries: int = 4) -> subprocess.CompletedProcess[str]:
-    """Run Python in less CPU time than three times the imports of hydra, networkx and pydantic take."""
+@pytest.fixture
+def forked(home: Path) -> Shell:
+    """Run the program in a process of its own that was forked from one that has imported much already."""
 
+    def run(*argv: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        return processes.run("-m", "flowsynth", *argv, environment=kwargs.pop("env", {}), **kwargs)
+
+    return run
+
+
+def assert_quick(argv: list[str], tries: int = 4) -> subprocess.CompletedProcess[str]:
+    """Run Python in less CPU time than three times the imports of hydra, networkx and pydantic take.
+
+    Both read bytecode, as they do for users, wherever these tests may write any.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return _quick(
+            argv, tries, {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        )
+
+
+def _quick(argv: list[str], tries: int, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     def spent(argv: list[str]) -> tuple[float, subprocess.CompletedProcess[str]]:
         before = sum(os.times()[2:4])
-        done = subprocess.run([sys.executable, *argv], check=True, capture_output=True, text=True, timeout=60)
+        command = [sys.executable, *argv]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=env)
         return sum(os.times()[2:4]) - before, done
 
     bare = ["-c", "import hydra, networkx, pydantic"]

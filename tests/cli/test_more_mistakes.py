@@ -155,6 +155,7 @@ def test_places_that_are_no_files(cli: Cli, home: Path, case: str) -> None:
     assert err.count("flowsynth: ") == 1
 
 
+@pytest.mark.sample(4)
 @pytest.mark.skipif(os.name != "posix", reason="shells")
 @pytest.mark.parametrize(
     ("line", "redirect", "code"),
@@ -195,8 +196,8 @@ def test_a_current_folder_that_is_gone(home: Path) -> None:
     assert done.stderr.startswith("flowsynth: the current folder is no longer there")
 
 
-def test_help_of_a_command_by_either_way(shell: Shell) -> None:
-    assert shell("help", "run").stdout == shell("run", "--help").stdout != ""
+def test_help_of_a_command_by_either_way(forked: Shell) -> None:
+    assert forked("help", "run").stdout == forked("run", "--help").stdout != ""
 
 
 def test_a_run_s_record_is_shown(cli: Cli, home: Path) -> None:

@@ -35,6 +35,7 @@ RUNS: dict[tuple[str, str], list[str]] = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("graph", "name"), RUNS)
 def test_a_graph_runs_with_a_model_that_can(cli: Cli, home: Path, graph: str, name: str) -> None:
     torch.manual_seed(0)

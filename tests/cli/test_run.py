@@ -156,11 +156,9 @@ def test_a_sweep_over_failing_nodes_fails_at_the_end(cli: Cli) -> None:
 
 
 def test_the_real_program_runs_in_an_empty_folder(shell: Shell, home: Path) -> None:
-    first = shell("--operators", "my_ops.py", "run", "graph=small")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.splitlines()[0] == "last = 112"
-    second = shell("--operators", "my_ops.py", "run", "graph=small", "--json")
-    assert set(statuses(second.stdout).values()) == {"hit"}
+    done = shell("--operators", "my_ops.py", "run", "graph=small")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "last = 112"
 
 
 def test_a_cached_run_and_a_plan_import_no_torch(home: Path) -> None:
@@ -205,6 +203,7 @@ class Sleepy(fs.Operator):
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_ctrl_c_ends_cleanly(home: Path, executor: str) -> None:

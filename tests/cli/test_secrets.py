@@ -53,8 +53,8 @@ def leaks(folder: Path) -> list[str]:
     return [str(path) for path in files if any(shape in path.read_bytes() for shape in shapes)]
 
 
-def test_a_secret_acts_and_is_written_nowhere(place: Path, shell: Shell) -> None:
-    done = shell(*BY, "run", "graph=sec", "cache.dir=c", "output_dir=out", env=MARKED)
+def test_a_secret_acts_and_is_written_nowhere(place: Path, forked: Shell) -> None:
+    done = forked(*BY, "run", "graph=sec", "cache.dir=c", "output_dir=out", env=MARKED)
     assert done.returncode == 0, done.stderr
     value = len(f"https://x?t={SECRET}&y") + int(PIN)
     assert f"say = {value}" in done.stdout
@@ -67,6 +67,7 @@ def test_a_secret_acts_and_is_written_nowhere(place: Path, shell: Shell) -> None
     assert not leaks(place)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "line",
     [
@@ -87,28 +88,28 @@ def test_a_secret_acts_and_is_written_nowhere(place: Path, shell: Shell) -> None
     ],
     ids=lambda line: " ".join(line[:2]),
 )
-def test_no_command_shows_one(place: Path, shell: Shell, line: list[str]) -> None:
-    done = shell(*BY, *line, env=MARKED)
+def test_no_command_shows_one(place: Path, forked: Shell, line: list[str]) -> None:
+    done = forked(*BY, *line, env=MARKED)
     for shape in (SECRET, json.dumps(SECRET)[1:-1], PIN):
         assert shape not in done.stdout + done.stderr
     assert not leaks(place)
 
 
-def test_another_value_is_another_key(place: Path, shell: Shell) -> None:
+def test_another_value_is_another_key(place: Path, forked: Shell) -> None:
     plan = ["plan", "graph=sec", "cache.dir=c"]
-    assert shell(*BY, "run", "graph=sec", "cache.dir=c", env=MARKED).returncode == 0
-    assert "1 hit" in shell(*BY, *plan, env=MARKED).stdout
-    assert "1 hit" not in shell(*BY, *plan, env={**MARKED, "PIN": "27182818"}).stdout
+    assert forked(*BY, "run", "graph=sec", "cache.dir=c", env=MARKED).returncode == 0
+    assert "1 hit" in forked(*BY, *plan, env=MARKED).stdout
+    assert "1 hit" not in forked(*BY, *plan, env={**MARKED, "PIN": "27182818"}).stdout
 
 
-def test_one_that_is_not_allowed_short_or_missing_is_refused(place: Path, shell: Shell) -> None:
+def test_one_that_is_not_allowed_short_or_missing_is_refused(place: Path, forked: Shell) -> None:
     plan = [*BY, "plan", "graph=sec", "cache.dir=c"]
     for env, said in (
         ({"TOKEN": SECRET, "PIN": PIN}, "FLOWSYNTH_SECRET_ENV=TOKEN keeps it out"),
         ({**MARKED, "PIN": "314"}, "the value of PIN is too short to be hidden"),
         ({"PIN": PIN, "FLOWSYNTH_SECRET_ENV": "TOKEN,PIN"}, "needs the environment variable TOKEN"),
     ):
-        done = shell(*plan, env=env)
+        done = forked(*plan, env=env)
         assert done.returncode == 2
         assert said in done.stderr
 

@@ -65,6 +65,7 @@ def studio(home: Path, prepared: Path) -> Path:
     return home
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_shipped_graph_runs_and_its_record_keeps_the_contract(cli: Cli, studio: Path, name: str) -> None:
     argv = [f"graph={name}", "cache.dir=cold", "offline=true", *SMALL[name]]

@@ -70,6 +70,7 @@ def test_every_configuration_of_the_family_is_here() -> None:
     assert names - {"pipeline"} == {model for _, model in PAIRS} | set(OTHERS)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(("graph", "model"), PAIRS)
 def test_a_graph_with_a_model_is_right_as_its_class_says(
     folder: Writer, graph: str, model: str, monkeypatch: pytest.MonkeyPatch

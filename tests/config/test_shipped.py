@@ -32,6 +32,7 @@ def test_every_graph_that_is_promised_is_shipped(folder: Writer) -> None:
     assert compose_request().graph["name"] == "toon"
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_shipped_graph_is_right_and_says_what_it_is(folder: Writer, name: str) -> None:
     graph = fs.compose(name)

@@ -85,6 +85,7 @@ def check_graph(name: str, tried: dict[str, list[str]]) -> None:
             assert check([key], jobs) == 1 + wrong
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", graph_names())
 def test_every_shipped_graph(folder: Writer, name: str) -> None:
     key = "seed" if name == "toon" else random.Random(name).choice(sorted(swept(name)))
@@ -115,6 +116,7 @@ MORE = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -182,7 +184,7 @@ def random_config(rng: random.Random) -> tuple[str, list[str]]:
     return yaml.safe_dump({"settings": settings, "nodes": nodes, "outputs": ["t"]}), keys
 
 
-@pytest.mark.seeds(3, 400)
+@pytest.mark.seeds(2, 400)
 def test_random_interpolations(folder: Writer, seed: int) -> None:
     rng = random.Random(seed)
     text, keys = random_config(rng)

@@ -92,6 +92,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", WAYS)
 def test_the_state_of_the_global_generators_does_not_matter(how: dict[str, Any], tmp_path: Path) -> None:
     one = drawn(tmp_path, "a", 1, **how)

@@ -31,6 +31,7 @@ def run(source: Path, cache: Path, executor: str, outputs: list[str] | None = No
     return {name: identity(done[name]) for name in outputs or graph.outputs}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("seed", [1, 2, 3])

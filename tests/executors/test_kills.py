@@ -47,8 +47,8 @@ def kill_once(folder: Folder, executor: str, seconds: float) -> bool:
 @pytest.mark.parametrize(
     ("executor", "kills"),
     [
-        ("serial", 8),
-        ("threads", 4),
+        ("serial", 3),
+        ("threads", 2),
         pytest.param("serial", 20, marks=pytest.mark.slow),
         pytest.param("threads", 20, marks=pytest.mark.slow),
     ],

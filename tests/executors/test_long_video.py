@@ -14,7 +14,7 @@ import pytest
 from tests.executors.long import begin, finish, write_clip
 
 #: (frames of the long clip, of the short one, frames appended, size); memory is compared between the two.
-SHORT = pytest.param((96, 48, 20, (64, 36)), id="96 frames of 64x36")
+SHORT = pytest.param((96, 48, 20, (160, 90)), id="96 frames of 160x90")
 LONG = pytest.param((600, 60, 48, (640, 360)), marks=[pytest.mark.slow, pytest.mark.timeout(3000)])
 
 
@@ -29,7 +29,8 @@ def case(
 @pytest.mark.parametrize(
     ("frames", "size"),
     [
-        pytest.param(96, (32, 16), id="96 frames of 32x16"),
+        pytest.param(48, (32, 16), id="48 frames of 32x16"),
+        pytest.param(96, (96, 54), marks=pytest.mark.slow, id="96 frames of 96x54"),
         pytest.param(1200, (96, 54), marks=[pytest.mark.slow, pytest.mark.timeout(3000)]),
     ],
 )

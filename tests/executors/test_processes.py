@@ -59,6 +59,7 @@ def stopped_in_the_middle(folder: Folder) -> ForkServerProcess:
     return process
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
 def test_a_hung_process_makes_others_wait_and_never_wrong(tmp_path: Path, end: signal.Signals) -> None:
     alone = new_folder(tmp_path / "alone")

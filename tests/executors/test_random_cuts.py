@@ -42,7 +42,7 @@ class Cutter(Builder):
         self.add(operator, **inputs)
 
 
-@pytest.mark.seeds(6, 40)
+@pytest.mark.seeds(3, 40)
 def test_they_give_what_plain_calls_give(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     builder = Cutter(rng)

@@ -13,7 +13,7 @@ from tests.executors import dags
 from tests.executors.dags import random_graph
 from tests.executors.lives import identity
 
-pytestmark = pytest.mark.seeds(4, 200)
+pytestmark = pytest.mark.seeds(2, 200)
 
 
 class Case:

@@ -24,7 +24,7 @@ def lose(builder: Kinds, cache: Path) -> None:
             path.write_bytes(path.read_bytes()[:-1])
 
 
-@pytest.mark.seeds(8, 700)
+@pytest.mark.seeds(4, 700)
 def test_all_kinds_give_what_plain_calls_give(seed: int, tmp_path: Path) -> None:
     builder = grown(seed, tmp_path)
     rng, values, cache = builder.rng, builder.values, tmp_path / "cache"

@@ -41,13 +41,16 @@ def tails(source: Path, count: int, kind: str) -> Graph:
     return g
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("kind", ["maps", "windows", "mixed"])
 @pytest.mark.parametrize("count", [2, 8])
-def test_memory_does_not_grow_with_the_length(tmp_path: Path, count: int, kind: str, executor: str) -> None:
+@pytest.mark.parametrize("lengths", [(12, 36), pytest.param((16, 64), marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_length(
+    tmp_path: Path, lengths: tuple[int, int], count: int, kind: str, executor: str
+) -> None:
     peaks = []
-    for chunks in (12, 36):
+    for chunks in lengths:
         source = write_source(tmp_path / f"{chunks}.txt", range(4 * chunks))
         run = tails(source, count, kind).run(cache_dir=tmp_path / f"c{chunks}", executor=executor, chunk=4)
         peaks.append(run.peak_alive)

@@ -48,6 +48,7 @@ def graph(kind: str, length: int) -> Graph:
     return g
 
 
+@pytest.mark.sample(1)
 @pytest.mark.sample(3)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("kind", ["whole", "port", "scan", "wanted"])

@@ -122,6 +122,7 @@ def test_strength_0_gives_the_start_back(redraw: Redraw, pocket: Pocket, toon: F
     assert torch.equal(redraw(strength=0.0).tensor, kept.tensor)
 
 
+@pytest.mark.slow
 def test_the_tile_control_carries_colours_in_proportion_to_its_scale(
     redraw: Redraw, inverted: Frames
 ) -> None:

@@ -81,6 +81,7 @@ def test_everything_allowed_is_chosen_about_equally_often(coupling: Coupling) ->
     assert max(counts.values()) < 1.7 * 30
 
 
+@pytest.mark.slow
 def test_the_same_noise_chooses_the_same_against_other_rivals(coupling: Coupling) -> None:
     noise = noises(100)
     first, second = colours(coupling, noise, 1), colours(coupling, noise, 2)

@@ -62,6 +62,7 @@ def true_errors(source: Tensor, target: Tensor, field: Field, patch: int) -> Ten
     return total
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("pairs", "channels", "size", "patch"),
     [
@@ -107,6 +108,7 @@ def test_a_pass_on_pictures_differs_in_ties_alone(kernels: Interpreter, pictures
     assert other.mean() < 0.7 * true_errors(source, target, identity(source), 5).mean()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("guided", "tracked"), [(True, False), (False, False), (True, True)], ids=["guided", "unguided", "hinted"]
 )
@@ -130,6 +132,7 @@ def _shifted(picture: Tensor) -> tuple[Tensor, Tensor]:
     return here.rows + 2, here.columns + 4
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("channels", "patch", "size"), [(3, 5, (17, 21)), (1, 3, (1, 9)), (4, 3, (20, 33)), (6, 1, (5, 4))]
 )
@@ -207,6 +210,7 @@ class _Card:
         return GPUTarget("cuda", self.capability, 32)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("capability", [80, 90])
 def test_the_launches_compile_for_cards(
     capability: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -118,6 +118,7 @@ def test_second_zero_is_the_first_picture(
     assert heard(track.samples.numpy(), RATE) == pytest.approx([1.0 + sound_from - video_from], abs=0.002)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("codec", "container", "stored"),
     [

@@ -58,6 +58,7 @@ def test_a_frame_is_both_keys_mixed_linearly_in_time() -> None:
         torch.testing.assert_close(out.tensor[t], torch.lerp(dark, light, t / 4)[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("tracking", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 5, 8])

@@ -108,6 +108,7 @@ def test_a_part_in_another_dtype_reruns_what_reads_it(tmp_path: Path) -> None:
     assert 0 < (plain - half).abs().max() < 0.1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("line", ["vae_tiling", "vae_slicing"])
 def test_a_vae_works_in_parts_as_the_pipeline_s_own_does(line: str, tmp_path: Path) -> None:
     base = CASES["StableDiffusionXLImg2ImgPipeline"]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import torch
 
 from flowsynth.executors.kept import CacheKept
 from flowsynth.models.diffusion import passes
+from tests import processes
 from tests.models.families.diffusers.call import build, graph_of
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES, Case
@@ -27,16 +25,7 @@ __all__ = ["clips", "pictures"]
 
 def killed(name: str, folder: Path, trials: int) -> dict[str, Any]:
     """What a process tells that kills its own children while they denoise."""
-    command = [sys.executable, "-m", "tests.models.families.diffusers.killed", name, str(folder), str(trials)]
-    root = Path(__file__).parents[4]
-    done = subprocess.run(
-        command,
-        cwd=root,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = processes.run("-m", "tests.models.families.diffusers.killed", name, str(folder), str(trials))
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -120,6 +109,7 @@ def test_jobs_that_differ_in_what_acts_late_share_the_steps_before(
 Change = Callable[[dict[str, Any]], None]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("what", ["seed", "prompt", "window", "lora", "weights"])
 def test_what_acts_from_the_beginning_shares_nothing(
     what: str, tmp_path: Path, counted: list[passes.Passes]

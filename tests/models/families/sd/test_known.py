@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from flowsynth.cli import main
 from flowsynth.core.errors import InputError
 from flowsynth.models import Model, ModelManager, model_fingerprint, parse_model
 from flowsynth.models.diffusion.names import _vae_name, original_name
 from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
 from flowsynth.models.families.sd.components import described
-from tests import processes
 from tests.models.families.sd.test_loading import open_clip
 
 ROOT = Path(__file__).parents[4]
@@ -141,15 +141,16 @@ def test_the_vocabulary_is_clip_s() -> None:
     assert clip_tokenizer("!")("a", padding="max_length").input_ids[-1] == 0
 
 
-def test_a_run_with_a_plain_file_just_works(tmp_path: Path) -> None:
+def test_a_run_with_a_plain_file_just_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLOWSYNTH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     save_file(
         {name: tensor.half() for name, tensor in checkpoint(1)[0].items()}, tmp_path / "some.safetensors"
     )
     given = ["graph=text_to_image", "model.source=some.safetensors", "prompt=a red (cat:1.2)", "width=32",
              "height=32", "steps=2", "scale=1"]  # fmt: skip
-    env = {"FLOWSYNTH_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-    done = processes.run("-m", "flowsynth", "run", *given, folder=tmp_path, environment=env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert main(["run", *given]) == 0
     assert list(tmp_path.glob("outputs/**/*.png"))
 
 

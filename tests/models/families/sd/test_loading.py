@@ -88,6 +88,7 @@ def test_a_text_encoder_with_its_old_positions_is_whole(base: Path) -> None:
     assert same(load(str(base)).text_encoder.net, load(str(tiny_sd() / "base")).text_encoder.net)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_a_single_file_gives_the_folder_s_weights_bit_for_bit(kind: str, base: Path, tmp_path: Path) -> None:
     tensors, file = single_file(base), tmp_path / "all.safetensors"
