@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from flowsynth.core.errors import RequestError, hint, listing, nearest
 from flowsynth.core.operator import DEFINED, Operator
+from flowsynth.core.plugins import Plugins, first_line
 from flowsynth.core.ports import ports_of
 from flowsynth.core.shipped import shipped_modules
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "flowsynth.operators"
 
@@ -29,22 +31,13 @@ class BrokenOperatorError(RequestError):
     """An operator that is there and cannot be used; says whose it is and why."""
 
 
-@cache
-def _plugins() -> dict[str, list[EntryPoint]]:
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(point.name, []).append(point)
-    return found
-
-
-def plugin_names() -> Collection[str]:
-    """The names that installed packages give to operators."""
-    return _plugins()
+#: Operators of other distributions.
+PLUGINS = Plugins("operator", ENTRY_POINT_GROUP, BrokenOperatorError)
 
 
 def operator_names() -> list[str]:
     """All names that a graph may use, sorted."""
-    return sorted({*shipped_modules(), *_plugins(), *DEFINED})
+    return sorted({*shipped_modules(), *PLUGINS.names(), *DEFINED})
 
 
 def operator_class(name: str) -> type[Operator]:
@@ -54,13 +47,11 @@ def operator_class(name: str) -> type[Operator]:
         UnknownOperatorError: no such operator.
         BrokenOperatorError: a plug-in's cannot be loaded, or several claim the name.
     """
-    points = _plugins().get(name, [])
     if name in shipped_modules():
-        _require_alone(name, points, "shipped with flowsynth")
+        PLUGINS.find(name, shipped_modules())
         importlib.import_module(shipped_modules()[name])
-    elif points and name not in DEFINED:
-        _require_alone(name, points[1:], f"the one of {_origin(points[0])}")
-        DEFINED.setdefault(name, _plugged(points[0]))
+    elif name not in DEFINED and (point := PLUGINS.find(name, ())) is not None:
+        DEFINED.setdefault(name, _plugged(point))
     if name not in DEFINED:
         raise UnknownOperatorError(name)
     return DEFINED[name]
@@ -91,46 +82,17 @@ def require_usable(cls: type[Operator]) -> None:
         cls.model_json_schema(mode="validation")
         ports_of(cls)
     except Exception as error:  # whatever annotations and pydantic raise of somebody else's class
-        raise BrokenOperatorError(
-            f"operator {cls.op!r} ({cls.__qualname__}): {_first_line(error)}"
-        ) from error
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"the plug-in {point.dist.name if point.dist else point.value!r} ({point.value})"
-
-
-def _require_alone(name: str, others: list[EntryPoint], first: str) -> None:
-    if others:
-        raise BrokenOperatorError(
-            f"operator {name!r} is {first}, and {_origin(others[0])} takes its name;"
-            f" expected another name in its entry point {ENTRY_POINT_GROUP!r}"
-        )
+        raise BrokenOperatorError(f"operator {cls.op!r} ({cls.__qualname__}): {first_line(error)}") from error
 
 
 def _plugged(point: EntryPoint) -> type[Operator]:
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # whatever a plug-in's own code raises
-        raise BrokenOperatorError(
-            f"operator {point.name!r} of {_origin(point)} cannot be loaded ({_first_line(error)})"
-        ) from error
+    found = PLUGINS.load(point)
     if not isinstance(found, type) or not issubclass(found, Operator):
-        raise BrokenOperatorError(
-            f"operator {point.name!r} of {_origin(point)} is no operator; expected a class, given {found!r}"
-        )
-    if found.op != point.name:
-        raise BrokenOperatorError(
-            f"operator {point.name!r} of {_origin(point)} calls itself {found.op!r}; expected one name"
-        )
+        raise PLUGINS.broken(point, f"is no operator; expected a class, given {found!r}")
+    PLUGINS.require_named(point, found.op)
     try:
         require_usable(found)
     except BrokenOperatorError:
         DEFINED.pop(point.name, None)  # where its definition has put it
         raise
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    first = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -9,18 +9,23 @@ from __future__ import annotations
 import importlib
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from typing_extensions import get_protocol_members
 
 from flowsynth.core.errors import RequestError, listing, nearest
+from flowsynth.core.plugins import Plugins, first_line
 from flowsynth.models.protocol import Family, Verb
 from flowsynth.models.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 ENTRY_POINT_GROUP = "flowsynth.families"
 _PACKAGE = "flowsynth.models.families"
+#: Families of other distributions.
+PLUGINS = Plugins("model family", ENTRY_POINT_GROUP)
 
 
 class UnknownFamilyError(RequestError):
@@ -38,17 +43,9 @@ def shipped_families() -> frozenset[str]:
     return frozenset(path.parent.name for path in folder.glob("*/family.py"))
 
 
-@cache
-def _plugins() -> dict[str, list[EntryPoint]]:
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(point.name, []).append(point)
-    return found
-
-
 def family_names() -> list[str]:
     """Names of all families, shipped and plugged in."""
-    return sorted({*shipped_families(), *_plugins()})
+    return sorted({*shipped_families(), *PLUGINS.names()})
 
 
 @cache
@@ -59,13 +56,11 @@ def family(name: str) -> Family[ModelSpec]:
         UnknownFamilyError: there is none.
         RequestError: several claim the name, or a plug-in's cannot be used.
     """
-    points = _plugins().get(name, [])
+    point = PLUGINS.find(name, shipped_families())
     if name in shipped_families():
-        _require_alone(name, points, "shipped with flowsynth")
         found = importlib.import_module(f"{_PACKAGE}.{name}.family").FAMILY()
-    elif points:
-        _require_alone(name, points[1:], f"the one of {_origin(points[0])}")
-        found = _plugged(points[0])
+    elif point is not None:
+        found = _plugged(point)
     else:
         raise UnknownFamilyError(name)
     # `parse_model` makes every spec by the `spec_type` of the family it names: the two always fit.
@@ -82,32 +77,14 @@ def families_with(verb: str) -> dict[str, Verb]:
     return found
 
 
-def _origin(point: EntryPoint) -> str:
-    return f"the plug-in {point.dist.name if point.dist else point.value!r} ({point.value})"
-
-
-def _require_alone(name: str, others: list[EntryPoint], first: str) -> None:
-    if others:
-        raise RequestError(
-            f"model family {name!r} is {first}, and {_origin(others[0])} takes its name;"
-            f" expected another name in its entry point {ENTRY_POINT_GROUP!r}"
-        )
-
-
 def _plugged(point: EntryPoint) -> object:
+    cls = PLUGINS.load(point)
     try:
-        found = point.load()()
-    except Exception as error:  # whatever a plug-in's own code raises
-        first = str(error).partition("\n")[0]
-        reason = f"{type(error).__name__}: {first}"
-        raise RequestError(
-            f"model family {point.name!r} of {_origin(point)} cannot be loaded ({reason})"
-        ) from error
+        found = cls()  # type: ignore[operator]  # whatever it is: what it raises is told
+    except (Exception, SystemExit) as error:
+        raise PLUGINS.broken(point, f"cannot be loaded ({first_line(error)})") from error
     missing = sorted(member for member in get_protocol_members(Family) if not hasattr(found, member))
     if missing:
-        raise RequestError(f"model family {point.name!r} of {_origin(point)} lacks {', '.join(missing)}")
-    if found.name != point.name:
-        raise RequestError(
-            f"model family {point.name!r} of {_origin(point)} calls itself {found.name!r}; expected one name"
-        )
+        raise PLUGINS.broken(point, f"lacks {', '.join(missing)}")
+    PLUGINS.require_named(point, found.name)
     return found

@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.plugins import distribution_of, entry_points_of
 from flowsynth.nets.architecture import Architecture, Network, State
 from flowsynth.nets.roles import Role
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Entry points ``ROLE.NAME = module:ARCHITECTURE`` of other distributions.
 ENTRY_POINT_GROUP = "flowsynth.nets"
@@ -51,12 +54,12 @@ def networks_code(*roles: Role[Any]) -> tuple[str, ...]:
     return tuple(f"{module}:{_ATTRIBUTE}" for role in roles for module in shipped(role.name).values())
 
 
-@cache
 def plugins() -> dict[str, tuple[EntryPoint, ...]]:
     """Entry points by the name of their distribution."""
     found = defaultdict(list)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        found[point.dist.name if point.dist else point.module].append(point)
+    for points in entry_points_of(ENTRY_POINT_GROUP).values():
+        for point in points:
+            found[distribution_of(point)].append(point)
     return {name: tuple(points) for name, points in found.items()}
 
 

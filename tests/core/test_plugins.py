@@ -9,6 +9,7 @@ import pytest
 from flowsynth.cli import main
 from flowsynth.core import registry
 from flowsynth.core.operator import DEFINED
+from flowsynth.core.plugins import entry_points_of
 from flowsynth.core.registry import BrokenOperatorError, operator_class, operator_names
 from tests.distribution_of import install
 
@@ -53,10 +54,10 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug]:
         places = {name: f"{package}.{place}" for name, place in points.items()}
         files = {"__init__.py": "", "mod.py": text}
         install(tmp_path / package, package, files, registry.ENTRY_POINT_GROUP, places, monkeypatch)
-        registry._plugins.cache_clear()
+        entry_points_of.cache_clear()
 
     yield make
-    registry._plugins.cache_clear()
+    entry_points_of.cache_clear()
     for name in [name for name in DEFINED if name.startswith("plug_")]:
         del DEFINED[name]
 

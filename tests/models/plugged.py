@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flowsynth.core.plugins import entry_points_of
 from flowsynth.models import registry
 from tests import distribution_of
 
@@ -28,5 +29,5 @@ def install(
 
 def forget() -> None:
     """Let the registry look for families again."""
-    registry._plugins.cache_clear()
+    entry_points_of.cache_clear()
     registry.family.cache_clear()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flowsynth.core.errors import RequestError
 from flowsynth.core.operator import Operator
-from flowsynth.core.registry import ENTRY_POINT_GROUP, plugin_names
+from flowsynth.core.registry import ENTRY_POINT_GROUP, PLUGINS
 from flowsynth.core.shipped import shipped_modules
 
 
@@ -40,7 +40,7 @@ def own_modules(classes: Iterable[type[Operator]]) -> list[Module]:
     """
     found: dict[str, Module] = {}
     for cls in classes:
-        if cls.op in shipped_modules() or cls.op in plugin_names() or cls.__module__ in found:
+        if cls.op in shipped_modules() or cls.op in PLUGINS.names() or cls.__module__ in found:
             continue
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
         if cls.__module__ == "__main__" or file is None or not Path(file).is_file():
