@@ -64,7 +64,7 @@ def probe_pictures(path: str | os.PathLike[str], kind: str) -> VideoInfo:
         MediaError: As :func:`flowsynth.media.probe.probe`.
     """
     from flowsynth.media.info import VideoInfo
-    from flowsynth.media.orientation import exif_orientation, rotation_of
+    from flowsynth.media.orientation import exif_orientation
     from flowsynth.media.rate import measure_rate
     from flowsynth.media.rational import USUAL_RATES
 
@@ -94,10 +94,7 @@ def probe_pictures(path: str | os.PathLike[str], kind: str) -> VideoInfo:
         coded_width=width,
         coded_height=height,
         orientation=orientation,
-        rotation=rotation_of(orientation),
-        fps=rate.fps,
-        variable_frame_rate=rate.variable,
-        on_grid=rate.grid,
+        rate=rate,
         time_base=_BASE,
         timestamps=tuple(ticks),
         end_timestamp=now,

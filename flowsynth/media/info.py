@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from flowsynth.media.hdr import PEAK
-from flowsynth.media.orientation import Orientation
+from flowsynth.media.orientation import Orientation, rotation_of
+from flowsynth.media.rate import Rate
 from flowsynth.media.walk import Damage, Start
 
 
@@ -22,11 +23,7 @@ class VideoInfo:
         coded_width: Pixels across as stored.
         coded_height: Pixels down as stored.
         orientation: Turn or mirror to apply to a stored frame.
-        rotation: The turn alone, degrees counter-clockwise: 0, 90, 180 or 270.
-        fps: Frames per second; where the rate varies, that of the grid on which all frames lie, or the
-            average one.
-        variable_frame_rate: Whether some frame is a tick or more away from ``k / fps``.
-        on_grid: Whether every frame lies on a multiple of ``1 / fps``.
+        rate: Frames per second, and how regular they are.
         time_base: Seconds of one tick.
         timestamps: When each frame is shown, in ticks, increasing.
         end_timestamp: When the last frame stops being shown, in ticks.
@@ -51,10 +48,7 @@ class VideoInfo:
     coded_width: int
     coded_height: int
     orientation: Orientation
-    rotation: int
-    fps: Fraction
-    variable_frame_rate: bool
-    on_grid: bool
+    rate: Rate
     time_base: Fraction
     timestamps: tuple[int, ...] = field(repr=False)
     end_timestamp: int
@@ -72,6 +66,16 @@ class VideoInfo:
     notes: tuple[str, ...] = ()
 
     @property
+    def rotation(self) -> int:
+        """The turn alone, degrees counter-clockwise: 0, 90, 180 or 270."""
+        return rotation_of(self.orientation)
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second; where the rate varies, of the grid on which all lie, or the average."""
+        return self.rate.fps
+
+    @property
     def frame_count(self) -> int:
         """Number of frames, exactly."""
         return len(self.timestamps)
@@ -80,12 +84,12 @@ class VideoInfo:
     def duration(self) -> Fraction:
         """Seconds from the first frame's start to the last one's end; whole places of a rate's grid."""
         measured = (self.end_timestamp - self.timestamps[0]) * self.time_base
-        places = round(measured * self.fps) if self.variable_frame_rate else self.frame_count
+        places = round(measured * self.fps) if self.rate.variable else self.frame_count
         even = places / self.fps
-        return even if self.on_grid and abs(measured - even) <= 2 * self.time_base else measured
+        return even if self.rate.grid and abs(measured - even) <= 2 * self.time_base else measured
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame to frame ``index``; exact multiples of 1/fps at a constant rate."""
-        if not self.variable_frame_rate:
+        if not self.rate.variable:
             return index / self.fps
         return (self.timestamps[index] - self.timestamps[0]) * self.time_base

@@ -12,7 +12,7 @@ from flowsynth.media.choose import Wanted, choose_video
 from flowsynth.media.hdr import PEAK, colour_of, peak_of
 from flowsynth.media.info import VideoInfo
 from flowsynth.media.listing import Listed, by_frames, by_packets, needs_frames
-from flowsynth.media.orientation import Orientation, frame_orientation, rotation_of
+from flowsynth.media.orientation import Orientation, frame_orientation
 from flowsynth.media.packets import Packets, header_seconds, require_complete, survey
 from flowsynth.media.rate import Rate, declared_rates, measure_rate, untimed_rate
 from flowsynth.media.source import open_input
@@ -89,10 +89,7 @@ def _info(
         coded_width=frame.width,
         coded_height=frame.height,
         orientation=orientation,
-        rotation=rotation_of(orientation),
-        fps=rate.fps,
-        variable_frame_rate=rate.variable,
-        on_grid=rate.grid,
+        rate=rate,
         time_base=time_base,
         timestamps=ticks,
         end_timestamp=ticks[-1] + last,

@@ -70,7 +70,7 @@ def make_timeline(
         MediaRangeError: The range is empty or starts after the end.
         ValueError: A value in a form that is not understood.
     """
-    own = info.fps if info.on_grid else nominal_fps(info.fps)
+    own = info.fps if info.rate.grid else nominal_fps(info.fps)
     rate = own if fps is None else parse_fps(fps)
     first = _seconds(info, start, "start")
     last = info.duration if end is None else min(_seconds(info, end, "end"), info.duration)
@@ -105,7 +105,7 @@ def _seconds(info: VideoInfo, value: float | str | Fraction, name: str) -> Fract
 
 
 def _shown_at(info: VideoInfo, seconds: Fraction) -> int:
-    if not info.variable_frame_rate:
+    if not info.rate.variable:
         return min(math.floor(seconds * info.fps), info.frame_count - 1)
     # A timestamp is the true instant rounded to a tick, so a frame counts as shown from half a tick earlier.
     tick = seconds / info.time_base + info.timestamps[0] + Fraction(1, 2)

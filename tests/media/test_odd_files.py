@@ -57,7 +57,7 @@ def test_transport_streams_joined_byte_by_byte(
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     info = probe(joined)
-    assert (info.frame_count, info.fps, info.variable_frame_rate) == (60, Fraction(25), False)
+    assert (info.frame_count, info.fps, info.rate.variable) == (60, Fraction(25), False)
     assert "set anew" in " ".join(info.notes)
     once = VideoReader(clip).read()
     assert (read_anyhow(joined) == np.concatenate([once, once])).all()

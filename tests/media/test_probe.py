@@ -20,7 +20,7 @@ MakeClip = Callable[..., Path]
 def test_constant_rate_is_exact_in_every_container(make_clip: MakeClip, name: str, rate: Fraction) -> None:
     codec = "ffv1" if name == "a.avi" else "libx264"
     info = probe(make_clip(name, rate=rate, count=50, codec=codec))
-    assert (info.frame_count, info.fps, info.variable_frame_rate) == (50, rate, False)
+    assert (info.frame_count, info.fps, info.rate.variable) == (50, rate, False)
     assert info.duration == 50 / rate
     assert (info.width, info.height, info.codec, info.bit_depth) == (
         64,
@@ -44,7 +44,7 @@ def test_timestamps_are_those_of_the_decoded_frames(make_clip: MakeClip) -> None
 def test_variable_rate_is_seen_and_averaged(make_clip: MakeClip) -> None:
     ticks = [0, 40, 80, 203, 210, 601, 640]
     info = probe(make_clip("vfr.mkv", count=7, ticks=ticks, time_base=Fraction(1, 1000), options={"bf": "0"}))
-    assert info.variable_frame_rate
+    assert info.rate.variable
     assert info.timestamps == tuple(ticks)
     assert info.fps == Fraction(6, 1) / Fraction(640, 1000)
     assert info.time(3) == Fraction(203, 1000)

@@ -188,7 +188,7 @@ def test_variable_rate_runs_true_to_time(make_clip: MakeClip) -> None:
 def test_a_rate_that_wavers_becomes_the_usual_one(make_clip: MakeClip) -> None:
     ticks = [int(k * 1000 / 29.93 + 3 * (k % 3)) for k in range(90)]
     path = make_clip("v.mkv", count=90, ticks=ticks, time_base=Fraction(1, 1000), options={"bf": "0"})
-    assert VideoReader(path).info.variable_frame_rate
+    assert VideoReader(path).info.rate.variable
     assert VideoReader(path).fps == Fraction(30000, 1001)
 
 

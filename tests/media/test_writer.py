@@ -56,7 +56,7 @@ def test_segments_join_without_a_seam(tmp_path: Path, codec: str) -> None:
     settings = EncodeSettings(FILM if codec != "gif" else Fraction(12), codec, preset="veryfast")  # type: ignore[arg-type]
     out = write(tmp_path, settings, images, length=20)
     info = probe(out)
-    assert (info.frame_count, info.fps, info.variable_frame_rate) == (50, settings.fps, False)
+    assert (info.frame_count, info.fps, info.rate.variable) == (50, settings.fps, False)
     assert info.codec == {"h265": "hevc"}.get(codec, codec)
     assert {0, 20} <= set(info.key_frames) or codec == "gif"
     read = VideoReader(out).read().astype(int)

@@ -125,19 +125,15 @@ class EncodeVideo(Operator):
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Codec, container, quality, pixel format, rate and sound must go together."""
-        try:
-            settings = self._settings(self._told_rate(inputs))
-            if self.pixel_format:
-                require_pixel_format(settings)
-        except EncodeSettingsError as error:
-            return [self._fault(error)]
+        settings = self._told_settings(inputs)
+        if isinstance(settings, Fault):
+            return [settings]
         return self._sound_faults(settings, "audio" in inputs)
 
     def size_faults(self, sizes: Sizes, /) -> list[Fault]:
         """The encoder must take frames of this size, padded to even sides."""
-        try:
-            settings = self._settings(self._told_rate({}))
-        except EncodeSettingsError:
+        settings = self._told_settings({})
+        if isinstance(settings, Fault):
             return []  # `check` says so
         size = sizes("frames")
         if size is None and settings.spec.smallest > _SMALL:
@@ -154,8 +150,16 @@ class EncodeVideo(Operator):
         field = {"suffix": "container", self.codec: "codec"}.get(error.path, error.path)
         return Fault(f"params.{field}", "does not fit", error.expected, error.found)
 
-    def _told_rate(self, inputs: Mapping[str, Any]) -> Fraction:
-        return declared_rate(inputs.get("frames")) if self.fps is None else parse_fps(self.fps)
+    def _told_settings(self, inputs: Mapping[str, Any]) -> EncodeSettings | Fault:
+        """What the params and the graph tell of them, or what does not go together."""
+        told = declared_rate(inputs.get("frames")) if self.fps is None else parse_fps(self.fps)
+        try:
+            settings = self._settings(told)
+            if self.pixel_format:
+                require_pixel_format(settings)
+        except EncodeSettingsError as error:
+            return self._fault(error)
+        return settings
 
     def _sound_faults(self, settings: EncodeSettings, wired: bool) -> list[Fault]:
         """What a graph and a file's header already show of the sound."""
