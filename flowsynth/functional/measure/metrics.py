@@ -14,6 +14,7 @@ from flowsynth.functional.picture.color import luma
 
 __all__ = [
     "flicker",
+    "local_flicker",
     "mean_squared_error",
     "psnr",
     "sharpness",
@@ -132,9 +133,7 @@ def warping_error(frame: Tensor, following: Tensor, flow: Tensor, occluded: Tens
 def flicker(frame: Tensor, following: Tensor, flow: Tensor, occluded: Tensor) -> Tensor:
     """Return the mean change of local brightness from frame to frame, once motion is compensated.
 
-    Luminance differences along the motion are averaged under a Gaussian whose spread is a sixteenth of the
-    shorter side, over visible pixels only, so that noise and the errors of resampling cancel and what
-    brightens or darkens as a whole remains; then the mean of their size.
+    The mean size of what `local_flicker` finds.
 
     Args:
         frame: `(N, C, H, W)` in [0, 1].
@@ -145,12 +144,32 @@ def flicker(frame: Tensor, following: Tensor, flow: Tensor, occluded: Tensor) ->
     Returns:
         `(N,)` float64 in units of the range (0.01 is a hundredth of the way from black to white).
     """
+    change, weight = local_flicker(frame, following, flow, occluded)
+    return (change.abs() * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def local_flicker(frame: Tensor, following: Tensor, flow: Tensor, occluded: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where brightness changes from frame to frame once motion is compensated, and what was seen.
+
+    Luminance differences along the motion are averaged under a Gaussian whose spread is a sixteenth of the
+    shorter side, over visible pixels only, so that noise and the errors of resampling cancel and what
+    brightens or darkens as a whole remains.
+
+    Args:
+        frame: `(N, C, H, W)` in [0, 1].
+        following: the next frames.
+        flow: `(N, 2, H, W)` from `frame` to `following`, pixels.
+        occluded: `(N, 1, H, W)`, 1 where `following` does not show the pixel.
+
+    Returns:
+        The change, in units of the range, and the share of the neighbourhood that both show, each
+        `(N, 1, H, W)` float64.
+    """
     visible = 1 - occluded
     gap = (luma(warp(following, flow)) - luma(frame)) * visible
     spread = min(frame.shape[-2:]) / 16
     near, weight = gaussian_blur(gap, spread).double(), gaussian_blur(visible, spread).double()
-    local = (near / weight.clamp(min=1e-3)).abs() * weight
-    return local.sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp(min=1)
+    return near / weight.clamp(min=1e-3), weight
 
 
 def _mean_or_zero(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from flowsynth.functional.motion.optical_flow import occlusion, resize_flow, warp
 from flowsynth.functional.motion.smooth import neighbours
+from flowsynth.functional.picture.blur import gaussian_blur
 from flowsynth.values.frames import as_float
 
 __all__ = ["Estimate", "along_motion"]
@@ -18,6 +19,9 @@ __all__ = ["Estimate", "along_motion"]
 Estimate = Callable[[Tensor, Tensor], Tensor]
 #: Pairs of frames whose motion is kept until their second frame asks: all of them up to a radius of 10.
 _MOST_PAIRS = 64
+#: Deviation between a frame and its warped neighbour that halves trust, roughly, beside the usual one.
+_TOLERANCE = 0.05
+_NEAR = 6.0  # spread of the neighbourhood whose change of brightness is no sign of a wrong flow, pixels
 
 
 def along_motion(
@@ -26,8 +30,9 @@ def along_motion(
     """Average each frame with its neighbours, warped onto it, where they are not occluded.
 
     out_t = (x_t + sum_j v_j warp(x_j, f_tj)) / (1 + sum_j v_j), with the flow f_tj of the guide from frame t
-    to j and v_j = 1 where its way back agrees (`occlusion`), else 0. Every flow is estimated directly
-    between the two frames; none is added up from others, so errors do not pile up.
+    to j and v_j how far to trust it: 0 where its way back disagrees (`occlusion`), else by how closely the
+    guide itself, warped, is what it should be (`_agreement`). Every flow is estimated directly between the
+    two frames; none is added up from others, so errors do not pile up.
 
     Args:
         frames: `(L, C, H, W)`, uint8 or floating point in [0, 1], the halo included.
@@ -73,9 +78,10 @@ class _Motion:
         self._kept: dict[tuple[int, int], Tensor] = {}
 
     def between(self, own: int, other: int) -> tuple[Tensor, Tensor]:
-        """Return the flow from one frame to another, `(1, 2, H, W)`, and where it is seen there, 0 to 1."""
+        """Return the flow from one frame to another, `(1, 2, H, W)`, and how far to trust it, 0 to 1."""
         there, back = self._both(own, other)
         visible = 1 - occlusion(there, back)
+        visible = visible * _agreement(self._frame(own), warp(self._frame(other), there), visible)
         if self._size is None:
             return there, visible
         enlarged = F.interpolate(visible, size=self._whole, mode="bilinear", align_corners=False)
@@ -95,4 +101,19 @@ class _Motion:
 
     def _frame(self, index: int) -> Tensor:
         frame = as_float(self._guide[index : index + 1])
-        return frame if self._size is None else F.interpolate(frame, size=self._size, mode="area")
+        if self._size is None:
+            return frame
+        # Without aliasing, which would move with the grid of pixels and not with the picture.
+        return F.interpolate(frame, size=self._size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _agreement(frame: Tensor, warped: Tensor, visible: Tensor) -> Tensor:
+    """Return 1 where two pictures of the same thing agree, less where the flow led astray.
+
+    exp(-g^2 / 2 (s^2 + m)) with the difference g less its local mean, which flicker of brightness is, and
+    its mean square m over what is visible: noise that lies everywhere is no sign of a wrong flow.
+    """
+    gap = warped - frame
+    gap = (gap - gaussian_blur(gap, _NEAR)).square().mean(dim=1, keepdim=True)
+    usual = (gap * visible).double().sum() / visible.double().sum().clamp(min=1)
+    return torch.exp(-gap / (2 * (_TOLERANCE**2 + usual.float())))

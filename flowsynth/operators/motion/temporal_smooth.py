@@ -63,8 +63,8 @@ class TemporalSmooth(Operator):
       frame takes about 2 log2(radius) + 4 matchings, and more where a long radius meets short chunks; in
       the others twice the radius. `tracking` follows motion of many pixels a frame better.
     - ``flow``: the mean of the neighbours within `radius`, each warped onto the frame along the optical flow
-      of the `guide`, where it shows the same thing (the flow back agrees). Cheaper than fastblend at a radius
-      of 1 to 4, a little softer, and only as good as the flow.
+      of the `guide`, where it shows the same thing (the flow back agrees, and so does the guide itself).
+      Cheaper than fastblend at a radius of 1 to 4, a little softer, and only as good as the flow.
 
     Averaging softens grain, texture and what few frames show. So fastblend and flow change only what is
     coarser than `detail`: x + blur(y - x). Where fine lines themselves flicker, set it to 0.

@@ -36,3 +36,28 @@ def test_a_pair_s_motion_is_estimated_once(radius: int, side: int, monkeypatch: 
     monkeypatch.setattr(flow_smooth, "_MOST_PAIRS", 0)
     assert torch.equal(smoothed(), kept)
     assert len(asked) == 2 * pairs
+
+
+def test_a_flow_that_leads_astray_is_not_trusted() -> None:
+    """A flow that agrees with its way back and is wrong in a part: the frames show that it is."""
+    frames = clip(2)
+
+    def partly(first: Tensor, second: Tensor) -> Tensor:
+        flow = torch.zeros(len(first), 2, *second.shape[-2:])
+        flow[:, 0] = torch.tensor([-3.0, 3.0])[:, None, None]
+        flow[..., 40:] = 0
+        return flow
+
+    averaged = along_motion(frames, frames, 0, 1, radius=1, estimate=partly)[0]
+    wrong = (averaged - frames[0])[..., 40:].abs().mean()
+    assert wrong < 0.8 * (frames[1] - frames[0])[..., 40:].abs().mean() / 2
+
+
+def test_flicker_is_no_sign_of_a_wrong_flow() -> None:
+    def still(first: Tensor, second: Tensor) -> Tensor:
+        return torch.zeros(len(first), 2, *second.shape[-2:])
+
+    one = clip(1)
+    frames = torch.cat([one, one * 0.8 + 0.1])
+    mixed = along_motion(frames, frames, 0, 1, radius=1, estimate=still)
+    assert (mixed[0] - frames.mean(0)).abs().mean() < 0.1 * (frames[1] - frames[0]).abs().mean()

@@ -3,8 +3,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flowsynth.functional.picture.color import luma
+from flowsynth.functional.picture.blur import gaussian_blur
+from flowsynth.functional.picture.color import luma, rgb_to_ycc
 from flowsynth.functional.picture.edges import canny
+from flowsynth.functional.picture.warp import pixel_grid, sample_at
+from flowsynth.functional.style.flatten import flatten
 from flowsynth.functional.style.ink import Pen, ink
 from flowsynth.functional.style.stylize import STYLES, Style, stylize
 
@@ -62,6 +65,17 @@ def test_sensor_noise_does_not_flicker(
         other = (picture + torch.randn(picture.shape, generator=generator) * 2 / 255).clamp(0, 1)
         change = (stylize(picture, style) - stylize(other, style)).abs().mean()
         assert change < 0.8 * (picture - other).abs().mean()
+
+
+def test_regions_keep_their_brightness_from_frame_to_frame(pictures: dict[str, Tensor]) -> None:
+    """A shift by a part of a pixel, as of a slow pan, makes no region lighter or darker as a whole."""
+    for picture in pictures.values():
+        ycc = rgb_to_ycc(picture)
+        grid = pixel_grid(ycc)
+        near, far = (sample_at(ycc, grid + shift) for shift in (0.25, 0.5))
+        change = gaussian_blur(flatten(near, 0.006)[:, :1] - flatten(far, 0.006)[:, :1], 9.0)
+        broad = gaussian_blur(near[:, :1] - far[:, :1], 9.0)
+        assert (change - broad).abs().mean() < 1e-4
 
 
 def test_toon_flattens_regions_and_draws_lines(pictures: dict[str, Tensor]) -> None:
