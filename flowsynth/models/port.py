@@ -12,7 +12,7 @@ from flowsynth.models.manager import manager_of
 from flowsynth.models.options import option_faults
 from flowsynth.models.parse import parse_model
 from flowsynth.models.registry import families_with, family
-from flowsynth.models.requests import Asked
+from flowsynth.models.requests import Asked, DenoiseSettings
 from flowsynth.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -54,10 +54,18 @@ class Model:
         """Name of its family."""
         return self.spec.family
 
+    def has(self, verb: str) -> bool:
+        """Whether it has a verb."""
+        return family(self.family).verb(self.spec, verb) is not None
+
     def stream(self, verb: str) -> StreamKind | None:
         """How one of its verbs treats time; None where that is as the operator says."""
         found = family(self.family).verb(self.spec, verb)
         return None if found is None else found.stream
+
+    def control_frames(self, asked: DenoiseSettings) -> int | None:
+        """Frames of a control, where it takes some key frames alone; None where it takes all."""
+        return family(self.family).control_frames(self.spec, asked)
 
     def weight_bytes(self, parts: tuple[str, ...], device: str) -> int | None:
         """Bytes of the weights that a step holds on a device; None where that cannot be told at once."""

@@ -22,6 +22,7 @@ from flowsynth.models.requests import (
     Asked,
     DecodeSettings,
     DenoiseRequest,
+    DenoiseSettings,
     EncodeSettings,
     GenerateRequest,
     Hooks,
@@ -177,6 +178,11 @@ class Family(Protocol[SpecT]):
         """
         del spec, asked, inputs
         return []
+
+    def control_frames(self, spec: SpecT, asked: DenoiseSettings) -> int | None:
+        """Frames of a control, where a model takes some key frames alone; None where it takes all."""
+        del spec, asked
+        return None
 
     def latent_format(self, spec: SpecT, *, offline: bool = False) -> LatentFormat | None:
         """The latents of a model; None for a family without.

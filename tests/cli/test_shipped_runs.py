@@ -19,20 +19,29 @@ SMALL = {
     "image_to_image": [MODEL, "width=32", "height=32", "steps=2", "strength=0.5"],
     "interpolate_video": [CLIP, "frames=6", "width=48", "height=32"],
     "long_video": [MODEL, CLIP, "width=32", "height=32", "steps=2", "strength=0.5", "window=4", "stride=2"],
+    "story_video": [MODEL, "frames=3", "width=32", "height=32", "steps=1", "scale=2", "rate=1"],
     "stylize_video": [CLIP, "frames=6", "width=48", "height=32", "style=watercolor"],
     "text_to_image": [MODEL, "width=32", "height=32", "steps=2"],
     "text_to_video": [MODEL, "frames=6", "width=32", "height=32", "steps=2", "scale=4"],
     "toon": [MODEL, CLIP, "frames=6", "width=32", "height=32", "steps=2", "strength=0.5"],
+    "toon_edit": [
+        "model=still", "model@graph.models.edit=still", CLIP, "frames=4", "width=32", "height=32", "steps=2",
+        "edit_steps=2", "window=3", "stride=2",
+    ],
     "upscale_video": [CLIP, "frames=6", "width=48", "height=32"],
-}
+    "vid2vid": ["model=still", CLIP, "frames=4", "width=32", "height=32", "steps=2", "strength=0.5"],
+}  # fmt: skip
 TOON = ["run", "graph=toon", "cache.dir=c", *SMALL["toon"]]
 #: frames and size that come out
 MADE = {
     "interpolate_video": (12, 48, 32),
+    "story_video": (9, 64, 64),
     "stylize_video": (6, 48, 32),
     "text_to_video": (12, 128, 128),
     "toon": (6, 32, 32),
+    "toon_edit": (4, 32, 32),
     "upscale_video": (6, 96, 64),
+    "vid2vid": (4, 32, 32),
 }
 
 
@@ -51,6 +60,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = home / "conf" / "model"
     folder.mkdir(parents=True)
     (folder / "tiny.yaml").write_text(json.dumps(model))
+    (folder / "still.yaml").write_text(json.dumps({**model, "motion": None}))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))

@@ -16,12 +16,15 @@ EXPECTED = {
     "inpaint",
     "interpolate_video",
     "long_video",
+    "story_video",
     "stylize_video",
     "text_to_image",
     "text_to_video",
     "toon",
     "translate_image",
+    "toon_edit",
     "upscale_video",
+    "vid2vid",
     "video_to_video",
 }
 STAGES = sorted(path.stem for path in (shipped_folders().graphs / "stages").glob("*.yaml"))

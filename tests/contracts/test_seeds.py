@@ -18,8 +18,10 @@ from flowsynth.core.shipped import shipped_modules
 from flowsynth.models.diffusion.schedulers import SCHEDULERS
 from flowsynth.operators.diffusion.denoise import Denoise
 from flowsynth.operators.diffusion.empty_latents import EmptyLatents
+from flowsynth.operators.diffusion.frame_to_frame import FrameToFrame
 from flowsynth.operators.diffusion.text_encode import TextEncode
 from flowsynth.operators.diffusion.vae_encode import VaeEncode
+from flowsynth.operators.motion.optical_flow import OpticalFlow
 from flowsynth.operators.motion.temporal_smooth import TemporalSmooth
 from flowsynth.operators.timing.interpolate import Interpolate
 from tests.cache.helpers import python
@@ -30,7 +32,7 @@ from tests.tiny import tiny_sd
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
 #: Operators with a seed; one that is not here fails the test below.
-SEEDED = {"denoise", "vae_encode", "interpolate", "temporal_smooth"}
+SEEDED = {"denoise", "vae_encode", "interpolate", "temporal_smooth", "frame_to_frame"}
 NEED_TORCHSDE = {"dpmpp_sde", "dpmpp_sde_karras"}
 NAMES = sorted(SCHEDULERS if find_spec("torchsde") else set(SCHEDULERS) - NEED_TORCHSDE)
 
@@ -59,6 +61,10 @@ def graph(
     clip = g.add("clip", Counter(path=write_source(folder / "s.txt", range(4))))
     if family == "sd":  # the other family's VAEs are in its own tests
         g.add("encode", VaeEncode(sample=True, seed=seed), frames=clip, model=model)
+        motion_of = g.add("motion", OpticalFlow(direction="previous"), frames=clip)
+        moved: dict[str, Any] = {"flow": motion_of.flow, "occlusion": motion_of.occlusion}
+        carry = FrameToFrame(num_inference_steps=2, strength=1.0, seed=seed)
+        g.add("carry", carry, model=model, frames=clip, conditioning=text, **moved)
     search: dict[str, Any] = {"method": "fastblend", "patch": 3, "iterations": 1, "seed": seed}
     g.add("smooth", TemporalSmooth(**search, radius=1), frames=clip)
     keys = g.add("keys", Counter(path=write_source(folder / "k.txt", (0, 2))))
@@ -98,7 +104,7 @@ def test_the_state_of_the_global_generators_does_not_matter(how: dict[str, Any],
     one = drawn(tmp_path, "a", 1, **how)
     assert drawn(tmp_path, "b", 2, **how) == one
     other = drawn(tmp_path, "c", 1, seed=4, **how)
-    seeded = [*how.get("names", NAMES), *(["encode"] if how["family"] == "sd" else [])]
+    seeded = [*how.get("names", NAMES), *(["encode", "carry"] if how["family"] == "sd" else [])]
     assert not [name for name in seeded if other[name] == one[name]], "the seed acts"
 
 

@@ -43,7 +43,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "warp": [{}],
 }
 #: Those that read files say what they were asked for, or need weights: their own tests.
-ELSEWHERE = {"read_image", "read_video", "dream"}
+ELSEWHERE = {"read_image", "read_video", "dream", "frame_to_frame"}
 
 
 def clip() -> Frames:

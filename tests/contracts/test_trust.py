@@ -59,6 +59,7 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("read_audio", "rate"): [8000, 48000],
     ("dream", "layers"): [("conv1",), ("conv5", "conv1"), ("conv1", "conv5")],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
+    ("frame_to_frame", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
 }
 #: Params that name files: those that are tried are not there.
 FILES = ("path", "file", "font", "audio", "weights")

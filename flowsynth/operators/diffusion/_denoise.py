@@ -55,7 +55,13 @@ def frame_size(latents: Latents, factor: int) -> tuple[int, int]:
 
 
 def require_frames(
-    frames: Frames, latents: Latents, size: tuple[int, int], what: str, *, single: bool = False
+    frames: Frames,
+    latents: Latents,
+    size: tuple[int, int],
+    what: str,
+    *,
+    single: bool = False,
+    keys: int | None = None,
 ) -> None:
     """Raise unless frames belong to latents in size and number.
 
@@ -65,6 +71,7 @@ def require_frames(
         size: height and width of its frames.
         what: the clip's name in the message.
         single: one frame for all is fine too.
+        keys: how many frames it must have, where it is for some of the clip's alone.
 
     Raises:
         RequestError: another number of frames, or another size.
@@ -73,7 +80,9 @@ def require_frames(
         raise RequestError(
             f"denoise: {what} is {frames.width}x{frames.height}; expected the frames' {size[1]}x{size[0]}"
         )
-    count = latents.frames or latents.num_frames
+    count = keys or latents.frames or latents.num_frames
+    if keys is not None and frames.num_frames != keys:
+        raise RequestError(f"denoise: {what} has {frames.num_frames} frames; the options list {keys}")
     if frames.num_frames != count and not (single and frames.num_frames == 1):
         raise RequestError(
             f"denoise: {what} has {frames.num_frames} frames;"
@@ -81,7 +90,9 @@ def require_frames(
         )
 
 
-def control_reader(name: str, frames: Frames, latents: Latents, factor: int) -> FrameReader:
+def control_reader(
+    name: str, frames: Frames, latents: Latents, factor: int, keys: int | None = None
+) -> FrameReader:
     """A reader of control images: float32 in [0, 1], three channels.
 
     Args:
@@ -89,13 +100,14 @@ def control_reader(name: str, frames: Frames, latents: Latents, factor: int) -> 
         frames: the control's clip; a single frame holds for the whole clip.
         latents: what is denoised.
         factor: pixels along the side of a latent pixel.
+        keys: how many frames it must have, where it is for some of the clip's alone.
 
     Raises:
         RequestError: another number of frames, or another size.
     """
     from flowsynth.operators.shared.frames import as_rgb
 
-    require_frames(frames, latents, frame_size(latents, factor), name, single=True)
+    require_frames(frames, latents, frame_size(latents, factor), name, single=True, keys=keys)
 
     def read(start: int, stop: int) -> torch.Tensor:
         if frames.num_frames == 1:

@@ -55,7 +55,8 @@ class Denoise(Operator):
     **Controls.** Each input of `control` goes to a ControlNet of the model, in the order of the spec, or to
     those that `controlnets` names. `control_scale`, `control_start` and `control_end` are one number for all
     or a list; start and end are shares of the steps. A control of one frame holds for the whole clip. The
-    residuals of a frame are computed once a step, whatever the overlap of the windows.
+    residuals of a frame are computed once a step, whatever the overlap of the windows. SparseCtrl takes a few
+    key frames, which `options.controlnet_frame_indices` places in the clip.
 
     **Strength** counts as in diffusers: of `num_inference_steps` steps only the last `int(steps * strength)`
     run.
@@ -197,8 +198,10 @@ class Denoise(Operator):
         form = model.latent_format(offline=ctx.offline)
         require_space(latents, form.space, self.op)
         require_family(conditioning, model.family)
+        keys = model.control_frames(settings)
         readers = [
-            control_reader(f"control[{i}]", clip, latents, form.factor) for i, clip in enumerate(controls)
+            control_reader(f"control[{i}]", clip, latents, form.factor, keys)
+            for i, clip in enumerate(controls)
         ]
         smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
         hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept)

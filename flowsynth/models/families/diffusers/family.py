@@ -14,11 +14,14 @@ from flowsynth.core.streams import Whole
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.latent_format import LatentFormat
 from flowsynth.models.protocol import Family, PartStore, Verb
-from flowsynth.models.requests import Asked
+from flowsynth.models.requests import Asked, DenoiseSettings
 
 if TYPE_CHECKING:
     from flowsynth.models.families.diffusers.facts import Facts
     from flowsynth.models.families.diffusers.model import DiffusersModel
+
+#: Option of classes whose controls are for some frames of a clip alone.
+KEY_FRAMES = "controlnet_frame_indices"
 
 
 class Diffusers(Family[DiffusersSpec]):
@@ -84,6 +87,16 @@ class Diffusers(Family[DiffusersSpec]):
         except FlowsynthError:
             return ()
         return scheduler_names() if takes_schedulers(own) else ()
+
+    def control_frames(self, spec: DiffusersSpec, asked: DenoiseSettings) -> int | None:
+        """As many as SparseCtrl's option lists, by the class's own default the first alone."""
+        from flowsynth.models.families.diffusers.facts import facts
+
+        known = facts(spec.class_name(offline=True))
+        if KEY_FRAMES not in known.arguments:
+            return None
+        listed = asked.options.get(KEY_FRAMES, known.arguments[KEY_FRAMES])
+        return len(listed) if isinstance(listed, list) else None
 
     def latent_format(self, spec: DiffusersSpec, *, offline: bool = False) -> LatentFormat:
         """The latents, from the decoder's configuration.

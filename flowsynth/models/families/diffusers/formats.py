@@ -62,6 +62,7 @@ _PICTURES = VaeRule(_levels("block_out_channels"), _one, "latent_channels", apar
 #: By class of the part that decodes.
 RULES: dict[str, VaeRule] = {
     "AutoencoderKL": _PICTURES,
+    "AutoencoderKLFlux2": _PICTURES,
     "AutoencoderTiny": VaeRule(_number("", 8), _one, "latent_channels", apart=True),
     "AsymmetricAutoencoderKL": VaeRule(
         _levels("down_block_out_channels"), _one, "latent_channels", apart=True

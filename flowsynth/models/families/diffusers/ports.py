@@ -59,7 +59,7 @@ def picture_arguments(known: Facts, given: Mapping[str, Sequence[Frames]]) -> di
     return arguments
 
 
-def stand_ins(known: Facts, size: int = 32, count: int = 9) -> dict[str, Any]:
+def stand_ins(known: Facts, size: int = 64, count: int = 9) -> dict[str, Any]:
     """Pictures for arguments that a class cannot be called without, where what they show does not matter."""
     from PIL import Image
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import string
 from typing import Any
 
+import torch
+
 from tests.tiny import WORDS, _tokenizer
 
 __all__ = [
@@ -133,6 +135,14 @@ def qwen(width: int = 16) -> tuple[Any, Any]:
     return Qwen3Model(config), tokenizer
 
 
+def qwen_causal(width: int = 16) -> tuple[Any, Any]:
+    """The same with its head, as Flux 2 has it."""
+    from transformers import Qwen3ForCausalLM
+
+    base, tokenizer = qwen(width)
+    return Qwen3ForCausalLM(base.config), tokenizer
+
+
 def qwen_vl(width: int = 16) -> tuple[Any, Any]:
     """A text and picture encoder (Qwen 2.5 VL) and its tokenizer."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
@@ -157,6 +167,47 @@ def qwen_vl(width: int = 16) -> tuple[Any, Any]:
     }
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, hidden_size=width)
     return Qwen2_5_VLForConditionalGeneration(config), tokenizer
+
+
+def chatglm(width: int = 8) -> tuple[Any, Any]:
+    """ChatGLM 3, as Kolors has it, and its tokenizer on a sentence-piece model of a few words."""
+    import io
+    import tempfile
+    from pathlib import Path
+
+    import pytest
+    from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
+    from diffusers.pipelines.kolors.tokenizer import ChatGLMTokenizer
+
+    sentencepiece = pytest.importorskip("sentencepiece", reason="Kolors reads its words by it")
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(WORDS), string.ascii_lowercase] * 20),
+        model_writer=model,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    file = Path(tempfile.mkdtemp(prefix="chatglm-")) / "tokenizer.model"
+    file.write_bytes(model.getvalue())
+    tokenizer = ChatGLMTokenizer(str(file))
+    config = ChatGLMConfig(
+        num_layers=2,
+        padded_vocab_size=128,
+        hidden_size=width,
+        ffn_hidden_size=12,
+        kv_channels=4,
+        num_attention_heads=2,
+        seq_length=256,
+        multi_query_attention=True,
+        multi_query_group_num=1,
+        original_rope=True,
+        use_cache=True,
+    )
+    network = ChatGLMModel(config)
+    for name, parameter in network.named_parameters():  # its class leaves them as memory was
+        torch.nn.init.normal_(parameter, mean=float("norm" in name), std=0.1)
+    return network, tokenizer
 
 
 def gemma(width: int = 8) -> tuple[Any, Any]:
