@@ -156,12 +156,7 @@ def test_what_flickers_comes_through_by_the_fresh_share_only(pocket: Pocket) -> 
     found = OpticalFlow(direction="previous").run(CTX, frames=frames)
     model = pocket.model(controlnets={})
     text = TextEncode(prompt="oil painting").run(pocket.ctx, model=model)
-    numbers: dict[str, Any] = {
-        "num_inference_steps": 5,
-        "strength": 0.2,
-        "take": "change",
-        "guidance_scale": 1.0,
-    }
+    numbers: dict[str, Any] = {"num_inference_steps": 5, "strength": 0.2, "guidance_scale": 1.0}
 
     def unrest(fresh: float) -> float:
         made = FrameToFrame(**numbers, fresh=fresh, take="change").run(

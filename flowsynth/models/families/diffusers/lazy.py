@@ -31,6 +31,10 @@ _ENTRANCES = (
     "quantize",
 )
 
+#: Attribute of a layer that is not real yet: what makes its network so.
+_FILL = "_flowsynth_fill"
+_reading: dict[type[Any], type[Any]] = {}
+
 
 def skeleton(
     build: Callable[[], nn.Module],
@@ -64,6 +68,7 @@ def skeleton(
 def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.Module], None]) -> None:
     """Have the first use, by whatever entrance or inner layer, fill the network."""
     hooks: list[Any] = []
+    read: list[nn.Module] = []
     doors: dict[str, Callable[..., Any]] = {}
     filled = False
 
@@ -77,6 +82,8 @@ def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.
                 del network.__dict__[name]
         while hooks:
             hooks.pop().remove()
+        while read:
+            read.pop().__dict__.pop(_FILL)
         _fill(network, load())
         ready(network)
 
@@ -96,6 +103,25 @@ def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.
     for layer in network.modules():
         if layer is not network and next(layer.parameters(recurse=False), None) is not None:
             hooks.append(layer.register_forward_pre_hook(lambda *_: fill() if hooks else None))
+        if {*layer._buffers} - layer._non_persistent_buffers_set:
+            layer.__class__ = _filled_when_read(type(layer))
+            layer.__dict__[_FILL] = fill
+            read.append(layer)
+
+
+def _filled_when_read(cls: type[Any]) -> type[Any]:
+    """A class of layers whose buffers pipelines read off, such as the mean of a decoder's latents."""
+    if cls not in _reading:
+
+        def get(self: nn.Module, name: str) -> Any:
+            fill = self.__dict__.get(_FILL)
+            if fill is not None and name in self.__dict__.get("_buffers", ()):
+                fill()
+            return cls.__getattr__(self, name)
+
+        members = {"__getattr__": get, "__module__": cls.__module__, "__doc__": cls.__doc__}
+        _reading[cls] = type(cls.__name__, (cls,), members)
+    return _reading[cls]
 
 
 def _fill(network: nn.Module, real: nn.Module) -> None:

@@ -48,8 +48,22 @@ def build(case: Case, folder: Path) -> type[Any]:
     """Save a case's pipeline; its class."""
     torch.manual_seed(0)
     pipe = case.build()
+    draw_buffers(pipe)
     pipe.save_pretrained(folder)
     return type(pipe)
+
+
+def draw_buffers(pipe: Any) -> None:
+    """Draw what classes begin with zeros and ones: means of latents, running statistics.
+
+    Pipelines read them off a network that they have not called yet, and only the checkpoint knows them.
+    """
+    for part in pipe.components.values():
+        for layer in part.modules() if isinstance(part, torch.nn.Module) else ():
+            for name in {*layer._buffers} - layer._non_persistent_buffers_set:
+                buffer = layer._buffers[name]
+                if buffer is not None and buffer.is_floating_point():
+                    buffer.uniform_(0.5, 1.5)
 
 
 def size_of(case: Case) -> dict[str, int]:
