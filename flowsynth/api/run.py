@@ -222,7 +222,7 @@ def _node_record(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> NodeR
         params=step.operator.model_dump(mode="json"),
         status=status,
         seconds=run.seconds,
-        device=step.device,
+        device=", ".join(sorted(run.devices)) or step.device,
         dtypes=_dtypes(run, models) if step.models else {},
         key=run.key,
         objects={port: ref.hash for port, ref in outputs.items()},

@@ -22,7 +22,7 @@ from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.planning.moment import Moment
-from flowsynth.planning.placement import model_budget, place
+from flowsynth.planning.placement import DeviceSpec, model_budget, others, place
 from flowsynth.planning.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -192,7 +192,14 @@ class Session:
 
     def place(self, graph: CoreGraph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
-        return place(graph, self.device, None if self._cluster is None else self._cluster.devices())
+        return place(graph, self.device, self._devices())
+
+    def others(self, graph: CoreGraph, places: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+        """Node -> devices that may compute it as well as the one where it is placed."""
+        return others(graph, places, self.device, self._devices())
+
+    def _devices(self) -> Sequence[DeviceSpec] | None:
+        return None if self._cluster is None else self._cluster.devices()
 
     @contextmanager
     def running(self) -> Iterator[None]:

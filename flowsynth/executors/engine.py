@@ -125,7 +125,7 @@ class Engine:
             list(runs.values()), expander, closing.over, crew.resident, self.shelf, self._lost
         )
         desk = Desk(scheduler, ledger, crew, self.observer, self._cancelled, self.plan.graph.models)
-        lanes = sorted({run.step.device for run in runs.values()})
+        lanes = sorted({lane for run in runs.values() for lane in (run.step.device, *run.step.others)})
         try:
             with collector_paused():
                 scheduler.start()

@@ -19,7 +19,7 @@ def run_serial(desk: Desk, lanes: Sequence[str]) -> None:
         RuntimeError: tasks are left and none can ever become ready (a fault of the engine, never silent).
     """
     seat = desk.crew.seats(lanes, 1)[0]
-    worker, scheduler = Worker(desk, seat.perform), desk.scheduler
+    worker, scheduler = Worker(desk, seat._replace(lane="")), desk.scheduler
     while not scheduler.finished:
         task = scheduler.take()
         if task is not None:
@@ -65,7 +65,7 @@ def run_threads(desk: Desk, lanes: Sequence[str], workers: int | None) -> None:
 
 
 def _pull(desk: Desk, seat: Seat, failures: list[BaseException]) -> None:
-    worker, scheduler = Worker(desk, seat.perform), desk.scheduler
+    worker, scheduler = Worker(desk, seat), desk.scheduler
     try:
         while not scheduler.finished:
             task = scheduler.take([seat.lane], seat.place)

@@ -32,6 +32,7 @@ def next_runs(plan: Plan, before: dict[str, StepRun]) -> dict[str, StepRun]:
     for name, run in runs.items():
         old = before[name]
         run.notes, run.waited, run.seconds = old.notes, old.waited, old.seconds
+        run.devices = old.devices
         run.made = old.made | {task.key for task in old.tasks if task.status == "computed"}
         if old.failed or old.skipped:
             run.failed, run.exit_code, run.skipped, run.cut = old.failed, old.exit_code, old.skipped, old.cut

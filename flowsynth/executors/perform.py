@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +57,7 @@ class Workplace:
     cancelled: threading.Event = field(default_factory=threading.Event)
     debug: bool = False
     _begun: set[str] = field(default_factory=set)
+    _turns: dict[str, threading.Lock] = field(default_factory=dict)
 
     def perform(self, order: Order) -> Outcome:
         """Carry an order out. Whatever the operator raises becomes part of the outcome.
@@ -72,7 +74,8 @@ class Workplace:
         self.begin(order.node, order.device)
         notes: list[str] = []
         try:
-            made = self._made(order, fetched, notes)
+            with self._turn(order.device):
+                made = self._made(order, fetched, notes)
         except BaseException as error:
             if self._concerns_the_run(error):
                 raise
@@ -96,6 +99,10 @@ class Workplace:
         nbytes = sum(map(ref_bytes, outcome.refs.values()))
         text = f"{self.cache.root} has no room for {nbytes:,} bytes (cache.max_bytes)"
         return Outcome(notes=outcome.notes, failed=of_node(order.node, text), code=1)
+
+    def _turn(self, device: str) -> AbstractContextManager[object]:
+        """What one order at a time has while it computes on an accelerator; the CPU divides itself."""
+        return nullcontext() if device == "cpu" else self._turns.setdefault(device, threading.Lock())
 
     def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
         """Run the operator, which is somebody else's code."""

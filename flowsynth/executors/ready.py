@@ -26,10 +26,12 @@ class ReadyTasks:
         self._plain: dict[str, Heap] = {}  # by lane
         self._modelled: dict[tuple[str, tuple[str, ...]], Heap] = {}  # by lane and models
         self._count = 0
+        self._shared = False  # whether any task may be taken by several lanes
 
     def push(self, task: Task) -> None:
         """Add a task."""
         self._count += 1
+        self._shared = self._shared or bool(task.run.step.others)
         models = task.run.step.models
         if models:
             names = tuple(name for group in models.values() for name in group)
@@ -55,10 +57,31 @@ class ReadyTasks:
             heap = self._warm(heap, lanes, reach, place)
         return heapq.heappop(heap)[2]
 
-    def has(self, lanes: Collection[str], reach: int) -> bool:
-        """Whether some lanes have a task within reach: see `take`."""
-        heap = self._best(lanes)
-        return heap is not None and heap[0][0] <= reach
+    def help(self, device: str, reach: int, place: str, waiting: Callable[[str], int]) -> Task | None:
+        """A task of another lane that has more of them than workers that wait, if a device may take it.
+
+        Args:
+            device: who has nothing to do.
+            reach: the last position that may run now.
+            place: where it will be carried out.
+            waiting: lane -> how many of its workers wait.
+        """
+        heaps = [heap for heap in self._others(device, waiting) if heap[0][0] <= reach]
+        if not heaps:
+            return None
+        best = min(heaps, key=lambda heap: heap[0][:2])
+        return heapq.heappop(self._warm_of(heaps, best, place))[2]
+
+    def has(self, lane: str, reach: int, waiting: Callable[[str], int]) -> bool:
+        """Whether a lane has a task within reach, or one to help with: see `take` and `help`."""
+        heap = self._best([lane])
+        if heap is not None and heap[0][0] <= reach:
+            return True
+        return any(heap[0][0] <= reach for heap in self._others(lane, waiting))
+
+    def surplus(self, device: str, waiting: Callable[[str], int]) -> int:
+        """How many tasks there are for a device to help with, at most."""
+        return sum(map(len, self._others(device, waiting)))
 
     def count(self, lane: str) -> int:
         """How many tasks a lane has at most."""
@@ -73,6 +96,27 @@ class ReadyTasks:
             if heap and (best is None or heap[0][:2] < best[0][:2]):
                 best = heap
         return best
+
+    def _others(self, device: str, waiting: Callable[[str], int]) -> list[Heap]:
+        """The heaps of other lanes whose first task a device may take, where these have too few workers."""
+        if not self._shared:
+            return []
+        found: list[Heap] = []
+        for lane, heaps in self._by_lane().items():
+            if lane == device or self.count(lane) <= waiting(lane):
+                continue
+            for heap in heaps:
+                while heap and heap[0][2].state is not State.READY:
+                    heapq.heappop(heap)
+                if heap and device in heap[0][2].run.step.others:
+                    found.append(heap)
+        return found
+
+    def _by_lane(self) -> dict[str, list[Heap]]:
+        found = {lane: [heap] for lane, heap in self._plain.items()}
+        for (lane, _), heap in self._modelled.items():
+            found.setdefault(lane, []).append(heap)
+        return found
 
     def _heaps(self, lanes: Collection[str] | None) -> list[Heap]:
         if lanes is None:
@@ -91,9 +135,14 @@ class ReadyTasks:
             for (lane, _), heap in self._modelled.items()
             if heap and heap is not best and (lanes is None or lane in lanes) and heap[0][0] <= reach
         ]
-        return next(
-            (heap for heap in sorted(found, key=lambda h: h[0][:2]) if self._is_warm(heap[0][2], place)), best
-        )
+        return self._warm_of(found, best, place)
+
+    def _warm_of(self, heaps: Sequence[Heap], best: Heap, place: str) -> Heap:
+        """The first of some heaps whose task finds its models there; else the best one."""
+        if not best[0][2].run.step.models:
+            return best
+        ordered = sorted(heaps, key=lambda heap: heap[0][:2])
+        return next((heap for heap in ordered if self._is_warm(heap[0][2], place)), best)
 
     def _is_warm(self, task: Task, place: str) -> bool:
         step = task.run.step

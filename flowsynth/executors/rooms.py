@@ -32,6 +32,10 @@ class Rooms:
         finally:
             self._inside[lane] -= 1
 
+    def waiting(self, lane: str) -> int:
+        """How many wait for a lane's tasks."""
+        return self._inside.get(lane, 0)
+
     def wake(self, ready: Callable[[str], int], own: str) -> None:
         """Wake as many as there are tasks for.
 

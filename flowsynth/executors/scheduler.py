@@ -18,7 +18,7 @@ from flowsynth.executors.tasks import Role, State, StepRun, Task
 
 #: How long a task whose lease another process holds is left alone before it is looked up again, in seconds.
 PARK_SECONDS = 0.02
-#: Chunks of each stream that may be ahead of the slowest one.
+#: Chunks of each stream that may be ahead of the slowest one, for each device that works on it.
 AHEAD = 2
 
 
@@ -63,6 +63,9 @@ class Scheduler:
         self._order: list[Task] = []
         self._low = 0
         self._window = 1 << 60
+        self._devices = max(
+            [1 + len(run.step.others) for run in runs], default=1
+        )  # each has chunks under way
         self._left = sum(not run.over for run in runs)
 
     def start(self) -> None:
@@ -98,6 +101,8 @@ class Scheduler:
 
         Where that one's models would have to be loaded, a task goes before it whose models are there.
 
+        Whoever takes of one lane and finds it empty helps out where more tasks wait than workers.
+
         Args:
             lanes: whose tasks.
             place: where it will be carried out; where it is placed unless given.
@@ -107,7 +112,10 @@ class Scheduler:
                 return None
             for task in self._parked.due() if self._parked else ():
                 self._push(task)
-            found = self._ready.take(lanes, self._low + self._window, place)
+            reach = self._low + self._window
+            found = self._ready.take(lanes, reach, place)
+            if found is None and lanes is not None and len(lanes) == 1:
+                found = self._ready.help(next(iter(lanes)), reach, place, self._rooms.waiting)
             if found is not None:
                 found.state = State.RUNNING
             return found
@@ -115,7 +123,8 @@ class Scheduler:
     def wait(self, timeout: float | None = None, lane: str = "") -> None:
         """Sleep until a lane has a task, a parked one is due, the run is over, or the time is up."""
         with self._lock:
-            if self.finished or (lane and self._ready.has([lane], self._low + self._window)):
+            reach = self._low + self._window
+            if self.finished or (lane and self._ready.has(lane, reach, self._rooms.waiting)):
                 return
             if self._parked:
                 timeout = min(self._parked.wait(), timeout or threading.TIMEOUT_MAX)
@@ -158,13 +167,13 @@ class Scheduler:
                 self._again(maker, task)
             if task.waiting == 0:
                 self._push(task)
-            self._rooms.wake(self._ready.count, task.lane)
+            self._rooms.wake(self._count, task.lane)
 
     def give_back(self, task: Task) -> None:
         """A task that was handed out could not be carried out: another worker gets it."""
         with self._lock:
             self._push(task)
-            self._rooms.wake(self._ready.count, "")
+            self._rooms.wake(self._count, "")
 
     def lose(self, names: Iterable[str]) -> None:
         """Objects are gone that the plan counted on: nothing more is handed out, so that it is made anew."""
@@ -178,6 +187,10 @@ class Scheduler:
         return all(name in self._lost for name in names)
 
     # --- inside the lock --------------------------------------------------------------------------------
+
+    def _count(self, lane: str) -> int:
+        """How many tasks there are for a lane's workers, with those of others that they may help with."""
+        return self._ready.count(lane) + self._ready.surplus(lane, self._rooms.waiting)
 
     def _push(self, task: Task) -> None:
         if task.state is State.FAILED:
@@ -281,7 +294,7 @@ class Scheduler:
         streams = {id(t.run) for t in ordered if t.role is Role.CHUNK}
         if streams:
             chunked = sum(1 for run in self.runs.values() if run.chunked and run.expanded and not run.over)
-            self._window = AHEAD * max(1, chunked)
+            self._window = AHEAD * self._devices * max(1, chunked)
         for task in ordered:
             if task.waiting == 0:
                 self._push(task)
@@ -370,4 +383,4 @@ class Scheduler:
             if self.finished:
                 self._rooms.wake_all()
             else:
-                self._rooms.wake(self._ready.count, lane)
+                self._rooms.wake(self._count, lane)

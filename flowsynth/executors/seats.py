@@ -12,6 +12,9 @@ from flowsynth.executors.expand import IO_LANE
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.perform import Workplace
 
+#: Seats at an accelerator, one of which computes.
+AT_A_DEVICE = 2
+
 
 class SeatLostError(RunError):
     """Whoever carried an order out is gone, with all that came of it: somebody else gets it."""
@@ -70,9 +73,12 @@ class Here:
     local: bool = True
 
     def seats(self, lanes: Sequence[str], workers: int | None) -> list[Seat]:
-        """One for every device, and one for reading files; more than one for the CPU if it has cores."""
+        """Two for every device, one for reading files, and for the CPU as many as it has cores for.
+
+        Of the two one computes, while the other fetches what comes next or puts away what came out.
+        """
         count = workers or cpu_seats(os.cpu_count())
-        wanted = [lane for lane in lanes for _ in range(count if lane == "cpu" else 1)]
+        wanted = [lane for lane in lanes for _ in range(count if lane == "cpu" else AT_A_DEVICE)]
         devices = [Seat(lane, lane, self.workplace.perform) for lane in wanted]
         return [*devices, Seat(IO_LANE, "", self.workplace.perform)]
 

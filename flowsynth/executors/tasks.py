@@ -180,6 +180,7 @@ class StepRun:
         ends_stream: it waits for the end of a stream, or is one: what needs all of it comes late.
         late: something that all of its chunks need comes late, so they come long after what else they read.
         made: keys of tasks that this run computed in an earlier pass.
+        devices: where its tasks were carried out.
     """
 
     step: Step
@@ -206,6 +207,7 @@ class StepRun:
     ends_stream: bool = False
     late: bool = False
     made: frozenset[str] = frozenset()
+    devices: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         """Name and counts only: runs hold each other."""

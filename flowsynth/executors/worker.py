@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from flowsynth.executors.ledger import Ledger
 from flowsynth.executors.order import Given, Order, Outcome
 from flowsynth.executors.results import object_names
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
-from flowsynth.executors.seats import Crew, SeatLostError
+from flowsynth.executors.seats import Crew, Seat, SeatLostError
 from flowsynth.executors.tasks import Role, Task, task_key
 from flowsynth.executors.uses import comes_late, keep_policy
 
@@ -61,12 +61,12 @@ class Worker:
 
     Args:
         desk: what all of them use.
-        perform: carries an order out.
+        seat: carries orders out.
     """
 
-    def __init__(self, desk: Desk, perform: Callable[[Order], Outcome]) -> None:
+    def __init__(self, desk: Desk, seat: Seat) -> None:
         self.desk = desk
-        self.perform = perform
+        self.seat = seat
         self.scheduler = desk.scheduler
         self.cache = desk.cache
         self._missed = False
@@ -104,7 +104,7 @@ class Worker:
             return
         leased = task.run.step.kept
         try:
-            outcome = self.perform(self._order(task, given))
+            outcome = self.seat.perform(self._order(task, given))
             if outcome.missing:
                 self._missing(task, outcome.missing)
             elif outcome.failed:
@@ -162,6 +162,8 @@ class Worker:
 
     def _order(self, task: Task, given: tuple[Given, ...]) -> Order:
         step = task.run.step
+        device = self.seat.lane if self.seat.lane in step.others else step.device
+        task.run.devices.add(device)
         specs = (
             {n: self.desk.specs[n] for names in step.models.values() for n in names} if step.models else {}
         )
@@ -170,7 +172,7 @@ class Worker:
             step.node.operator,
             task.role,
             task.span,
-            step.device,
+            device,
             given,
             step.models,
             task.key,

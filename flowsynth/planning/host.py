@@ -53,6 +53,10 @@ class PlanHost(Index, Protocol):
         """Node -> device for a whole graph."""
         ...
 
+    def others(self, graph: CoreGraph, places: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+        """Node -> devices that may compute it besides the one where it is placed, where there are any."""
+        ...
+
     def context(self, node: str, device: str) -> RunContext:
         """A context for operators that find files by name."""
         ...

@@ -15,6 +15,7 @@ import psutil
 from flowsynth.core.devices import cuda_devices, device_arch
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing
 from flowsynth.core.graph import CoreGraph, ModelEdge, Node
+from flowsynth.core.operator import Operator
 from flowsynth.core.options import parse_size
 
 
@@ -40,6 +41,8 @@ class DeviceSpec:
 
 #: Sizes of the simulated devices that ``auto`` may use, as in ``FLOWSYNTH_SIM=8GB,8GB``.
 SIMULATED = "FLOWSYNTH_SIM"
+#: Libraries that compute on accelerators.
+_ON_DEVICES = frozenset({"torch", "triton", "diffusers", "transformers"})
 #: Share of a device's memory that models may take.
 FOR_MODELS = 0.8
 
@@ -81,7 +84,7 @@ def place(
     A node's own ``device`` wins, then the run's. ``auto`` takes the accelerator with the most memory; nodes
     that use a model stay together on one. Different models spread over several: the largest first, each to
     one where its weights fit beside those that are there, and of these to one with the fewest models. Nodes
-    that read files, and those that need no tensor library, stay on the CPU.
+    that read or encode files, and those that need no tensor library, stay on the CPU.
 
     Args:
         graph: the graph.
@@ -104,6 +107,52 @@ def place(
     if faults:
         raise GraphError(faults, graph.name)
     return places
+
+
+def others(
+    graph: CoreGraph,
+    places: Mapping[str, str],
+    default: str = "auto",
+    devices: Sequence[DeviceSpec] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """The devices that may take a node's tasks while its own is busy; nodes with none are left out.
+
+    Only `auto` leaves the choice. They are of the same architecture, so that results are the same, and have
+    as much memory; a node with a model goes to those that are the home of no other model of the graph, which
+    would have to make room.
+
+    Args:
+        graph: the graph.
+        places: node -> its device.
+        default: what ``auto`` means for this run.
+        devices: the inventory; this machine's unless given.
+    """
+    fast = accelerators(list(inventory() if devices is None else devices))
+    if default != "auto" or len(fast) < 2:
+        return {}
+    homes: dict[str, set[str]] = {}
+    for name, node in graph.nodes.items():
+        homes.setdefault(places[name], set()).update(_model_names(node))
+    found: dict[str, tuple[str, ...]] = {}
+    for name, node in graph.nodes.items():
+        if node.device != "auto" or type(node.operator).io:
+            continue
+        own = set(_model_names(node))
+        like = [d.name for d in alike(places[name], fast) if d.name != places[name]]
+        found[name] = tuple(d for d in like if not own or not homes.get(d, own) - own)
+    return {name: names for name, names in found.items() if names}
+
+
+def alike(place: str, fast: Sequence[DeviceSpec]) -> list[DeviceSpec]:
+    """The devices that give the same results as one and have as much memory; itself among them."""
+    home = next((device for device in fast if device.name == place), None)
+    if home is None:
+        return []
+    return [d for d in fast if (d.type, d.arch) == (home.type, home.arch) and d.memory >= home.memory]
+
+
+def _model_names(node: Node) -> list[str]:
+    return [s.model for sources in node.inputs.values() for s in sources if isinstance(s, ModelEdge)]
 
 
 def accelerators(devices: Sequence[DeviceSpec]) -> list[DeviceSpec]:
@@ -131,11 +180,16 @@ def _homes(models: Mapping[str, Mapping[str, Any]], fast: Sequence[DeviceSpec]) 
 
 
 def _auto(node: Node, homes: Mapping[str, str], fast: Sequence[DeviceSpec]) -> str:
-    models = [s.model for sources in node.inputs.values() for s in sources if isinstance(s, ModelEdge)]
+    models = _model_names(node)
     if models and models[0] in homes:
         return homes[models[0]]
     operator = type(node.operator)
-    return fast[0].name if fast and operator.libraries and not operator.io else "cpu"
+    return fast[0].name if fast and _computes(operator) else "cpu"
+
+
+def _computes(operator: type[Operator]) -> bool:
+    """Whether an accelerator is of use: who only reads, encodes and counts would keep others from it."""
+    return bool(_ON_DEVICES.intersection(operator.libraries)) and not operator.io
 
 
 def _named(asked: str, devices: Sequence[DeviceSpec]) -> str:

@@ -37,6 +37,7 @@ class Step(NamedTuple):
         ports: its ports.
         kind: how it treats time.
         device: where it is placed.
+        others: devices that may compute its tasks as well, with the same result, while its own is busy.
         kept: its results may be traced: its key says all that they depend on, and the node wants it.
         static: what is known of its key before its inputs are.
         inputs: what feeds its ports, in their order; ports without an edge are left out.
@@ -58,6 +59,7 @@ class Step(NamedTuple):
     ports: Ports
     kind: StreamKind
     device: str
+    others: tuple[str, ...]
     kept: bool
     static: StaticKey
     inputs: tuple[Input, ...]

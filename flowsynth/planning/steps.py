@@ -9,7 +9,7 @@ from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError,
 from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Node
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
-from flowsynth.core.streams import Fold, StreamKind, Whole
+from flowsynth.core.streams import Fold, Scan, StreamKind, Whole
 from flowsynth.planning.host import PlanHost
 from flowsynth.planning.lookup import LookUp
 from flowsynth.planning.moment import Found, Moment
@@ -46,6 +46,7 @@ class StepMaker:
         self._moment = moment
         self._statics = Statics(graph.models, host, moment)
         self._places = host.place(graph)
+        self._others = host.others(graph, self._places)
         self._wanted: dict[str, set[str]] = {}
         for edge in wanted:
             self._wanted.setdefault(edge.node, set()).add(edge.port)
@@ -89,6 +90,7 @@ class StepMaker:
             ports,
             found.kind,
             device,
+            () if isinstance(found.kind, Scan) else self._others.get(name, ()),
             found.kept,
             found.static,
             inputs,

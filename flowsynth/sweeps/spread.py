@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flowsynth.planning.placement import DeviceSpec, accelerators
+from flowsynth.planning.placement import DeviceSpec, accelerators, alike
 from flowsynth.sweeps.merge import Placed
 
 
@@ -23,13 +23,6 @@ def spread(jobs: Sequence[Placed], sharers: Mapping[int, int], devices: Sequence
     for turn, job in enumerate(job for job in jobs if job.free):
         for name, number in job.numbers.items():
             if sharers[number] == 1 and job.graph.nodes[name].device == "auto":
-                like = _like(job.places[name], fast)
+                like = [device.name for device in alike(job.places[name], fast)]
                 if len(like) > 1:
                     job.places[name] = like[turn % len(like)]
-
-
-def _like(place: str, fast: Sequence[DeviceSpec]) -> list[str]:
-    home = next((device for device in fast if device.name == place), None)
-    if home is None:
-        return []
-    return [d.name for d in fast if (d.type, d.arch) == (home.type, home.arch) and d.memory >= home.memory]
