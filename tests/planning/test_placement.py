@@ -14,13 +14,13 @@ from flowsynth.core.devices import cuda_devices, device_arch
 from flowsynth.core.errors import GraphError
 from flowsynth.executors import fetch
 from flowsynth.executors.placed import Placed, transfer
+from flowsynth.models import weigh
 from flowsynth.models.weigh import weight_bytes
 from flowsynth.operators.diffusion.empty_latents import EmptyLatents
 from flowsynth.operators.diffusion.text_encode import TextEncode
 from flowsynth.operators.diffusion.vae_decode import VaeDecode
 from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.size.upscale import Upscale
-from flowsynth.planning import placement
 from flowsynth.planning.placement import DeviceSpec, place
 from tests.executors.dags import Kernel, Level, Norm, Plus
 from tests.streams import Counter, Invert, Mean, Sum, write_source
@@ -120,7 +120,7 @@ def test_an_edge_that_is_not_transferred_fails(
 
 def test_a_model_goes_where_its_weights_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"/nowhere/1": 2 << 30, "/nowhere/2": 16 << 30}
-    monkeypatch.setattr(placement, "weight_bytes", lambda spec: sizes[spec["source"]])
+    monkeypatch.setattr(weigh, "weight_bytes", lambda spec: sizes[spec["source"]])
     places = place(graph(), devices=TWO)
     assert {places[f"{node}_b"] for node in ("prompt", "decode", "latents")} == {"cuda:1"}, "8 GB are too few"
     assert {places[f"{node}_a"] for node in ("prompt", "decode", "latents")} == {"cuda:0"}, "nobody is there"
