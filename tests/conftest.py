@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -102,6 +103,12 @@ def _shuffled(items: list[pytest.Item], rng: random.Random) -> list[pytest.Item]
     files = [list(group) for _, group in groupby(items, lambda item: item.path)]
     rng.shuffle(files)
     return [item for file in files for item in rng.sample(file, len(file))]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what stays, torch and the tests themselves, from the collector: it would look at it for ever."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
