@@ -17,7 +17,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.devices import Facts, devices_of, torch_name
 from flowsynth.core.errors import GraphError, RequestError, listing
 from flowsynth.core.filehash import file_hash
-from flowsynth.core.fingerprint import FingerprintMemo, Source, class_source, source_fingerprint
+from flowsynth.core.fingerprint import ClassSource, FingerprintMemo, class_source, source_fingerprint
 from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
@@ -226,7 +226,7 @@ class Session:
         """Whether an object is in the store."""
         return self.cache.has_object(key)
 
-    def source(self, cls: type) -> Source:
+    def source(self, cls: type) -> ClassSource:
         """The code of an operator class, or of a class whose objects are among params."""
         declares = issubclass(cls, Operator) and cls.files is not Operator.files
         uses = getattr(cls, "uses", ()) if issubclass(cls, Operator) else ()

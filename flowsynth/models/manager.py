@@ -133,15 +133,6 @@ class ModelManager:
         model = self._known.get(spec.on(self.device).model_dump_json())
         return model is not None and any(key in self._parts for key in model.part_keys())
 
-    def evict(self, spec: ModelSpec | None = None) -> None:
-        """Drop the parts of a model, or of all."""
-        with self._lock:
-            if spec is None:
-                self._parts.clear()
-                return
-            for key in self.load(spec).part_keys():
-                self._parts.pop(key, None)
-
     def _shrink(self, budget: int, keep: str | None = None) -> None:
         """Drop parts by least recent use until the rest fits; the part just loaded stays."""
         while self._parts and self.resident_bytes > budget:

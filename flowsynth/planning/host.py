@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flowsynth.core.context import RunContext
-from flowsynth.core.fingerprint import Source
+from flowsynth.core.fingerprint import ClassSource
 from flowsynth.core.graph import CoreGraph
 
 
@@ -35,7 +35,7 @@ class PlanHost(Index, Protocol):
         """Whether a run follows, so that what operators need and lack may be downloaded."""
         ...
 
-    def source(self, cls: type) -> Source:
+    def source(self, cls: type) -> ClassSource:
         """The code of a class: an operator's, or that of an object among its params."""
         ...
 

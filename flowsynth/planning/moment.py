@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flowsynth.core.filehash import FileWatch
-from flowsynth.core.fingerprint import Source
+from flowsynth.core.fingerprint import ClassSource
 from flowsynth.core.keys import ClassKey, StaticKey
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports
@@ -42,7 +42,7 @@ class Code:
         notes: what looking at it has to tell.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[ClassSource, ...]
     files: FileWatch = field(default_factory=FileWatch)
     kept: bool = field(init=False)
     notes: tuple[str, ...] = field(init=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowsynth.core.fingerprint import Source, class_source
+from flowsynth.core.fingerprint import ClassSource, class_source
 from flowsynth.core.operator import Operator
 from tests.core.test_fingerprint import Project
 from tests.processes import python
@@ -56,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made.forget()
 
 
-def look(project: Project, body: str, plug: str, **files: str) -> Source:
+def look(project: Project, body: str, plug: str, **files: str) -> ClassSource:
     """The code of an operator after a plug-in was imported beside it."""
     project.write({**FILES, "ops.py": OPS.format(body=body), "plug.py": plug + "\n", **files})
     cls = project.load("ops")

@@ -194,7 +194,7 @@ def test_residence_follows_use_and_eviction() -> None:
     assert not manager.resident([spec()])
     _ = opened(manager, spec()).vae
     assert manager.resident([spec()])
-    manager.evict(spec())
+    manager._shrink(0)
     assert not manager.resident([spec()])
     assert manager.resident_bytes == 0
 

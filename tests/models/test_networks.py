@@ -92,7 +92,7 @@ def test_equal_content_is_one_network_whatever_its_path(tmp_path: Path, manager:
     state = {name: 2 * tensor for name, tensor in tiny_srvgg().state_dict().items()}
     save_file(state, weights)
     assert load_network(ctx, UPSCALING, weights) is not first
-    manager.evict()
+    manager._shrink(0)
     assert manager.resident_bytes == 0
 
 

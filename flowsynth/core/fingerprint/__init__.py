@@ -14,12 +14,12 @@ things chosen by a computed name go in its `uses`, files in its `files()`, and t
 from flowsynth.core.fingerprint.loaded import NoSource
 from flowsynth.core.fingerprint.memo import FingerprintMemo
 from flowsynth.core.fingerprint.source import code_fingerprint, source_fingerprint, source_parts
-from flowsynth.core.fingerprint.whole import Source, class_source
+from flowsynth.core.fingerprint.whole import ClassSource, class_source
 
 __all__ = [
+    "ClassSource",
     "FingerprintMemo",
     "NoSource",
-    "Source",
     "class_source",
     "code_fingerprint",
     "source_fingerprint",

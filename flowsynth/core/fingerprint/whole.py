@@ -16,7 +16,7 @@ from flowsynth.core.fingerprint.source import own_names, roots_of, source_entry
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ClassSource:
     """What a class's code is.
 
     Attributes:
@@ -36,7 +36,7 @@ def class_source(
     uses: Sequence[object] = (),
     declares_files: bool = False,
     memo: FingerprintMemo | None = None,
-) -> Source:
+) -> ClassSource:
     """The code of a class as it is in this process.
 
     Args:
@@ -52,22 +52,22 @@ def class_source(
     try:
         return _with_file(cls, uses, declares_files, memo)
     except (SavedLater, NotComparedError) as error:
-        return Source("", (f"its results are not kept: {error}",), kept=False)
+        return ClassSource("", (f"its results are not kept: {error}",), kept=False)
     except NoSource as error:
         return _without_file(cls, uses, memo, error)
 
 
-def _with_file(cls: type, uses: Sequence[object], declares_files: bool, memo: FingerprintMemo) -> Source:
+def _with_file(cls: type, uses: Sequence[object], declares_files: bool, memo: FingerprintMemo) -> ClassSource:
     entry = source_entry(cls, uses, memo)
     if all(label.startswith("flowsynth.") for label in entry.parts):
-        return Source(entry.fingerprint)
+        return ClassSource(entry.fingerprint)
     roots = roots_of(cls, memo.finder)
     look = Look(Walk(memo.finder, memo.reader, own_names(roots)), roots)
     look.at(entry.parts)
     notes = () if uses else _notes(look.unseen, declares_files)
     if not look.parts:
-        return Source(entry.fingerprint, notes)
-    return Source(digest_json([entry.fingerprint, dict(sorted(look.parts.items()))]), notes)
+        return ClassSource(entry.fingerprint, notes)
+    return ClassSource(digest_json([entry.fingerprint, dict(sorted(look.parts.items()))]), notes)
 
 
 _FILES = frozenset({"open(", "read_text(", "read_bytes("})
@@ -83,7 +83,7 @@ def _notes(unseen: dict[str, list[str]], declares_files: bool) -> tuple[str, ...
     return tuple(found)
 
 
-def _without_file(cls: type, uses: Sequence[object], memo: FingerprintMemo, reason: NoSource) -> Source:
+def _without_file(cls: type, uses: Sequence[object], memo: FingerprintMemo, reason: NoSource) -> ClassSource:
     """A class from a notebook, a prompt or an executed text: by its bytecode and what that reads."""
     walk = Walk(memo.finder, memo.reader, frozenset())
     forms = Forms(walk)
@@ -97,5 +97,5 @@ def _without_file(cls: type, uses: Sequence[object], memo: FingerprintMemo, reas
             walk.reach_statement(name, index)
         look.at(walk.parts)
     except (NoFormError, NoSource, NotComparedError) as error:
-        return Source("", (f"its results are not kept: {reason}; and {error}",), kept=False)
-    return Source(digest_json([form, used, walk.parts, look.parts]))
+        return ClassSource("", (f"its results are not kept: {reason}; and {error}",), kept=False)
+    return ClassSource(digest_json([form, used, walk.parts, look.parts]))

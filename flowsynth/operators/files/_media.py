@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
+from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
 from flowsynth.core.sizes import Size
 from flowsynth.media.errors import MediaError
@@ -69,9 +70,18 @@ def find_file(ctx: RunContext, path: str) -> Path:
     return file
 
 
-def declared_rate(source: Any) -> Fraction:
+class Rated(Operator):
+    """A reader that may be told the rate of what it gives."""
+
+    @property
+    def told_rate(self) -> float | str | None:
+        """As it was written; None where nothing was."""
+        return None
+
+
+def declared_rate(source: object) -> Fraction:
     """The rate that a reader upstream was told to give; 24, which everything takes, where it wasn't."""
-    rate = getattr(source, "fps", None) if getattr(source, "op", "") in ("read_video", "read_image") else None
+    rate = source.told_rate if isinstance(source, Rated) else None
     return Fraction(24) if rate is None else parse_fps(rate)
 
 

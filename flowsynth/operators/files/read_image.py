@@ -12,14 +12,13 @@ from pydantic import Field
 
 from flowsynth.core.context import RunContext
 from flowsynth.core.filehash import watch_folder
-from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
 from flowsynth.core.shipped import asset_folder
 from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
-from flowsynth.operators.files._media import FrameRate, FrameType, Side, to_tensor
+from flowsynth.operators.files._media import FrameRate, FrameType, Rated, Side, to_tensor
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ _SUFFIXES = (
 )
 
 
-class ReadImage(Operator):
+class ReadImage(Rated):
     """Read one picture, or several as the frames of a clip.
 
     EXIF orientation is applied, colours of an embedded profile (Display P3, CMYK) are brought to sRGB with a
@@ -80,6 +79,11 @@ class ReadImage(Operator):
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""
         return Source()
+
+    @property
+    def told_rate(self) -> float | str | None:
+        """What `fps` says."""
+        return self.fps
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """All pictures, in order; the first under the parameter's own name."""

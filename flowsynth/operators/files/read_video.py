@@ -13,7 +13,6 @@ from pydantic import Field, field_validator, model_validator
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.filehash import file_stamp
-from flowsynth.core.operator import Operator
 from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import Resample, ToneMap, parse_instant
@@ -21,6 +20,7 @@ from flowsynth.media.walk import Damage
 from flowsynth.operators.files._media import (
     FrameRate,
     FrameType,
+    Rated,
     Side,
     StreamChoice,
     find_file,
@@ -40,7 +40,7 @@ _STEP = 16
 _KEPT = 4
 
 
-class ReadVideo(Operator):
+class ReadVideo(Rated):
     """Read a range of a video, at a constant rate and a size.
 
     The rate is changed by timestamps in exact fractions: output frame k is the source frame on screen
@@ -135,6 +135,11 @@ class ReadVideo(Operator):
     def stream(self) -> StreamKind:
         """Reads from outside the graph."""
         return Source()
+
+    @property
+    def told_rate(self) -> float | str | None:
+        """What `fps` says."""
+        return self.fps
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The video, fetched if it is a name."""
