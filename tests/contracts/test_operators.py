@@ -27,6 +27,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
     "read_image": {"path": "picture.png"},
     "read_audio": {"path": "sound.wav"},
     "text_encode": {"prompt": "a cat"},
+    "speak": {"text": "hello"},
 }
 
 

@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 60, 42
 CASES: dict[str, list[dict[str, Any]]] = {
     "annotate": [{"detector": "canny"}],
     "blend_mask": [{}],
+    "burn_subtitles": [{}],
     "color_match": [{"cut": 0}],
     "concat": [{}],
     "contrast": [{}],
@@ -53,6 +54,7 @@ def clip() -> Frames:
 def feeds(op: str) -> dict[str, Any]:
     """What the operator reads, all of one size."""
     more: dict[str, dict[str, Any]] = {
+        "burn_subtitles": {"cues": [{"start": 0, "end": 1, "text": "x"}]},
         "blend_mask": {"over": clip(), "mask": clip()},
         "color_match": {"reference": clip()},
         "detail_transfer": {"redrawn": clip(), "reference": clip()},

@@ -57,6 +57,7 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("crop", "aspect"): ["16:9", "1:1"],
     ("resample_audio", "rate"): [8000, 48000],
     ("read_audio", "rate"): [8000, 48000],
+    ("save_subtitles", "formats"): [("srt", "ass"), ("vtt",)],
     ("dream", "layers"): [("conv1",), ("conv5", "conv1"), ("conv1", "conv5")],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
     ("frame_to_frame", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
