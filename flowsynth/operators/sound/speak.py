@@ -40,8 +40,8 @@ class Spoken(NamedTuple):
 class Speak(Operator):
     """Read an English text out, sentence by sentence, without a network: what is said when is known exactly.
 
-    Hibari (extra ``speech``), a small American voice distilled from Kokoro-82M: some hundred times quicker than real
-    time on one core. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers, dates and money are
+    Hibari (extra ``speech``), a small American voice distilled from Kokoro-82M: some hundred times quicker
+    than real time on one core. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers, dates and money are
     read as words.
 
     Inputs:
