@@ -41,8 +41,8 @@ class Speak(Operator):
     """Read an English text out, sentence by sentence, without a network: what is said when is known exactly.
 
     Hibari (extra ``speech``), a small American voice distilled from Kokoro-82M: some hundred times quicker
-    than real time on one core. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers, dates and money are
-    read as words.
+    than real time on one core. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers, dates and
+    money are read as words.
 
     Inputs:
         text: what to say, such as another node's; or the parameter.
