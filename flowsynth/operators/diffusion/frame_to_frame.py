@@ -58,6 +58,7 @@ class FrameToFrame(Operator):
     op: ClassVar[str] = "frame_to_frame"
     version: ClassVar[int] = 1
     same_size: ClassVar[str] = "frames"
+    uses: ClassVar[tuple[object, ...]] = Denoise.uses  # it calls that operator
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
