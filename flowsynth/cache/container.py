@@ -6,6 +6,9 @@ Layout::
     header    {"__metadata__":{"xxh3":"<16 digits>", ...}, "<tensor>": {...}, ...} padded with spaces
     data      the tensors, gaps filled by tensors named ".pad<n>" (safetensors allows no holes)
 
+Tensors that are coded (:mod:`flowsynth.cache.coding`) lie there as flat ones of bytes; then the format is 2
+and the metadata says how.
+
 The checksum is xxh3-64 over the whole file with its own 16 digits as zeros, so no byte can flip unseen.
 Kernels choose other code paths for unaligned memory and round differently there, hence the boundaries: a
 mapped tensor behaves as a fresh one.
@@ -20,27 +23,33 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from xxhash import xxh3_64
 
+from flowsynth.cache.coding import ALIGN, Coding, unpack
 from flowsynth.cache.errors import FormatError
 from flowsynth.core.canonical import plain_json
 from flowsynth.core.codec import Buffer, Encoded, tensor_bytes
 
-ALIGN = 64
+#: First row of a tensor and one past the last.
+Rows: TypeAlias = tuple[int, int]
 #: Headers hold JSON only; more than this is an attack, not a value.
 MAX_HEADER = 64 << 20
-FORMAT = "1"
+#: Raw tensors only, and some coded.
+FORMAT, CODED = "1", "2"
 _quote = json.JSONEncoder().encode
 _PREFIX = b'{"__metadata__":{"xxh3":"'
 _ZEROS = b"0" * 16
-_START = f'{_PREFIX.decode()}{_ZEROS.decode()}","format":"{FORMAT}","key":"'
+_START = f'{_PREFIX.decode()}{_ZEROS.decode()}","format":"'
 #: Where the checksum's digits start in the file.
 DIGEST_AT = 8 + len(_PREFIX)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 _PAD = ".pad"
 _FIELDS = ("xxh3", "format", "key", "codec", "version", "seconds", "meta")
+#: What the metadata holds -> the format that says so.
+_SHAPES = {_FIELDS: FORMAT, (*_FIELDS, "coding"): CODED}
+_PLAIN: Mapping[str, Coding] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +59,14 @@ class StoredObject:
     Attributes:
         codec_name: which value type decodes it.
         codec_version: the version of that codec that wrote it.
-        encoded: its JSON and tensors; the tensors are views of a mapped file.
+        encoded: its JSON and tensors; the tensors are views of a mapped file, or decoded from one.
+        start: rows at the beginning of every tensor that were left out, as they were not asked for.
     """
 
     codec_name: str
     codec_version: int
     encoded: Encoded
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +79,16 @@ class Header:
     seconds: float
     meta: dict[str, Any]
     tensors: dict[str, tuple[str, tuple[int, ...], int, int]]
+    codings: dict[str, Coding]
 
 
 def build_header(
-    key: str, codec_name: str, codec_version: int, encoded: Encoded, seconds: float
+    key: str,
+    codec_name: str,
+    codec_version: int,
+    encoded: Encoded,
+    seconds: float,
+    codings: Mapping[str, Coding] = _PLAIN,
 ) -> tuple[bytes, list[memoryview | bytes]]:
     """The header with a zero checksum, and the pieces of data that follow it, in order.
 
@@ -81,6 +98,7 @@ def build_header(
         codec_version: version of that type's codec.
         encoded: the value, whose ``meta`` is JSON (its key was made from it).
         seconds: what it cost to compute.
+        codings: how those tensors are coded that are.
 
     Raises:
         ValueError: a name that cannot be stored.
@@ -96,7 +114,11 @@ def build_header(
             pieces.append(gap)
         pieces.append(tensors[name].data)
     meta = _quote(plain_json(encoded.meta))
-    text = f'{_START}{key}{codec}{seconds:.6g}","meta":{meta}{layout}'.encode("ascii")
+    form, more = FORMAT, ""
+    if codings:
+        form = CODED
+        more = f',"coding":{_quote(plain_json({n: c.to_json() for n, c in codings.items()}))}'
+    text = f'{_START}{form}","key":"{key}{codec}{seconds:.6g}","meta":{meta}{more}{layout}'.encode("ascii")
     size = len(text) + -(8 + len(text)) % ALIGN
     return size.to_bytes(8, "little") + text.ljust(size), pieces
 
@@ -182,14 +204,15 @@ def parse_header(text: bytes | memoryview, data_bytes: int) -> Header:
     try:
         document = json.loads(bytes(text))
         fields = document.pop("__metadata__")
-        if not isinstance(fields, dict) or tuple(fields) != _FIELDS or fields["format"] != FORMAT:
+        if not isinstance(fields, dict) or _SHAPES.get(tuple(fields)) != fields["format"]:
             raise FormatError("its metadata is of another format")
         meta = json.loads(fields["meta"])
         seconds = float(fields["seconds"])
         if not isinstance(meta, dict) or not 0 <= seconds < float("inf"):
             raise FormatError("its metadata makes no sense")
         tensors = _tensors(document, data_bytes)
-        return Header(fields["key"], fields["codec"], int(fields["version"]), seconds, meta, tensors)
+        codings = _codings(fields.get("coding", "{}"), tensors)
+        return Header(fields["key"], fields["codec"], int(fields["version"]), seconds, meta, tensors, codings)
     except FormatError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError) as error:
@@ -219,8 +242,19 @@ def _tensors(
     return found
 
 
-def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]:
-    """Read an object from the bytes of its file, without copying the tensors.
+def _codings(text: str, tensors: Mapping[str, tuple[str, tuple[int, ...], int, int]]) -> dict[str, Coding]:
+    """How the coded ones of some tensors are coded."""
+    found: dict[str, Coding] = {}
+    for name, data in json.loads(text).items():
+        dtype, _, start, stop = tensors[name]
+        if dtype != "U8":
+            raise FormatError("a coded tensor in its header is none of bytes")
+        found[name] = Coding.from_json(data, stop - start)
+    return found
+
+
+def open_header(view: memoryview, key: str, check: bool) -> tuple[Header, memoryview]:
+    """Read the header of an object from the bytes of its file; also gives the bytes that follow it.
 
     Args:
         view: the file, mapped.
@@ -236,9 +270,43 @@ def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]
         verify(view)
     if header.key != key:
         raise FormatError("it is another object under this name")
-    data = view[length:]
-    tensors = {
-        name: Buffer(dtype, shape, data[start:stop])
-        for name, (dtype, shape, start, stop) in header.tensors.items()
-    }
-    return header, Encoded(header.meta, tensors)
+    return header, view[length:]
+
+
+def open_tensors(header: Header, data: memoryview, rows: Rows | None = None) -> StoredObject:
+    """The value, without copying what is not coded.
+
+    Args:
+        header: of the file.
+        data: what follows it.
+        rows: first row and one past the last that are needed: of a coded value others may be left out.
+
+    Raises:
+        FormatError: something coded is not what was written.
+    """
+    if rows is None or not header.codings or any(not _has(header, name, rows) for name in header.tensors):
+        rows = None
+    tensors: dict[str, Buffer] = {}
+    for name, (dtype, shape, start, stop) in header.tensors.items():
+        coding = header.codings.get(name)
+        if coding is None:
+            tensors[name] = Buffer(dtype, shape, data[start:stop])
+        else:
+            tensors[name] = unpack(coding, data[start:stop], *(rows or (0, coding.kind.shape[0])))
+    encoded = Encoded(header.meta, tensors)
+    return StoredObject(header.codec_name, header.codec_version, encoded, rows[0] if rows else 0)
+
+
+def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]:
+    """Header and value of an object from the bytes of its file: see `open_header` and `open_tensors`.
+
+    Raises:
+        FormatError: it is damaged, or it is another object under this name.
+    """
+    header, data = open_header(view, key, check)
+    return header, open_tensors(header, data).encoded
+
+
+def _has(header: Header, name: str, rows: Rows) -> bool:
+    coding = header.codings.get(name)
+    return coding is not None and 0 <= rows[0] <= rows[1] <= coding.kind.shape[0]

@@ -73,12 +73,17 @@ class Eviction:
             self._coming += nbytes
             return True
 
-    def settle(self, nbytes: int) -> None:
-        """An admitted object has been written, or has failed to be (the next scan sees that)."""
+    def settle(self, nbytes: int, written: int) -> None:
+        """An admitted object has been written, perhaps coded, or has failed to be.
+
+        Args:
+            nbytes: what was admitted.
+            written: what it takes on the disk.
+        """
         if self.max_bytes is not None:
             with self._lock:
                 self._coming -= nbytes
-                self._used += nbytes
+                self._used += written
 
     def _make_room(self, nbytes: int, budget: int, live: Collection[str]) -> bool:
         now = time.monotonic()

@@ -14,14 +14,16 @@ import re
 import stat as modes
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from xxhash import xxh3_64
 
 from flowsynth.cache import container
-from flowsynth.cache.container import Header, StoredObject
+from flowsynth.cache.coding import Coding, pack, pays
+from flowsynth.cache.container import Header, Rows, StoredObject
 from flowsynth.cache.errors import CacheError, CacheFolderError, FormatError, write_error
 from flowsynth.cache.newfile import NewFiles
 from flowsynth.cache.platform import map_private, remove_file, sweep, temp_name
@@ -30,6 +32,7 @@ from flowsynth.core.codec import Encoded, content_hash, frame_hashes, layout, te
 
 __all__ = ["ObjectInfo", "ObjectStore", "StoredObject"]
 
+_T = TypeVar("_T")
 _log = logging.getLogger("flowsynth.cache")
 _KEY = re.compile(r"[0-9a-z][0-9a-z_\-]{3,127}")
 #: Whether it is there already is asked before an object of this size is written, and found out by naming
@@ -97,29 +100,34 @@ class ObjectStore:
     ) -> int:
         """Store an object, unless it is there already; returns its bytes on disk.
 
+        What took long to make is coded, where that makes it smaller.
+
         Args:
             key: its identity.
             codec_name: which value type it is.
             codec_version: version of that type's codec.
             encoded: the value.
-            seconds: what it cost to compute, for eviction.
+            seconds: what it cost to compute: whether coding pays, and for eviction.
 
         Raises:
             CacheFull: the disk is full; nothing readable is left behind.
             CacheError: the folder cannot be written.
         """
         path = self.path(key)
-        header, pieces = container.build_header(key, codec_name, codec_version, encoded, seconds)
-        total = len(header) + sum(map(len, pieces))
-        if (total >= _ASK_FIRST or self.read_only) and self._same(key, codec_name, codec_version):
-            return total
+        if (encoded.nbytes >= _ASK_FIRST or self.read_only) and self._same(key, codec_name, codec_version):
+            return self.size(key) or 0
         if self.read_only:
             raise CacheError(f"cache: {self.root} is open for reading only")
+        codings: Mapping[str, Coding] = {}
+        if pays(seconds, encoded.nbytes):
+            encoded, codings = pack(encoded)
+        header, pieces = container.build_header(key, codec_name, codec_version, encoded, seconds, codings)
+        total = len(header) + sum(map(len, pieces))
         data = _checked(header, pieces)
         try:
             if not self._new.create(path, data, total):
                 if self._same(key, codec_name, codec_version):
-                    return total
+                    return self.size(key) or total
                 self._new.replace(path, data, total)
         except OSError as error:
             raise write_error(error, Path(path), total) from error
@@ -129,40 +137,48 @@ class ObjectStore:
     def _same(self, key: str, codec_name: str, codec_version: int) -> bool:
         """Whether a whole, undamaged object of the same codec is there already (read once to know)."""
         try:
-            found = self.get(key)
+            found = self.header(key)
         except CacheError:
             return False
         return found is not None and (found.codec_name, found.codec_version) == (codec_name, codec_version)
 
-    def get(self, key: str) -> StoredObject | None:
+    def get(self, key: str, rows: Rows | None = None) -> StoredObject | None:
         """Map an object, or None: absent, or damaged and now in quarantine.
 
         The tensors are views of a private map: they cost no memory until read, and a stray write to one
-        changes neither the file nor anybody else's view.
+        changes neither the file nor anybody else's view. Those that are coded are decoded.
+
+        Args:
+            key: its identity.
+            rows: first row (frame) and one past the last that are needed: others may be left out.
 
         Raises:
             CacheError: it is there but the system refuses to open or map it.
         """
+        return self._sound(key, lambda found: container.open_tensors(*found[1:], rows))
+
+    def header(self, key: str) -> Header | None:
+        """What a whole, undamaged object says of itself, or None; nothing is decoded.
+
+        Raises:
+            CacheError: it is there but the system refuses to open or map it.
+        """
+        return self._sound(key, lambda found: found[1])
+
+    def _sound(self, key: str, read: Callable[[tuple[memoryview, Header, memoryview]], _T]) -> _T | None:
+        """Something read from an object; None where it is absent, or damaged and now in quarantine."""
         try:
             found = self._open(key, deep=False)
+            return None if found is None else read(found)
         except FormatError as error:
             self.set_aside(key, str(error))
             return None
-        if found is None:
-            return None
-        _, header, encoded = found
-        return StoredObject(header.codec_name, header.codec_version, encoded)
 
     def file_bytes(self, key: str) -> memoryview | None:
         """All bytes of an object's file, mapped; None as for :meth:`get`, and its errors."""
-        try:
-            found = self._open(key, deep=False)
-        except FormatError as error:
-            self.set_aside(key, str(error))
-            return None
-        return None if found is None else found[0]
+        return self._sound(key, lambda found: found[0])
 
-    def _open(self, key: str, deep: bool) -> tuple[memoryview, Header, Encoded] | None:
+    def _open(self, key: str, deep: bool) -> tuple[memoryview, Header, memoryview] | None:
         if not _KEY.fullmatch(key):
             return None
         path = self.path(key)
@@ -185,11 +201,11 @@ class ObjectStore:
         # write, and compare that, made a write of 0.5 MB 4 % slower.)
         own = stat.st_mtime_ns <= self._written.pop(key, -1)
         check = deep or not (own or self._verified.get(key) == signature)
-        header, encoded = container.open_view(view, key, check)
+        header, data = container.open_header(view, key, check)
         if deep:
-            require_identity(key, header.codec_name, encoded)
+            require_identity(key, header.codec_name, container.open_tensors(header, data).encoded)
         self._verified[key] = signature
-        return view, header, encoded
+        return view, header, data
 
     def set_aside(self, key: str, reason: str) -> None:
         """Move a damaged object's file out of sight, and say so once."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from flowsynth.cache.container import StoredObject
+from flowsynth.cache.container import Rows, StoredObject
 from flowsynth.cache.errors import CacheError, CacheFolderError
 from flowsynth.cache.eviction import Evicted, Eviction
 from flowsynth.cache.folder import (
@@ -218,19 +218,37 @@ class Cache:
             self.refused += 1
             return None
         self.live.add(key)
+        written = 0
         try:
-            return self.objects.put(key, value.codec_name, value.codec_version, encoded, seconds)
+            written = self.objects.put(key, value.codec_name, value.codec_version, encoded, seconds)
+            return written
         finally:
-            self._eviction.settle(coming)
+            self._eviction.settle(coming, max(0, written - (there or 0)))
 
-    def get_object(self, key: str) -> StoredObject | None:
-        """Map a stored value, or None: not there, or damaged (see ``objects.quarantined``)."""
-        found = self.objects.get(key)
-        if found is not None and key not in self.live:
+    def get_object(self, key: str, rows: Rows | None = None) -> StoredObject | None:
+        """Map a stored value, or None: not there, or damaged (see ``objects.quarantined``).
+
+        Args:
+            key: hash of the content.
+            rows: first frame and one past the last that are needed: others may be left out.
+        """
+        found = self.objects.get(key, rows)
+        if found is not None:
+            self._use(key)
+        return found
+
+    def is_sound(self, key: str) -> bool:
+        """Whether a stored value is there and undamaged; it counts as used, as by :meth:`get_object`."""
+        found = self.objects.header(key) is not None
+        if found:
+            self._use(key)
+        return found
+
+    def _use(self, key: str) -> None:
+        if key not in self.live:
             self.live.add(key)
             if not self.read_only:
                 self.objects.touch(key)
-        return found
 
     def fetch(self, keys: Sequence[str]) -> None:
         """Have objects here that are soon opened, as far as they are to be had: several at once."""

@@ -16,6 +16,7 @@ from flowsynth.core.status import PlanStatus
 
 if TYPE_CHECKING:
     from flowsynth.api import Session
+    from flowsynth.config.settings import Settings
     from flowsynth.executors.forecast import Forecast
     from flowsynth.planning.plan import Plan
     from flowsynth.planning.step import Step
@@ -26,6 +27,12 @@ _WORDS = {
     "run": "would run",
     "rerun": "would run again: known, but its value is gone and needed",
     "unknown": "depends on what runs before it",
+}
+
+_KEPT = {
+    "costly": "what is costly to make is kept, coded to about a third",
+    "all": "all are kept, those that are costly to make coded to about a third",
+    "outputs": "only outputs are kept",
 }
 
 
@@ -57,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         print(record.to_json(), end="")
     else:
-        print("\n".join(plan_lines(graph.name, record.nodes)))
+        print("\n".join([*plan_lines(graph.name, record.nodes), *disk_lines(record, composition.settings)]))
     return 0
 
 
@@ -65,12 +72,15 @@ def plan_record(plan: Plan, session: Session, chunk: int) -> PlanRecord:
     """The plan as other programs read it, for chunks of so many frames."""
     from flowsynth.core.spec import to_spec
     from flowsynth.executors.forecast import forecast
+    from flowsynth.executors.room import foreseen, free_disk
 
     tasks = forecast(plan, session, chunk)
     return PlanRecord(
         graph=to_spec(plan.graph),
         nodes={name: _node(step, tasks[name], plan, session) for name, step in plan.steps.items()},
         outputs=[str(edge) for edge in plan.wanted],
+        frame_bytes=foreseen(plan, session, chunk),
+        free_bytes=free_disk(session.root),
     )
 
 
@@ -126,6 +136,21 @@ def plan_lines(name: str, nodes: Mapping[str, NodePlan]) -> list[str]:
     counts = Counter(node.status for node in nodes.values())
     total = ", ".join(f"{counts[status]} {status}" for status in get_args(PlanStatus) if counts[status])
     return [*lines, f"{name}: {total}"]
+
+
+def disk_lines(record: PlanRecord, settings: Settings) -> list[str]:
+    """What disk the frames of a run would take, if any are to be made."""
+    known = [count for count in record.frame_bytes.values() if count]
+    rest = sum(count is None for count in record.frame_bytes.values())
+    if not known and not rest:
+        return []
+    taken = f"frames of {len(known)} nodes take about {bytes_text(sum(known))} uncoded"
+    unknown = f", those of {rest} more only a run shows" if rest else ""
+    kept = _KEPT[settings.cache.keep]
+    free = bytes_text(record.free_bytes)
+    return [
+        f"disk: {taken}{unknown}; {kept}; {free} free, a budget of {bytes_text(settings.cache.max_bytes)}"
+    ]
 
 
 def _memory_lines(nodes: Mapping[str, NodePlan]) -> list[str]:

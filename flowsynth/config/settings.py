@@ -14,6 +14,7 @@ from flowsynth.core.options import (
     Device,
     Executor,
     Folder,
+    Keep,
     RayAddress,
     RayCache,
     Remote,
@@ -31,11 +32,12 @@ class _Part(BaseModel):
 
 
 class CacheSettings(_Part):
-    """The cache: where it is, how large it may become, and what place behind it several machines share."""
+    """The cache: where it is, how large it may become, what it keeps, and a place behind it."""
 
     dir: Folder = Field(default_factory=default_cache_dir)
     max_bytes: Size = 50 * 2**30
     remote: Remote | None = None
+    keep: Keep = "costly"
 
 
 class RaySettings(_Part):
@@ -63,6 +65,7 @@ class Settings(_Part):
             cache_dir=self.cache.dir,
             max_bytes=self.cache.max_bytes,
             remote=self.cache.remote,
+            keep=self.cache.keep,
             device=self.device,
             offline=self.offline,
             executor=self.executor,

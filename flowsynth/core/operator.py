@@ -101,6 +101,15 @@ class Operator(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__qualname__} declares Source and has no probe()")
 
+    def probe_size(self, ctx: RunContext) -> Size | None:
+        """Width and height of the frames of a source, from its file; None where only reading it shows them.
+
+        Raises:
+            InputError: as for `probe`.
+        """
+        del ctx
+        return None
+
     def segment(self, ctx: RunContext, /, *args: Any, **inputs: Any) -> Any:
         """One segment's value of a fold."""
         raise NotImplementedError(f"{type(self).__qualname__} declares Fold and has no segment()")

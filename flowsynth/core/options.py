@@ -82,6 +82,8 @@ def _no_flag(value: Any) -> Any:
 
 _Count = BeforeValidator(_no_flag)
 Executor = Literal["serial", "threads", "ray"]
+#: What nodes with ``cache: auto`` keep.
+Keep = Literal["costly", "all", "outputs"]
 #: Where workers of a cluster keep objects.
 RayCache = Literal["auto", "shared", "own"]
 #: ``auto``, a device such as ``cuda:0``, or a class of them.
@@ -108,6 +110,8 @@ class RunOptions(BaseModel):
         max_bytes: budget of the cache's objects, in bytes or as ``20GB``; None for no limit.
         remote: address of a place behind the cache that other machines use, too: ``s3://BUCKET/FOLDER``,
             ``gs://BUCKET/FOLDER`` or ``file:///FOLDER``.
+        keep: what of nodes with ``cache: auto`` is kept: what is ``costly`` to make for its size, ``all``,
+            or only what the run delivers (``outputs``).
         model_bytes: budget of the loaded models of a device; None for 80 % of a CUDA device, half the memory
             else.
         device: what ``auto`` means.
@@ -129,6 +133,7 @@ class RunOptions(BaseModel):
     cache_dir: Folder | None = None
     max_bytes: Size | None = None
     remote: Remote | None = None
+    keep: Keep = "costly"
     model_bytes: Size | None = None
     device: Device = "auto"
     offline: bool = False
@@ -171,6 +176,7 @@ class GivenOptions(TypedDict, total=False):
     cache_dir: Path | str | None
     max_bytes: int | str | None
     remote: str | None
+    keep: str
     model_bytes: int | str | None
     device: str
     offline: bool

@@ -172,6 +172,11 @@ class PlanRecord(_Part):
     graph: dict[str, JsonValue] = Field(description="the resolved graph: what Graph.from_yaml takes")
     nodes: dict[str, NodePlan]
     outputs: list[str] = Field(default_factory=list, description="the nodes, or node.port, asked for")
+    frame_bytes: dict[str, int | None] = Field(
+        default_factory=dict,
+        description="node that would run -> its frames, uncoded, about; null if only a run shows them",
+    )
+    free_bytes: int = Field(0, ge=0, description="free disk in the cache's folder")
 
     def to_json(self) -> str:
         """The text that `plan --json` prints."""

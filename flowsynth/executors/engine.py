@@ -19,6 +19,7 @@ from flowsynth.executors.ledger import Ledger, remember
 from flowsynth.executors.loops import run_serial, run_threads
 from flowsynth.executors.passes import first_runs, next_runs
 from flowsynth.executors.perform import Workplace
+from flowsynth.executors.room import require_room
 from flowsynth.executors.scheduler import Scheduler
 from flowsynth.executors.seats import Crew, Here
 from flowsynth.executors.shelf import Shelf
@@ -124,11 +125,13 @@ class Engine:
         scheduler = Scheduler(
             list(runs.values()), expander, closing.over, crew.resident, self.shelf, self._lost
         )
-        desk = Desk(scheduler, ledger, crew, self.observer, self._cancelled, self.plan.graph.models)
+        specs, keep = self.plan.graph.models, self.options.keep
+        desk = Desk(scheduler, ledger, crew, self.observer, self._cancelled, specs, keep)
         lanes = sorted({lane for run in runs.values() for lane in (run.step.device, *run.step.others)})
         try:
             with collector_paused():
                 scheduler.start()
+            require_room(runs, self.host, self.cache.root)
             if self.options.executor == "serial":
                 run_serial(desk, lanes)
             else:

@@ -52,27 +52,25 @@ class Fetcher:
         for name, start, stop in cut.pieces:
             found = self.shelf.get(name, start, stop)
             if found is None:
-                mapped = self._mapped(cut.type, name)
-                found = Placed(mapped.value.slice(start, stop), HOST) if mapped is not None else None
+                found = self._mapped(cut.type, name, (start, stop))
             if found is not None:
                 parts.append(self._moved(found))
         return _joined(parts) if parts and len(parts) == len(cut.pieces) else None
 
-    def _mapped(self, codec_name: str, name: str) -> Placed | None:
-        """A value out of the cache."""
-        stored = self.cache.get_object(name)
+    def _mapped(self, codec_name: str, name: str, frames: tuple[int, int] | None = None) -> Placed | None:
+        """A value out of the cache, or some frames of it."""
+        stored = self.cache.get_object(name, frames)
         cls = value_types().get(codec_name)
         if (
             stored is not None
             and cls is not None
-            and (stored.codec_name, stored.codec_version)
-            == (
-                codec_name,
-                cls.codec_version,
-            )
+            and (stored.codec_name, stored.codec_version) == (codec_name, cls.codec_version)
         ):
             try:
-                return Placed(cls.decode(stored.encoded), HOST)
+                value: Any = cls.decode(stored.encoded)
+                if frames is not None:
+                    value = value.slice(frames[0] - stored.start, frames[1] - stored.start)
+                return Placed(value, HOST)
             except (ValueError, TypeError, KeyError, ArithmeticError) as error:
                 self.cache.objects.set_aside(name, f"it is no {codec_name} ({error})")
         self.missing.append(name)

@@ -111,6 +111,7 @@ class Order:
         late: what comes out and is not stored waits long for its reader: in a file, not in memory.
         code: what of its key holds whatever its parameters and inputs are; empty where nothing is kept.
         identity: the parts of its key as hashes, for whoever carries it out elsewhere; empty here.
+        owed: seconds that it would cost to make what it reads again, as far as that is not kept.
     """
 
     node: str
@@ -128,6 +129,7 @@ class Order:
     late: bool = False
     code: str = ""
     identity: Mapping[str, str] = field(default_factory=dict)
+    owed: float = 0.0
 
     def objects(self) -> list[str]:
         """Names of the objects that it reads, once each."""
@@ -154,6 +156,7 @@ class Order:
                 "late": self.late,
                 "code": self.code,
                 "identity": dict(self.identity),
+                "owed": self.owed,
             }
         ).encode()
 
@@ -183,6 +186,7 @@ class Order:
             found["late"],
             found["code"],
             found["identity"],
+            found["owed"],
         )
 
 

@@ -122,8 +122,9 @@ class Workplace:
         names = object_names(made.refs)
         if not names:
             return True, False
-        keep, refs = worth_storing(order.keep, made.refs, made.seconds), made.refs
-        kept = [keep and store(self.cache, refs[port], made.encoded[port], made.seconds) for port in names]
+        refs, seconds = made.refs, made.seconds + order.owed
+        keep = worth_storing(order.keep, refs, seconds)
+        kept = [keep and store(self.cache, refs[port], made.encoded[port], seconds) for port in names]
         done = all(kept)
         late = order.late and not done
         ports = {name: port for port, name in names.items()}  # two ports may give one content

@@ -25,9 +25,11 @@ from flowsynth.executors.tasks import SEGMENT, STATE, Role
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
 
-#: What reading an object back costs: opening it, and bytes a second through a warm page cache.
+#: What reading an object back costs at least.
 OPEN_SECONDS = 0.0005
-READ_BYTES_PER_SECOND = 1.5e9
+#: The price of disk: so many bytes (raw; frames are coded to some .3 of them) for a second of work that they
+#: would save. A default budget of 50 GB then holds more than four hours of work.
+BYTES_FOR_A_SECOND = 10e6
 
 
 def references(order: Order, values: Mapping[str, Any]) -> tuple[dict[str, Ref], dict[str, Encoded]]:
@@ -94,11 +96,17 @@ def object_names(refs: Mapping[str, Ref]) -> dict[str, str]:
 
 
 def worth_storing(keep: str, refs: Mapping[str, Ref], seconds: float) -> bool:
-    """Whether values go to disk: if they must, or if making them again costs more than loading them."""
+    """Whether values go to disk: if they must, or if what making them again costs is worth their bytes.
+
+    Args:
+        keep: ``always``, ``never`` or ``auto``.
+        refs: what is to be kept.
+        seconds: what it costs to make it again, with what it needs and is not kept.
+    """
     if keep != "auto":
         return keep == "always"
     nbytes = sum(ref_bytes(ref) for ref in refs.values())
-    return seconds > OPEN_SECONDS + nbytes / READ_BYTES_PER_SECOND
+    return seconds > OPEN_SECONDS + nbytes / BYTES_FOR_A_SECOND
 
 
 def store(cache: Cache, ref: Ref, encoded: Encoded, seconds: float) -> bool:

@@ -204,6 +204,7 @@ class Scheduler:
     def _reached(self, end: Task) -> None:
         """All chunks of a stream are over: who needs them all may go on."""
         end.state = State.FAILED if any(t.state is State.FAILED for t in end.deps) else State.DONE
+        end.owed = sum(task.owed for task in end.deps)
         self._wake_waiters(end)
         self._advance()
         self.holding.drop_if_idle(end)

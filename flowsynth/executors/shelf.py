@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,16 @@ class Shelf:
             f"what {maker} gave was changed after it had been handed on: run() must give new tensors, "
             "not a buffer that it writes to again; give a clone"
         )
+
+    def hold(self, names: Collection[str]) -> bool:
+        """Hold values that are here already once more each, for a task of equal results; False: not all are."""
+        with self._lock:
+            if any(name not in self._values or name in self._taken for name in names):
+                return False
+            for name in names:
+                self._holders[name] += 1
+                self._shared.add(name)
+            return True
 
     def has(self, names: Iterable[str]) -> bool:
         """Whether all of some values can be had."""

@@ -64,6 +64,7 @@ class Task:
         held: names of its objects that are held on the shelf.
         stored: its objects are in the cache.
         spooled: what is held lies in files, not in memory.
+        owed: seconds that it would cost to make its values again, with what they need; 0 where they are kept.
     """
 
     run: StepRun
@@ -90,6 +91,7 @@ class Task:
     held: Sequence[str] = ()
     stored: bool = False
     spooled: bool = False
+    owed: float = 0.0
 
     def __repr__(self) -> str:
         """What and where only: tasks hold each other."""

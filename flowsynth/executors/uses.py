@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from flowsynth.core.options import Keep
 from flowsynth.core.streams import Fold, Whole
 from flowsynth.executors.tasks import Role, StepRun, Task
 
+#: What the run's choice means for a node.
+_POLICIES: dict[Keep, str] = {"costly": "auto", "all": "always", "outputs": "never"}
 
-def keep_policy(task: Task) -> str:
-    """Whether what a task gives is stored: ``always``, ``never``, or ``auto``, where that pays."""
+
+def keep_policy(task: Task, keep: Keep) -> str:
+    """Whether what a task gives is stored: ``always``, ``never``, or ``auto``, where that pays.
+
+    Args:
+        task: the task.
+        keep: what the run keeps of nodes that leave it to the run.
+    """
     step = task.run.step
-    if step.node.cache == "always" or step.wanted or needed_whole(task):
+    if step.wanted:
         return "always"
-    return step.node.cache
+    return _POLICIES[keep] if step.node.cache == "auto" else step.node.cache
+
+
+def owed(task: Task) -> float:
+    """Seconds that it would cost to make what a task reads again, as far as that is not kept.
+
+    What several tasks of a step read counts for each of them in part, about: a stream's chunks by their mean,
+    what all read by its share.
+    """
+    owing = [other for other in task.deps if other.owed]
+    if not owing:
+        return 0.0
+    total = 0.0
+    for other in owing:
+        if task.role is Role.CHUNK and other.role is Role.CHUNK:
+            total += other.owed / sum(dep.run is other.run for dep in task.deps)
+        else:
+            total += other.owed / len(task.run.tasks)
+    return total
 
 
 def comes_late(task: Task) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsynth.cache.errors import CacheError
 from flowsynth.core.errors import CancelledError, FlowsynthError, RunError, error_text, of_node
 from flowsynth.core.events import Observer
+from flowsynth.core.options import Keep
 from flowsynth.core.refs import Ref, Trace, objects_of
 from flowsynth.core.status import TaskStatus
 from flowsynth.core.streams import Scan
@@ -21,7 +22,7 @@ from flowsynth.executors.results import object_names
 from flowsynth.executors.scheduler import PARK_SECONDS, Scheduler
 from flowsynth.executors.seats import Crew, Seat, SeatLostError
 from flowsynth.executors.tasks import Role, Task, task_key
-from flowsynth.executors.uses import comes_late, keep_policy
+from flowsynth.executors.uses import comes_late, keep_policy, owed
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
@@ -41,6 +42,7 @@ class Desk:
         observer: hears what happens.
         cancelled: set to end the run.
         specs: the graph's entries under ``models:``.
+        keep: what is kept of nodes that leave it to the run.
     """
 
     scheduler: Scheduler
@@ -49,6 +51,7 @@ class Desk:
     observer: Observer
     cancelled: threading.Event
     specs: Mapping[str, Mapping[str, Any]]
+    keep: Keep = "costly"
 
     @property
     def cache(self) -> Cache:
@@ -144,10 +147,17 @@ class Worker:
         if trace is None or (task.run.step.wanted and lost(self.cache, trace.outputs)):
             return False
         task.refs = trace.outputs
+        self._share(task)
         task.run.note(trace.notes)
         # What this run made, before it had to begin another pass, is no hit to the user.
         self._done(task, "computed" if task.key in task.run.made else "hit")
         return True
+
+    def _share(self, task: Task) -> None:
+        """A task of equal results may hold what no object does (frames that stand still): hold it, too."""
+        names = tuple(set(object_names(task.refs or {}).values())) if self.desk.crew.local else ()
+        if names and not all(map(self.cache.has_object, names)) and self.scheduler.holding.shelf.hold(names):
+            task.held = names
 
     def _park(self, task: Task) -> None:
         """Another process computes this key; say so if that takes long: a hung one keeps its lease."""
@@ -164,6 +174,7 @@ class Worker:
         step = task.run.step
         device = self.seat.lane if self.seat.lane in step.others else step.device
         task.run.devices.add(device)
+        parts = step.models and step.kept and self.desk.keep != "outputs"
         specs = (
             {n: self.desk.specs[n] for names in step.models.values() for n in names} if step.models else {}
         )
@@ -179,10 +190,11 @@ class Worker:
             specs,
             task.role is Role.CHUNK and isinstance(step.kind, Scan),
             task.shared,
-            keep_policy(task),
+            keep_policy(task, self.desk.keep),
             comes_late(task),
-            step.static.code if step.models and step.kept else "",
+            step.static.code if parts else "",
             {} if self.desk.crew.local else step.static.identity,
+            owed(task),
         )
 
     # --- after ------------------------------------------------------------------------------------------
@@ -209,6 +221,7 @@ class Worker:
             self._changed(task, outcome.refs)
         task.refs, task.held = outcome.refs, held
         task.stored, task.spooled = outcome.stored, outcome.spooled
+        task.owed = 0.0 if outcome.stored else outcome.seconds + owed(task)
         task.pinned = bool(run.step.wanted and held) and not outcome.stored
         self._done(task, "computed", outcome.seconds)
 
@@ -232,4 +245,4 @@ class Worker:
 def lost(cache: Cache, outputs: Mapping[str, Ref]) -> list[str]:
     """Objects of a result that are not there, or damaged."""
     names = [name for ref in outputs.values() for name in objects_of(ref)]
-    return [name for name in names if cache.get_object(name) is None]
+    return [name for name in names if not cache.is_sound(name)]

@@ -42,7 +42,7 @@ def diamond(step: int = 1, left: int = 2, limit: int = 10) -> Graph:
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_changed_param_runs_what_is_downstream(tmp_path: Path, executor: str) -> None:
     def run(**params: int) -> dict[str, int]:
-        return computed(diamond(**params).run(cache_dir=tmp_path / "cache", executor=executor))
+        return computed(diamond(**params).run(cache_dir=tmp_path / "cache", executor=executor, keep="all"))
 
     assert run() == dict.fromkeys("abcdemn", 1) | {"other": 1}
     assert run() == {}
@@ -54,15 +54,15 @@ def test_a_changed_param_runs_what_is_downstream(tmp_path: Path, executor: str) 
 
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_equal_bytes_stop_the_ripple(tmp_path: Path, executor: str) -> None:
-    diamond().run(cache_dir=tmp_path / "cache", executor=executor)
-    run = diamond(limit=20).run(cache_dir=tmp_path / "cache", executor=executor)
+    diamond().run(cache_dir=tmp_path / "cache", executor=executor, keep="all")
+    run = diamond(limit=20).run(cache_dir=tmp_path / "cache", executor=executor, keep="all")
     assert computed(run) == {"c": 1}
     assert {name: node.status for name, node in run.record.nodes.items()} == {
         name: "computed" if name == "c" else "hit" for name in diamond().nodes
     }
     # a = 5 and a = 6 differ, but what they are cut to does not: only the other branch goes on.
-    diamond(step=5, limit=3).run(cache_dir=tmp_path / "cache", executor=executor)
-    run = diamond(step=6, limit=3).run(cache_dir=tmp_path / "cache", executor=executor)
+    diamond(step=5, limit=3).run(cache_dir=tmp_path / "cache", executor=executor, keep="all")
+    run = diamond(step=6, limit=3).run(cache_dir=tmp_path / "cache", executor=executor, keep="all")
     assert computed(run) == dict.fromkeys("abcdem", 1)
 
 

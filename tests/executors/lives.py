@@ -296,7 +296,7 @@ def live(
     if barrier is not None:
         barrier.wait()
     try:
-        run = built.run(cache_dir=folder.cache, executor=executor, chunk=8)
+        run = built.run(cache_dir=folder.cache, executor=executor, chunk=8, keep="all")
     except fs.RunFailedError as error:
         folder.leave("failed", "\n".join(error.run.record.errors))
         raise SystemExit(error.exit_code) from error

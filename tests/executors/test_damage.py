@@ -27,7 +27,7 @@ def flip(paths: list[Path], seed: int) -> None:
 
 def run(source: Path, cache: Path, executor: str, outputs: list[str] | None = None) -> dict[str, str]:
     graph = lively(source)
-    done = graph.run(cache_dir=cache, executor=executor, chunk=8, outputs=outputs)
+    done = graph.run(cache_dir=cache, executor=executor, chunk=8, outputs=outputs, keep="all")
     return {name: identity(done[name]) for name in outputs or graph.outputs}
 
 

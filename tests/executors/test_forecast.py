@@ -56,7 +56,7 @@ def test_counts_are_those_of_the_run(tmp_path: Path) -> None:
 
 def test_chunks_of_a_longer_clip_that_are_known_are_hits(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    graph(write_source(tmp_path / "s.txt", range(40))).run(cache_dir=cache)
+    graph(write_source(tmp_path / "s.txt", range(40))).run(cache_dir=cache, keep="all")
     longer = graph(write_source(tmp_path / "s.txt", range(80)))
     assert seen(longer, cache)["clip"] == (None, None), "the longer file has not been probed"
     longer.run(cache_dir=cache, outputs=["clip"])

@@ -39,7 +39,7 @@ def test_hit_run_and_unknown(tmp_path: Path) -> None:
         "a": "run", "b": "unknown", "c": "unknown", "d": "unknown",
         "m": "unknown", "n": "unknown", "e": "unknown", "other": "run",
     }  # fmt: skip
-    diamond().run(cache_dir=tmp_path)
+    diamond().run(cache_dir=tmp_path, keep="all")
     assert set(statuses(diamond(), tmp_path).values()) == {"hit"}
     changed = statuses(diamond(left=3), tmp_path)
     assert changed == dict.fromkeys(["a", "c", "n", "other"], "hit") | {

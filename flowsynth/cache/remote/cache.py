@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from flowsynth.cache.container import StoredObject
+from flowsynth.cache.container import Rows, StoredObject
 from flowsynth.cache.errors import CacheError
 from flowsynth.cache.landing import land
 from flowsynth.cache.remote.folder import FolderPlace
@@ -111,18 +111,22 @@ class SharedCache(Cache):
         """Whether an object is here, or said to be there."""
         return super().has_object(key) or self.remote.has(key)
 
-    def get_object(self, key: str) -> StoredObject | None:
+    def is_sound(self, key: str) -> bool:
+        """Whether a stored value is here and undamaged, fetched first if it is not here."""
+        return super().is_sound(key) or self.get_object(key) is not None
+
+    def get_object(self, key: str, rows: Rows | None = None) -> StoredObject | None:
         """Map a stored value, fetched first if it is not here; None: nowhere, or damaged."""
-        found = super().get_object(key)
+        found = super().get_object(key, rows)
         if found is not None or object_name(key) is None:
             return found
         with self._landing[int(key[:8], 16) % _STRIPES]:  # once for all threads
-            return super().get_object(key) or self.remote.object(key, lambda got: self._landed(key, got))
+            return super().get_object(key, rows) or self.remote.object(key, lambda got: self._landed(key, got))
 
     def _landed(self, key: str, got: Got) -> StoredObject:
         def admit(nbytes: int) -> bool:
             if self._eviction.admit(nbytes, self.live):
-                self._eviction.settle(nbytes)
+                self._eviction.settle(nbytes, nbytes)
                 return True
             self.refused += 1
             return False

@@ -150,6 +150,11 @@ class ReadVideo(Rated):
         reader = self._reader(ctx)
         return StreamInfo(len(reader), reader.fps)
 
+    def probe_size(self, ctx: RunContext) -> Size | None:
+        """The size of its frames, turned as they are shown."""
+        reader = self._reader(ctx)
+        return reader.width, reader.height
+
     def run(self, ctx: RunContext, /) -> Frames:
         """Decode the frames of the span, or all."""
         import numpy as np
