@@ -29,6 +29,18 @@ class Provenances:
         """
         return f"{_head(output, content)}{self._rest}"
 
+    def timeless(self, output: str, content: str) -> str:
+        """The same without when the run began and ended: whose files are alike."""
+        return f"{_head(output, content)}{self._timeless}"
+
+    @cached_property
+    def _timeless(self) -> str:
+        times = ("started", self._record.started), ("ended", self._record.ended)
+        text = self._rest
+        for name, value in times:
+            text = text.replace(f"{json_text(name)}:{json_text(value)}", "")
+        return text
+
     @cached_property
     def _rest(self) -> str:
         """The text after what differs between outputs, which comes first."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsynth._version import __version__
+from flowsynth.api.delivered import Delivered
 from flowsynth.api.outputs import deliver, file_stems, tidy, write_atomic
 from flowsynth.api.provenance import Provenances
 from flowsynth.core.devices import Facts, devices_of
@@ -157,6 +158,8 @@ class Run:
     def write(self, folder: Path | str) -> None:
         """Write the outputs and `run.json` into a folder.
 
+        A file of an earlier run stays, where it differs in nothing but when it was made.
+
         Raises:
             RunError: the folder cannot be written to.
         """
@@ -164,7 +167,7 @@ class Run:
         outputs: dict[str, Any] = {}
         tidy(self.output_dir)
         stems = file_stems([str(edge) for edge in self.plan.wanted])
-        provenances = Provenances(self.record)
+        provenances, delivered = Provenances(self.record), Delivered(self._cache)
         for edge in self.plan.wanted:
             refs = self._runs[edge.node].outputs
             if refs is None:
@@ -173,10 +176,13 @@ class Run:
             if isinstance(ref, JsonRef):
                 outputs[name] = ref.value
                 continue
-            provenance = provenances.text(name, ref.hash)
-            outputs[name] = deliver(
-                self._load(self._runs[edge.node], edge), stems[name], self.output_dir, provenance
-            )
+            told = f"{stems[name]} {provenances.timeless(name, ref.hash)}"
+            found = delivered.find(told, self.output_dir)
+            if found is None:
+                value = self._load(self._runs[edge.node], edge)
+                found = deliver(value, stems[name], self.output_dir, provenances.text(name, ref.hash))
+                delivered.note(told, self.output_dir, found)
+            outputs[name] = found
         self.record.outputs = outputs
         write_atomic(self.output_dir / "run.json", self.record.to_json().encode())
 

@@ -301,7 +301,7 @@ class Cache:
             self.live.add(key)
         finally:
             if kept:
-                self._eviction.settle(data.nbytes)
+                self._eviction.settle(data.nbytes, data.nbytes)
         return kept
 
     def release(self, keys: Sequence[str] | None = None) -> None:

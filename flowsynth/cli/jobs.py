@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from flowsynth.config import Composition, Settings
 
 
-def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
+def request(overrides: Sequence[str], *, keep: bool = False) -> tuple[Composition, Graph]:
     """What overrides ask for, and the graph built of it; nothing is touched yet.
+
+    Args:
+        overrides: as typed.
+        keep: write down what they came to, for the next time; to look is not to write.
 
     Raises:
         RequestError: everything wrong with it.
@@ -28,7 +32,7 @@ def request(overrides: Sequence[str]) -> tuple[Composition, Graph]:
         from flowsynth.api import Graph
         from flowsynth.config import compose_request
 
-        composition = compose_request(overrides)
+        composition = compose_request(overrides, recall=True, keep=keep)
         graph = Graph.from_dict(composition.graph)
     graph.request = composition.request()
     return composition, graph

@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace) -> int:
         from flowsynth.cli.sweep import run_sweep
 
         return run_sweep(args)
-    composition, graph = request(args.overrides)
+    composition, graph = request(args.overrides, keep=True)
     settings = composition.settings
     with output_folder(settings, graph.name) as folder, open_session(settings) as session:
         run = run_one(graph, composition, session, folder, args)

@@ -10,6 +10,7 @@ from typing import Any
 
 from flowsynth.config.folders import graph_names, search_path
 from flowsynth.config.interpolation import Values
+from flowsynth.config.remembered import name_of, recalled, remember
 from flowsynth.config.settings import Settings, parse_settings
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 from flowsynth.core.record import Request
@@ -41,17 +42,36 @@ class Composition:
         return Request(overrides=list(self.overrides), experiments=list(self.experiments))
 
 
-def compose_request(overrides: Sequence[str] = (), cwd: Path | None = None) -> Composition:
+def compose_request(
+    overrides: Sequence[str] = (), cwd: Path | None = None, *, recall: bool = False, keep: bool = False
+) -> Composition:
     """Compose the configuration that overrides ask for.
 
     Args:
         overrides: in Hydra's grammar: ``graph=toon``, ``prompt=...``, ``graph.nodes.N.params.P=V``.
         cwd: the folder whose ``graphs/`` and ``conf/`` come before the shipped ones; the current one if None.
+        recall: take what an equal request came to, if that is kept.
+        keep: keep what it comes to.
 
     Raises:
         RequestError: anything wrong with the files or the overrides, and what in them acts on nothing.
     """
-    return compose_parts(overrides, cwd)[0]
+    name = name_of(overrides, search_path(cwd)) if recall or keep else None
+    found = recalled(name) if name is not None and recall else None
+    if found is not None:
+        return Composition(
+            found["graph"],
+            parse_settings(found["values"]),
+            found["values"],
+            tuple(overrides),
+            tuple(found["experiments"]),
+        )
+    made, values = compose_parts(overrides, cwd)
+    if name is not None and keep and not (values.foreign or values.environment):
+        parts = {"graph": made.graph, "values": made.values, "experiments": [*made.experiments]}
+        if name == name_of(overrides, search_path(cwd)):  # nobody changed a file meanwhile
+            remember(name, parts)
+    return made
 
 
 def compose_parts(overrides: Sequence[str], cwd: Path | None = None) -> tuple[Composition, Values]:

@@ -36,6 +36,7 @@ class Values:
         reads: the places that interpolations led to.
         links: place -> the places that its interpolations led to.
         foreign: a resolver was called that somebody else registered, which may say something else next time.
+        environment: a variable of the environment was asked for.
     """
 
     raw: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Values:
     reads: set[Path] = field(default_factory=set)
     links: dict[Path, set[Path]] = field(default_factory=dict)
     foreign: bool = False
+    environment: bool = False
     done: dict[Path, Sized] = field(default_factory=dict)
     _open: list[Path] = field(default_factory=list)
     _broken: set[Path] = field(default_factory=set)
@@ -160,6 +162,7 @@ class Values:
         def resolver(name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:
             del args_str
             self.foreign = self.foreign or name not in OWN
+            self.environment = self.environment or name == "oc.env"
             return add(resolve(self, path, name, args))
 
         try:

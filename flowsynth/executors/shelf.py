@@ -108,7 +108,7 @@ class Shelf:
         )
 
     def hold(self, names: Collection[str]) -> bool:
-        """Hold values that are here already once more each, for a task of equal results; False: not all are."""
+        """Hold values that are here already, for another task of equal results; False: not all are here."""
         with self._lock:
             if any(name not in self._values or name in self._taken for name in names):
                 return False

@@ -20,6 +20,7 @@ import torch
 
 import flowsynth as fs
 from flowsynth.api import Graph
+from flowsynth.cache import coding
 from flowsynth.cache.store import Cache
 from flowsynth.core.codec import content_hash, frame_hashes, is_temporal, layout, temporal_hash
 from flowsynth.core.errors import FlowsynthError
@@ -290,6 +291,7 @@ def live(
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+        coding.TIMES = 10**9  # objects as large as their values
     os.environ[LOG] = str(folder.log)
     torch.set_num_threads(1)
     built = GRAPHS[graph](folder.source)

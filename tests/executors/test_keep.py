@@ -15,6 +15,7 @@ import flowsynth as fs
 from flowsynth.api import Graph, Run, Session
 from flowsynth.cache import Cache
 from flowsynth.core.errors import FlowsynthError
+from flowsynth.core.graph import Handle
 from flowsynth.core.refs import objects_of
 from flowsynth.core.streams import Map, Source, StreamInfo, StreamKind
 from flowsynth.executors import perform, room
@@ -79,11 +80,13 @@ class Add(fs.Operator):
 def chain(pauses: dict[str, float], **nodes: str) -> Graph:
     """A source and brighter ones; the last one is delivered."""
     g = Graph("keep")
-    last = None
+    last: Handle | None = None
     for name, pause in pauses.items():
-        op = Wide(pause=pause) if last is None else Add(pause=pause, more=len(name))
-        given = {} if last is None else {"frames": last}
-        last = g.add(name, op, cache=nodes.get(name, "auto"), **given)
+        cache = nodes.get(name, "auto")
+        if last is None:
+            last = g.add(name, Wide(pause=pause), cache=cache)
+        else:
+            last = g.add(name, Add(pause=pause, more=len(name)), frames=last, cache=cache)
     g.outputs = [name]
     return g
 

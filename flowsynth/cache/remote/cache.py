@@ -121,7 +121,9 @@ class SharedCache(Cache):
         if found is not None or object_name(key) is None:
             return found
         with self._landing[int(key[:8], 16) % _STRIPES]:  # once for all threads
-            return super().get_object(key, rows) or self.remote.object(key, lambda got: self._landed(key, got))
+            return super().get_object(key, rows) or self.remote.object(
+                key, lambda got: self._landed(key, got)
+            )
 
     def _landed(self, key: str, got: Got) -> StoredObject:
         def admit(nbytes: int) -> bool:
