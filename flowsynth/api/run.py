@@ -39,13 +39,20 @@ class RunFailedError(RunError):
     """Some nodes failed; what they did not need is done and kept.
 
     Attributes:
-        run: the run, with its record and the values that exist.
+        run: the run, with its record and the values that exist; it stays in the process that ran it.
+        record: what became of each node.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.record = run.record
         self.exit_code = run.exit_code
         super().__init__("\n".join(run.record.errors) or "the run failed")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process gets: all but the run, whose values lie in this one's memory and cache."""
+        again, (kind, args, attributes) = super().__reduce__()
+        return again, (kind, args, {name: value for name, value in attributes.items() if name != "run"})
 
 
 class Run:

@@ -27,7 +27,7 @@ class BrokenError(Exception):
 
     def __init__(self, fault: Fault | None) -> None:
         self.fault = fault
-        super().__init__(str(fault))
+        super().__init__(fault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class FlowsynthError(Exception):
-    """Base of every error raised on purpose; the command line prints it without a traceback."""
+    """Base of every error raised on purpose; the command line prints it without a traceback.
+
+    It travels between processes whatever its constructor takes: message and attributes are what counts.
+    """
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled; by default that calls the constructor with the message."""
+        return _again, (type(self), self.args, dict(vars(self)))
+
+
+def _again(kind: type[FlowsynthError], args: tuple[Any, ...], attributes: dict[str, Any]) -> FlowsynthError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
 
 
 class RequestError(FlowsynthError):
