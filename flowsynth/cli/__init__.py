@@ -90,7 +90,8 @@ def _dispatch(argv: list[str]) -> int:
         module = command_module(name)
     args = module.parser().parse_intermixed_args(rest[1:])
     args.argv = argv
-    load_operators([*operators, *args.operators])
+    args.operators = [*operators, *args.operators]
+    load_operators(args.operators)
     return module.execute(args)
 
 

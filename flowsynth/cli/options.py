@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -116,6 +117,12 @@ def load_operators(files: Sequence[str]) -> None:
         if path.suffix != ".py" or not path.is_file():
             raise InputError(f"{_OPERATORS}: no such file; expected a Python file; given {name!r}")
         _load(path.resolve())
+
+
+@cache
+def load_once(files: tuple[str, ...]) -> None:
+    """Load operators in a process that runs one job after the other."""
+    load_operators(files)
 
 
 def _load(path: Path) -> None:

@@ -21,11 +21,18 @@ def plan_sweep(args: argparse.Namespace) -> int:
     Raises:
         RequestError: the overrides cannot be read, or no job's request is right.
     """
+    from flowsynth.config import asked_sweep
+    from flowsynth.config.plugins import OURS
+    from flowsynth.core.errors import RequestError
     from flowsynth.sweeps.batches import Sessions
     from flowsynth.sweeps.compose import jobs_of
     from flowsynth.sweeps.forecast import forecast
 
-    jobs = jobs_of(args.overrides, explicit=args.jobs)
+    asked = asked_sweep(args.overrides)
+    if asked.doors.sweeper != OURS:
+        chosen = f"hydra/sweeper={asked.doors.sweeper}"
+        raise RequestError(f"plan: {chosen} makes its jobs up as it goes; expected a plan without it")
+    jobs = jobs_of(asked, explicit=args.jobs)
     with Sessions(look) as sessions:
         record = forecast(jobs, args.outputs, sessions)
     if args.json:

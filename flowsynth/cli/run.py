@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from flowsynth.cli.hydra_options import add_hydra_options, apply_hydra_options
 from flowsynth.cli.jobs import open_session, outcome, output_folder, request, run_one
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 
@@ -18,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "print the record (run.json) as JSON instead of the output's path",
     )
     add_multirun(made)
+    add_hydra_options(made)
     made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     made.add_argument(
         "--outputs", metavar="NODE", nargs="+", help="deliver these nodes instead of the graph's outputs"
@@ -30,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
 def execute(args: argparse.Namespace) -> int:
     """Run what was asked for."""
     require_multirun(args)
+    apply_hydra_options(args)
+    if args.cfg is not None or args.info is not None:
+        from flowsynth.cli.composed import show_config, show_info
+
+        return show_config(args) if args.cfg is not None else show_info(args)
     if args.multirun:
         from flowsynth.cli.sweep import run_sweep
 

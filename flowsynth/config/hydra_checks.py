@@ -10,12 +10,16 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from flowsynth.config.hydra_sources import GROUP
+from flowsynth.config.plugins import LAUNCHER, LAUNCHERS, OURS, SAMPLER, SWEEPER
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 
 #: Groups of which one is chosen, always.
-SINGLE = (GROUP, "model", "input")
+SINGLE = (GROUP, "model", "input", LAUNCHER, SWEEPER, SAMPLER)
 #: Groups that are chosen by a name only: a mapping would be merged into whatever was chosen before.
 BY_NAME = (GROUP, "experiment")
+
+
+_CHOICE = f"{LAUNCHER}=NAME beside it, one of {listing(set(LAUNCHERS) - {OURS})}"
 
 
 def check_groups(overrides: Sequence[Override], repository: CachingConfigRepository) -> None:
@@ -115,7 +119,8 @@ def _key_faults(override: Override, config: DictConfig) -> list[Fault]:
             names = [str(name) for name in node]
             path = ".".join(parts[: depth + 1])
             given = repr(path if override.is_delete() else override.value())
-            return [Fault(path, "no such key", f"one of {listing(names)}", given, nearest(part, names))]
+            expected = f"one of {listing(names)}" if names or parts[0] != "hydra" else _CHOICE
+            return [Fault(path, "no such key", expected, given, nearest(part, names))]
         node = raw if isinstance(raw, DictConfig) and not raw._is_interpolation() else None
     return []
 
@@ -151,6 +156,6 @@ def _other_value_faults(override: Override, config: DictConfig) -> list[Fault]:
 
 def _may_be_new(parts: list[str], depth: int) -> bool:
     # Below a node that exists anything may be new: the graph's own checker names what is wrong there.
-    if parts[0] == "model":
+    if parts[0] == "model" or parts[:3] == ["hydra", "sweeper", "params"] or "resources" in parts[:1:-1]:
         return True
     return parts[0] == GROUP and depth >= 1 and parts[depth - 1] != "nodes"

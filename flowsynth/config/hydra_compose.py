@@ -21,6 +21,7 @@ from flowsynth.config.hydra_overrides import hydra_version, parse_overrides, req
 from flowsynth.config.hydra_sources import GROUP, SETTINGS, sources
 from flowsynth.config.hydra_sweep import jobs_of
 from flowsynth.config.interpolation import mentions
+from flowsynth.config.plugins import SAMPLER, SWEEPER
 from flowsynth.config.resolvers import Path
 from flowsynth.config.unread import Written
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing, nearest
@@ -46,12 +47,18 @@ class Composed:
         written: what the user asked for, each of which has to act.
         experiments: names of the experiments among it.
         mentions: the places that interpolations in the files name.
+        choices: group -> what was chosen from it.
+        defaults: the files that make it up, in order, each with its package.
+        tree: which of them brings which along, as Hydra has it.
     """
 
     values: dict[str, Any]
     written: tuple[Written, ...]
     experiments: tuple[str, ...]
     mentions: frozenset[Path]
+    choices: dict[str, str | None]
+    defaults: tuple[tuple[str, str], ...]
+    tree: Any
 
 
 def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
@@ -67,6 +74,9 @@ def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
         except MissingConfigException as error:
             raise GraphError([_missing(error, repository)], "configuration") from None
         except (HydraException, OmegaConfBaseException, ValueError) as error:
+            if f"override '{SAMPLER}'" in str(error):
+                fault = Fault(SAMPLER, "not used", f"{SWEEPER}=optuna beside it")
+                raise GraphError([fault], "overrides") from None
             raise RequestError(f"configuration: {_first_lines(error)}") from None
         except RecursionError:
             raise RequestError("configuration: nested too deeply to be composed") from None
@@ -96,7 +106,7 @@ def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Compo
     overrides = parse_overrides(lines, sweeping=False)
     check_groups(overrides, repository)
     found = create_defaults_list(
-        repo=repository, config_name=MAIN, overrides_list=overrides, prepend_hydra=False, skip_missing=False
+        repo=repository, config_name=MAIN, overrides_list=overrides, prepend_hydra=True, skip_missing=False
     )
     config, named = OmegaConf.create(), set()
     for default in found.defaults:
@@ -105,11 +115,8 @@ def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Compo
         merge_into(config, ConfigLoaderImpl._embed_result_config(loaded, default.package).config)
     OmegaConf.set_struct(config, True)
     for part in OPEN_PARTS:
-        if (
-            isinstance(node := config._get_node(part, validate_access=False), DictConfig)
-            and not node._is_interpolation()
-        ):
-            OmegaConf.set_struct(node, False)
+        _open(config._get_node(part, validate_access=False))
+    _open(OmegaConf.select(config, "hydra.sweeper.params"))
     unfold_keys(found.config_overrides, config)
     check_keys(found.config_overrides, config)
     ConfigLoaderImpl._apply_overrides_to_config(found.config_overrides, config)
@@ -117,7 +124,15 @@ def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Compo
     names = [d.config_path for d in found.defaults if str(d.config_path).startswith(f"{EXPERIMENT}/")]
     experiments = tuple(name.removeprefix(f"{EXPERIMENT}/") for name in names)
     written = tuple(_written(overrides, found, repository))
-    return Composed(values, written, experiments, frozenset(named))
+    choices = {str(group): name for group, name in found.overrides.known_choices.items()}
+    defaults = tuple((str(d.config_path), str(d.package or "_global_")) for d in found.defaults)
+    return Composed(values, written, experiments, frozenset(named), choices, defaults, found.defaults_tree)
+
+
+def _open(node: Any) -> None:
+    """Let keys be added to a mapping."""
+    if isinstance(node, DictConfig) and not node._is_interpolation():
+        OmegaConf.set_struct(node, False)
 
 
 def _written(
@@ -133,9 +148,9 @@ def _written(
     for default in found.defaults:
         path, package = str(default.config_path), str(default.package or "")
         group, _, name = path.rpartition("/")
-        if package and group in chosen and group != EXPERIMENT:
+        if package and group in chosen and group != EXPERIMENT and not group.startswith("hydra/"):
             yield Written("", tuple(package.split(".")), chosen[group], whole=True)
-        elif path != MAIN and (not package or group == EXPERIMENT):
+        elif path != MAIN and not path.startswith("hydra/") and (not package or group == EXPERIMENT):
             where = f"conf/{path}.yaml: "
             if name.endswith(f".{SETTINGS}"):
                 where = (

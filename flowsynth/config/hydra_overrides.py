@@ -14,18 +14,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep, ValueType
 from hydra.errors import HydraException
 
+from flowsynth.config.doors import INSTEAD, key_fault
 from flowsynth.config.hydra_sweep import add_zip, quoted, seeds_line
-from flowsynth.core.errors import Fault, GraphError
+from flowsynth.config.plugins import LAUNCHER, SAMPLER, SWEEPER
+from flowsynth.core.errors import Fault, GraphError, listing
 from flowsynth.core.yaml_text import CODE_KEYS
 
 #: Keys whose values are texts that people type with commas, brackets and apostrophes in them.
-_TEXT_KEY = re.compile(r"(^|[._])(prompt|text|video|image|path|file|dir|output_dir|source)$")
+_TEXT_KEY = re.compile(
+    r"^hydra\.sweeper\.params\.|(^|[._])(prompt|text|video|image|path|file|(sub|output_)?dir|source)$"
+)
 #: What Hydra takes for a key: names with dots, a group with slashes, a package after @.
 _KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.]+)?", re.ASCII)
 #: A text in quotes from its first character to its last.
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 #: The beginning of a mapping: a prompt that travels, a model's source.
 _MAPPING = re.compile(r"\{\s*['\"\w]+\s*:")
+#: Hydra's own groups from which something can be chosen.
+GROUPS = (LAUNCHER, SWEEPER, SAMPLER)
 #: Jobs of one sweep: a slip of the pen asks for more.
 MAX_JOBS = 100_000
 _GRAMMAR = "KEY=VALUE, such as prompt='oil painting' or graph.nodes.denoise.params.seed=3"
@@ -43,7 +49,9 @@ def hydra_version() -> Iterator[None]:
         instance.version_base = before
 
 
-def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -> list[Override]:
+def parse_overrides(
+    lines: Sequence[str], sweeping: bool, options: Any = None, counted: bool = True
+) -> list[Override]:
     """Parse overrides; all faults at once.
 
     In a single run the value of a text key (a prompt, a path) that is not quoted, not an interpolation and
@@ -53,6 +61,7 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
         lines: the overrides as typed.
         sweeping: whether several values a key are wanted.
         options: answers `get_group_options`, for ``glob``.
+        counted: whether every sweep has to have so many values, as none of an interval has.
 
     Raises:
         GraphError: what cannot be read, or a sweep where one run is wanted.
@@ -62,7 +71,9 @@ def parse_overrides(lines: Sequence[str], sweeping: bool, options: Any = None) -
     add_zip(parser)
     for given, words in _with_stray_words(lines):
         line = seeds_line(given, faults) if sweeping else given
-        override, fault = _parse(parser, line, sweeping) if not words else (None, _stray(line, words))
+        override, fault = (
+            _parse(parser, line, sweeping, counted) if not words else (None, _stray(line, words))
+        )
         if override is not None:
             found.append(override)
         if fault is not None:
@@ -89,7 +100,9 @@ def _stray(line: str, words: list[str]) -> Fault:
     return Fault(line.partition("=")[0], "words after it", expected, repr(" ".join(words)))
 
 
-def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override | None, Fault | None]:
+def _parse(
+    parser: OverridesParser, line: str, sweeping: bool, counted: bool
+) -> tuple[Override | None, Fault | None]:
     key, equals, text = line.partition("=")
     if (not equals and not line.startswith("~")) or not key.strip("+~ "):
         return None, Fault(line.strip() or "an empty text", "not an override", _GRAMMAR, repr(line))
@@ -109,25 +122,37 @@ def _parse(parser: OverridesParser, line: str, sweeping: bool) -> tuple[Override
         return None, Fault(key, "cannot be read", _quotes(key, text), f"{line!r} ({_reason(error, text)})")
     except RecursionError:
         return None, Fault(key, "cannot be read", "fewer brackets in brackets", repr(line[:80]))
-    return override, _misuse(override, line, sweeping)
+    return override, _misuse(override, line, sweeping, counted)
 
 
-def _misuse(override: Override, line: str, sweeping: bool) -> Fault | None:
+def _misuse(override: Override, line: str, sweeping: bool, counted: bool) -> Fault | None:
     key = override.key_or_group
-    if override.is_hydra_override():
-        return Fault(key, "not used here", "output_dir=PATH and --multirun in place of hydra.*", repr(line))
+    if override.is_hydra_override() and (fault := _hydra_fault(override, line)) is not None:
+        return fault
     if named := CODE_KEYS.intersection(key.split(".")):
         return Fault(key, "code in an override", "an operator's name under 'op'", min(named))
     if override.is_sweep_override() and not sweeping:
         value = line.partition("=")[2]
-        if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP:
+        if override.is_hydra_override():
+            expected = "one value: it is said of the sweep as a whole"
+        elif override.value_type == ValueType.SIMPLE_CHOICE_SWEEP:
             expected = f"one value, a list {key}=[{value}], a text {key}='\"{value}\"', or --multirun"
         else:
             expected = "one value, or --multirun"
         return Fault(key, "several values", expected, repr(value))
-    if override.is_sweep_override() and not override.is_discrete_sweep():
+    if counted and override.is_sweep_override() and not override.is_discrete_sweep():
         return Fault(key, "a sweep that cannot be counted", "choices or range(...)", repr(line))
     return None
+
+
+def _hydra_fault(override: Override, line: str) -> Fault | None:
+    """A key or a group of Hydra's own that is not honoured here."""
+    key = override.key_or_group
+    if key in GROUPS:
+        return None
+    if "/" in key and key.partition("/")[2] not in INSTEAD:
+        return Fault(key, "not used here", f"one of {listing(GROUPS)}", repr(line))
+    return key_fault(key.replace("/", ".").removeprefix("hydra."), repr(line))
 
 
 def require_jobs(overrides: Sequence[Override]) -> None:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flowsynth.config.folders import MAIN, Folders
+from flowsynth.config.hydra_stubs import StubSource
 from flowsynth.config.interpolation import MAX_INTERPOLATIONS, most_interpolations
 from flowsynth.core.errors import Fault, GraphError, InputError
 from flowsynth.core.yaml_text import load_yaml
@@ -96,7 +97,10 @@ class FolderSource(ConfigSource):  # type: ignore[misc]
 
 
 class ConfSource(FolderSource):
-    """Serves a ``conf`` folder; the primary config only from what is shipped."""
+    """Serves a ``conf`` folder; the primary config only from what is shipped, and of Hydra's groups none."""
+
+    def _path(self, config_path: str) -> Path | None:
+        return None if config_path.partition("/")[0] == "hydra" else super()._path(config_path)
 
     def _file(self, config_path: str) -> Path | None:
         if config_path.removesuffix(".yaml") == MAIN and self.provider != "shipped":
@@ -143,18 +147,18 @@ class GraphSource(FolderSource):
         return super()._file(config_path.removesuffix(".yaml").removesuffix(_SUFFIX))
 
 
-def sources(places: list[Folders]) -> list[FolderSource]:
-    """The sources of a search path; the last place is the shipped one.
+def sources(places: list[Folders]) -> list[ConfigSource]:
+    """The sources of a search path; the last place is the shipped one, and then what there is of Hydra's.
 
     Raises:
         GraphError: a primary config of the user's own, which would not be read.
     """
     _only_ours([place.conf / f"{MAIN}.yaml" for place in places])
-    found: list[FolderSource] = []
+    found: list[ConfigSource] = []
     for place in places:
         provider = "shipped" if place is places[-1] else "user"
         found += [ConfSource(provider, place.conf), GraphSource(provider, place.graphs)]
-    return found
+    return [*found, StubSource()]
 
 
 def _only_ours(mains: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override
 from hydra.errors import HydraException
 
 from flowsynth.core.errors import Fault, GraphError
@@ -75,7 +75,7 @@ def jobs_of(overrides: Sequence[Override]) -> list[list[str]]:
     pairs: list[str] = []
     for override in overrides:
         key = override.get_key_element()
-        values[key] = [f"{key}={value}" for value in _values(override)]
+        values[key] = [f"{key}={value}" for value in values_of(override)]
         pairs = [other for other in pairs if other != key] + ([key] if _is_paired(override) else [])
     _same_length({key: values[key] for key in pairs})
     axes: list[list[dict[str, str]]] = []
@@ -89,6 +89,26 @@ def jobs_of(overrides: Sequence[Override]) -> list[list[str]]:
     return [[line for _, line in sorted(_joined(parts), key=_place(values))] for parts in product(*axes)]
 
 
+def first_of(overrides: Sequence[Override]) -> list[str]:
+    """The overrides of a first job, from which the others differ in values only."""
+    return [_first(override) for override in overrides]
+
+
+def _first(override: Override) -> str:
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        first: Any = value.start
+        if isinstance(value.start, float) or isinstance(value.end, float):
+            # No whole number, as most of its values are none: one that has to be is found out at once.
+            start, end = float(value.start or 0), float(value.end or 0)
+            first = round(start + 0.382 * (end - start), 6)
+    else:
+        first = next(iter(values_of(override)), "")
+    return f"{override.get_key_element()}={first}"
+
+
 def _joined(parts: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
     return [item for part in parts for item in part.items()]
 
@@ -98,7 +118,12 @@ def _place(values: dict[str, list[str]]) -> Any:
     return lambda item: places[item[0]]
 
 
-def _values(override: Override) -> list[str]:
+def values_of(override: Override) -> list[str]:
+    """What an override comes to, one line's value each.
+
+    Raises:
+        HydraException: a sweep that cannot be counted.
+    """
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
     if not override.is_discrete_sweep():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flowsynth.config.resolvers import OWN, BrokenError, Path, Sized, resolve, scalar_size, written_size
@@ -37,6 +38,7 @@ class Values:
         links: place -> the places that its interpolations led to.
         foreign: a resolver was called that somebody else registered, which may say something else next time.
         environment: a variable of the environment was asked for.
+        now: what ``${now:...}`` says.
     """
 
     raw: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Values:
     foreign: bool = False
     environment: bool = False
     done: dict[Path, Sized] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     _open: list[Path] = field(default_factory=list)
     _broken: set[Path] = field(default_factory=set)
     _chain: int = 0
@@ -188,7 +191,8 @@ class Values:
         self.reads.add(path)
         self.links.setdefault(asker, set()).add(path)
         if found == MISSING:
-            raise BrokenError(Fault("", f"needs {key}, which is not set", f"{key}=...", MISSING))
+            expected = "--multirun: only jobs of a sweep have it" if path[0] == "hydra" else f"{key}=..."
+            raise BrokenError(Fault("", f"needs {key}, which is not set", expected, MISSING))
         done = self.at(path)
         for part in tail:
             index = _index(done.value, part)

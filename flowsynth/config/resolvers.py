@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from math import isnan
 from typing import Any, Protocol
 
@@ -40,6 +41,10 @@ class Sized:
 
 class LooksUp(Protocol):
     """What resolvers need of the configuration."""
+
+    @property
+    def now(self) -> datetime:
+        """When it was asked for."""
 
     def look_up(self, key: str, asker: Path) -> Sized:
         """The value that a key leads to, from the place of the value that names it."""
@@ -148,7 +153,21 @@ def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., Sized]:
     return pick
 
 
+def _now(values: LooksUp, _path: Path, pattern: str | None = None) -> Sized:
+    """The time of the request, the same wherever it is asked: for all jobs of a sweep too."""
+    if not pattern:
+        raise BrokenError(Fault("", "asks for the time", "a pattern, such as ${now:%Y-%m-%d_%H-%M-%S}"))
+    text = values.now.strftime(str(pattern))
+    return Sized(text, scalar_size(text))
+
+
+def _hydra(values: LooksUp, path: Path, key: str) -> Sized:
+    return values.look_up(f"hydra.{key}", path)
+
+
 _OWN: dict[str, Callable[..., Sized]] = {
+    "hydra": _hydra,
+    "now": _now,
     "max": _extreme(max),
     "min": _extreme(min),
     "oc.env": _env,

@@ -19,10 +19,12 @@ from pydantic import ValidationError
 from flowsynth.api import Graph
 from flowsynth.api.declared import model_faults
 from flowsynth.config.composition import Composition, compose_parts
+from flowsynth.config.doors import Doors, is_of_doors, subdir_of
 from flowsynth.config.interpolation import Values
 from flowsynth.config.lines import Line, Lines
 from flowsynth.config.resolve import missing_faults, resolved, text_keys
 from flowsynth.config.resolvers import Path
+from flowsynth.config.runtime import Runtime
 from flowsynth.config.settings import Settings, parse_settings
 from flowsynth.core.errors import GraphError
 from flowsynth.core.graph import ModelEdge, Node, operator_faults
@@ -37,10 +39,14 @@ class Made:
     Attributes:
         graph: checked.
         settings: what the run is told besides.
+        doors: how its sweep is made up and run.
+        subdir: its folder in that of the sweep, if it was said.
     """
 
     graph: Graph
     settings: Settings
+    doors: Doors
+    subdir: str | None
 
 
 class Composer:
@@ -49,37 +55,49 @@ class Composer:
     Args:
         varying: keys whose values differ between jobs.
         cwd: the folder whose ``graphs/`` and ``conf/`` come before the shipped ones; the current one if None.
+        runtime: of the sweep.
 
     Attributes:
         by_hydra: how many jobs Hydra composed.
     """
 
-    def __init__(self, varying: Collection[str], cwd: FilePath | None = None) -> None:
+    def __init__(
+        self, varying: Collection[str], cwd: FilePath | None = None, runtime: Runtime | None = None
+    ) -> None:
         self.by_hydra = 0
+        self._runtime = runtime or Runtime(sweeping=True)
         self._cwd = cwd
         self._lines = Lines(varying, cwd)
         self._templates: dict[tuple[str, ...], Template | None] = {}
 
-    def compose(self, overrides: Sequence[str]) -> Made:
+    def compose(self, overrides: Sequence[str], number: int | None = None) -> Made:
         """One job.
+
+        Args:
+            overrides: its own.
+            number: its place in the sweep.
 
         Raises:
             RequestError: everything wrong with it.
         """
+        runtime = replace(self._runtime, number=number)
         lines = self._lines.of(overrides)
         shape = tuple(line.shape for line in lines or ())
         template = self._templates.get(shape) if lines is not None else None
+        if lines is not None:
+            job = runtime.job(overrides)
+            lines = [*lines, *(Line("", ("hydra", "job", key), value) for key, value in job.items())]
         if lines is not None and template is not None:
             made = template.job(overrides, lines)
             if made is not None:
                 return made
         self.by_hydra += 1
-        composition, mentioned = compose_parts(overrides, self._cwd)
+        composition, mentioned = compose_parts(overrides, self._cwd, runtime)
         graph = Graph.from_dict(composition.graph)
         graph.request = composition.request()
         if lines is not None and shape not in self._templates:
             self._templates[shape] = template_of(lines, mentioned, composition, graph)
-        return Made(graph, composition.settings)
+        return Made(graph, composition.settings, composition.doors, composition.subdir)
 
 
 class Template:
@@ -101,7 +119,7 @@ class Template:
 
     def job(self, overrides: Sequence[str], lines: Sequence[Line]) -> Made | None:
         """Another job; None where it may not be what Hydra makes of it."""
-        values = Values(self._raw(lines), done=dict(self._clean))
+        values = Values(self._raw(lines), done=dict(self._clean), now=self._values.now)
         try:
             made = self._built(values) if self._places.whole else self._patched(values)
         except GraphError:
@@ -127,7 +145,8 @@ class Template:
 
     def _built(self, values: Values) -> Made:
         plain, _ = resolved(values)
-        return Made(Graph.from_dict(plain.pop("graph")), parse_settings(plain))
+        graph, settings = Graph.from_dict(plain.pop("graph")), parse_settings(plain)
+        return Made(graph, settings, self._composition.doors, subdir_of(values))
 
     def _patched(self, values: Values) -> Made | None:
         """The first job's graph with other params and models in it."""
@@ -150,10 +169,9 @@ class Template:
             values.get(key)
         settings = self._composition.settings
         if self._places.settings:
-            settings = parse_settings(
-                {key: text_keys(values.get(key)) for key in values.raw if key != "graph"}
-            )
-        return Made(graph, settings)
+            told = {key: text_keys(values.get(key)) for key in values.raw if key != "graph"}
+            settings = parse_settings(told)
+        return Made(graph, settings, self._composition.doors, subdir_of(values))
 
     def _at(self, values: Values, path: Path) -> dict[str, Any]:
         """A mapping of the graph, whole.
@@ -246,7 +264,8 @@ def template_of(
     paths = [line.path for line in lines if line.path is not None]
     if values.foreign or not paths or not all(_is_set(values, line) for line in lines):
         return None
-    return Template(values, composition, graph, _dirty(paths, values.links))
+    dirty = _dirty(paths, values.links)
+    return None if any(map(is_of_doors, dirty)) else Template(values, composition, graph, dirty)
 
 
 def _is_set(values: Values, line: Line) -> bool:

@@ -11,8 +11,8 @@ from flowsynth.config.resolvers import Path
 from flowsynth.config.settings import Settings
 from flowsynth.core.errors import Fault, listing, nearest
 
-#: Checked by those who read them: the graph by its checker.
-_CHECKED_ELSEWHERE = "graph"
+#: Checked by those who read them: the graph by its checker, the others by `flowsynth.config.doors`.
+_CHECKED_ELSEWHERE = ("graph", "hydra", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +49,28 @@ def unread_faults(
     return [
         _fault(item, path, value, names, graph)
         for item in written
-        for path, value in ([(item.path, item.value)] if item.whole else _leaves(item.path, item.value))
+        for path, value in ([(item.path, item.value)] if item.whole else leaves(item.path, item.value))
         if not (_acts(path, reads) or (item.where and _acts(path, mentions)))
     ]
 
 
 def _acts(path: Path, reads: Collection[Path]) -> bool:
-    if path[0] == _CHECKED_ELSEWHERE or path[0] in Settings.model_fields:
+    if path[0] in _CHECKED_ELSEWHERE or path[0] in Settings.model_fields:
         return True
     return any(path[: len(read)] == read[: len(path)] for read in reads)
 
 
-def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """The values in a mapping of mappings, each with its place."""
     if isinstance(value, dict) and value:
         for key, part in value.items():
-            yield from _leaves((*path, str(key)), part)
+            yield from leaves((*path, str(key)), part)
     elif path:
         yield path, value
 
 
 def _names(reads: Collection[Path]) -> list[str]:
-    read = {shown_path(path) for path in reads if path[0] != _CHECKED_ELSEWHERE}
+    read = {shown_path(path) for path in reads if path[0] not in _CHECKED_ELSEWHERE}
     return sorted(read) + sorted(Settings.model_fields)
 
 
@@ -77,8 +78,5 @@ def _fault(item: Written, path: Path, value: Any, names: list[str], graph: str) 
     name = shown_path(path)
     given = repr(value)
     shown = given if len(given) <= 80 else given[:77] + "..."
-    if path[0] == "hydra":
-        message, expected = "not used here", "output_dir=PATH and --multirun in place of hydra.*"
-    else:
-        message, expected = f"nothing in the graph {graph!r} reads it", f"one of {listing(names, 40)}"
+    message, expected = f"nothing in the graph {graph!r} reads it", f"one of {listing(names, 40)}"
     return Fault(item.where + name, message, item.advice or expected, shown, nearest(name, names))

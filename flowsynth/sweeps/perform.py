@@ -26,7 +26,7 @@ from flowsynth.sweeps.deliver import Deliverer
 from flowsynth.sweeps.job import Job
 from flowsynth.sweeps.merge import Merged
 from flowsynth.sweeps.metrics import metrics
-from flowsynth.sweeps.table import Table
+from flowsynth.sweeps.table import Rows
 from flowsynth.sweeps.view import run_of
 
 
@@ -42,7 +42,7 @@ class Sweep:
         debug: keep tracebacks in error messages.
     """
 
-    table: Table
+    table: Rows
     outputs: Sequence[Name] | None
     watch: Callable[[], AbstractContextManager[Observer]]
     ended: Callable[[JobRecord, Run | None], None]
@@ -82,7 +82,7 @@ class Sweep:
             overrides=list(job.overrides),
             axes=axes,
             status=status,
-            folder=str(job.number),
+            folder=job.folder,
             **more,
         )
 
@@ -134,7 +134,7 @@ class _Running:
         run.shares = {name: sharers[number] for name, number in placed.numbers.items()}
         errors: list[str] = []
         try:
-            run.write(self.sweep.table.path.parent / str(job.number))
+            run.write(self.sweep.table.path.parent / job.folder)
         except FlowsynthError as error:
             errors = [str(error)]
         try:

@@ -16,15 +16,34 @@ from flowsynth.core.record import JobRecord, SweepRecord, json_text
 _TAIL = b"\n]}\n"
 
 
-class Table:
+class Rows:
+    """Rows in memory.
+
+    Args:
+        folder: of the sweep.
+        axes: what differs between the jobs.
+
+    Attributes:
+        path: of the sweep's table.
+        rows: in the order in which the jobs ended.
+    """
+
+    def __init__(self, folder: Path, axes: Mapping[str, Sequence[str | None]]) -> None:
+        self.path = folder / "sweep.json"
+        self.axes = {key: list(values) for key, values in axes.items()}
+        self.rows: list[JobRecord] = []
+
+    def add(self, row: JobRecord) -> None:
+        """Append a row."""
+        self.rows.append(row)
+
+
+class Table(Rows):
     """The rows of a sweep. Valid JSON after every row, which is one write at the end of the file.
 
     Args:
         folder: where to write.
-        axes: what differs between the jobs.
-
-    Attributes:
-        rows: in the order in which the jobs ended.
+        axes: what differs between the jobs; may grow until the table is closed.
 
     Raises:
         RequestError: another process writes there.
@@ -32,9 +51,8 @@ class Table:
     """
 
     def __init__(self, folder: Path, axes: Mapping[str, Sequence[str | None]]) -> None:
-        self.path = folder / "sweep.json"
-        self.axes = {key: list(values) for key, values in axes.items()}
-        self.rows: list[JobRecord] = []
+        super().__init__(folder, axes)
+        self._axes_written = self.axes
         head = f'{{"axes": {json.dumps(self.axes, ensure_ascii=False)}, "jobs": ['.encode()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +77,7 @@ class Table:
         Raises:
             RunError: the disk is full.
         """
-        self.rows.append(row)
+        super().add(row)
         comma = "," if len(self.rows) > 1 else ""
         try:
             self._append(f"{comma}\n{json_text(row)}".encode())
@@ -80,7 +98,8 @@ class Table:
         record = self.record
         try:
             tidy(self.path.parent)
-            if [row.job for row in self.rows] != [row.job for row in record.jobs]:
+            sorted_already = [row.job for row in self.rows] == [row.job for row in record.jobs]
+            if not sorted_already or self.axes is not self._axes_written:
                 write_atomic(self.path, _sorted_text(record))
             write_atomic(self.path.with_suffix(".csv"), csv_text(record).encode())
         finally:

@@ -30,7 +30,7 @@ def refused(overrides: list[str]) -> str:
         ),
         (GLOBAL + "promt: x", ["conf/experiment/e.yaml: promt", "did you mean 'prompt'?", *READS]),
         (GLOBAL + "prompt: x\ninput: {vidio: y}", ["e.yaml: input.vidio", "given 'y'"]),
-        (GLOBAL + "hydra: {run: {dir: x}}", ["e.yaml: hydra.run.dir", "output_dir=PATH"]),
+        (GLOBAL + "hydra: {mode: MULTIRUN}", ["e.yaml: hydra.mode", "expected --multirun"]),
         (GLOBAL + "graph: other", ["e.yaml: graph", "expected defaults: [override /graph: other]"]),
         (GLOBAL + "model: sd15", ["e.yaml: model", "expected defaults: [override /model: sd15]"]),
         (GLOBAL + "experiment: other", ["e.yaml: experiment", "experiment=NAME"]),

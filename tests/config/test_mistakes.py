@@ -25,7 +25,7 @@ from tests.config.conftest import Writer
         ),
         (["cache.max_bytes=lots"], ["cache.max_bytes", "given 'lots'"]),
         (["chunk=0"], ["chunk", "greater than or equal to 1", "given 0"]),
-        (["hydra.run.dir=x"], ["hydra.run.dir", "output_dir=PATH"]),
+        (["hydra.sweep.dir=x"], ["hydra.sweep.dir", "output_dir=PATH"]),
         (
             ["graph.nodes.a.params.text='${promt}'"],
             ["graph.nodes.a.params.text", "${promt}", "did you mean 'prompt'"],

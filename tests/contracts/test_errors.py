@@ -16,10 +16,10 @@ import flowsynth as fs
 from flowsynth.api.run import RunFailedError
 from flowsynth.cache.errors import CacheFull
 from flowsynth.core.errors import Fault, GraphError
-from flowsynth.core.registry import operator_class
 from flowsynth.fetch.errors import ChecksumError, FetchError, OfflineError
 from flowsynth.fetch.hub import HubError
 from flowsynth.media.errors import MediaError, TruncatedMediaError
+from flowsynth.operators.files.read_video import ReadVideo
 
 PACKAGE = Path(fs.__file__).parent
 _DEFINES = re.compile(r"^class \w+\((\w*Error|\w*Exception|NoSource)\b.*:", re.MULTILINE)
@@ -53,7 +53,7 @@ def sample(cls: type[BaseException], tmp_path: Path) -> BaseException:
     if cls is RunFailedError:
         graph = fs.Graph("g")
         (tmp_path / "a.mp4").write_bytes(b"no clip")
-        graph.add("clip", operator_class("read_video")(path=str(tmp_path / "a.mp4")))
+        graph.add("clip", ReadVideo(path=str(tmp_path / "a.mp4")))
         with pytest.raises(RunFailedError) as caught:
             graph.run(cache_dir=tmp_path / "cache")
         return caught.value
