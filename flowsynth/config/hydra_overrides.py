@@ -42,7 +42,7 @@ def hydra_version() -> Iterator[None]:
     """Hydra's behaviour as of 1.3, put back as it was for whatever else in the process uses Hydra."""
     instance = version.VersionBase.instance()
     before = instance.version_base
-    instance.version_base = version.Version("1.3")
+    instance.version_base = version._get_version("1.3")  # whatever type it is in the Hydra that is installed
     try:
         yield
     finally:

@@ -159,8 +159,8 @@ class Values:
             self._checked(sum(sizes))
             return found.value
 
-        def node(key: str, _memo: object) -> Any:
-            return add(self.look_up(key, path))
+        def node(key: Any, _memo: object) -> Any:
+            return add(self.look_up(getattr(key, "raw", key), path))  # a text, or a key of OmegaConf 2.4
 
         def resolver(name: str, args: tuple[Any, ...], args_str: tuple[str, ...]) -> Any:
             del args_str
