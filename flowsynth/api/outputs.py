@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,8 @@ def tidy(folder: Path) -> None:
     sweep(folder, hidden=True)
 
 
-def write_atomic(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that it is there whole or not at all.
+def write_atomic(path: Path, data: bytes | memoryview | Iterable[bytes]) -> None:
+    """Write a file so that it is there whole or not at all; its bytes may come in parts.
 
     Raises:
         RunError: the folder cannot be written to, or the disk is full.
@@ -65,7 +65,7 @@ def write_atomic(path: Path, data: bytes | memoryview) -> None:
         temporary = path.with_name(f".{path.name}.{temp_name()}")
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, (bytes, memoryview)) else data)
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:

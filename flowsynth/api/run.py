@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +22,10 @@ from flowsynth.core.errors import RunError, did_you_mean
 from flowsynth.core.graph import Edge, Handle, Name
 from flowsynth.core.keys import library_version
 from flowsynth.core.ports import DEFAULT_OUTPUT
-from flowsynth.core.record import NodeRecord, RunRecord, TaskCounts
+from flowsynth.core.record import NodeRecord, RunRecord, TaskCounts, record_parts
 from flowsynth.core.refs import JsonRef, ref_bytes
-from flowsynth.core.spec import to_spec
+from flowsynth.core.secrets import has_secrets
+from flowsynth.core.spec import node_spec, to_spec
 from flowsynth.core.status import NodeStatus
 from flowsynth.planning.plan import Plan
 
@@ -47,7 +49,7 @@ class RunFailedError(RunError):
         self.run = run
         self.record = run.record
         self.exit_code = run.exit_code
-        super().__init__("\n".join(run.record.errors) or "the run failed")
+        super().__init__("\n".join(run.summary.errors) or "the run failed")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What another process gets: all but the run, whose values lie in this one's memory and cache."""
@@ -103,18 +105,28 @@ class Run:
         return 0 if self.ok else 2 if codes == {2} else 1
 
     @cached_property
-    def record(self) -> RunRecord:
-        """What `run.json` holds."""
-        with devices_of(self.facts):
-            record = _record(self.plan, self._runs)
+    def summary(self) -> RunRecord:
+        """The record but for its nodes and those of its graph: what is little, however large the graph."""
+        record = _summary(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
         record.notes = [*self.notes, *self._cache.said()]
-        for name, jobs in self.shares.items():
-            record.nodes[name].jobs = jobs
         record.request = self.graph.request
         record.started = (self._ended - timedelta(seconds=self.seconds)).isoformat(timespec="milliseconds")
         record.ended = self._ended.isoformat(timespec="milliseconds")
         return record
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What `run.json` holds."""
+        return self.summary.model_copy(update={"graph": to_spec(self.graph), "nodes": dict(self._nodes())})
+
+    def _nodes(self) -> Iterator[tuple[str, NodeRecord]]:
+        for name, run in self._runs.items():
+            with devices_of(self.facts) if run.step.models else contextlib.nullcontext():
+                made = _node_record(run, self.graph.models)
+            if name in self.shares:
+                made.jobs = self.shares[name]
+            yield name, made
 
     def __getitem__(self, name: Name) -> Any:
         """The value of a node's output.
@@ -174,7 +186,7 @@ class Run:
         outputs: dict[str, Any] = {}
         tidy(self.output_dir)
         stems = file_stems([str(edge) for edge in self.plan.wanted])
-        provenances, delivered = Provenances(self.record), Delivered(self._cache)
+        delivered = Delivered(self._cache)
         for edge in self.plan.wanted:
             refs = self._runs[edge.node].outputs
             if refs is None:
@@ -183,30 +195,45 @@ class Run:
             if isinstance(ref, JsonRef):
                 outputs[name] = ref.value
                 continue
-            told = f"{stems[name]} {provenances.timeless(name, ref.hash)}"
+            told = f"{stems[name]} {self._provenances.timeless(name, ref.hash)}"
             found = delivered.find(told, self.output_dir)
             if found is None:
                 value = self._load(self._runs[edge.node], edge)
-                found = deliver(value, stems[name], self.output_dir, provenances.text(name, ref.hash))
+                found = deliver(value, stems[name], self.output_dir, self._provenances.text(name, ref.hash))
                 delivered.note(told, self.output_dir, found)
             outputs[name] = found
-        self.record.outputs = outputs
-        write_atomic(self.output_dir / "run.json", self.record.to_json().encode())
+        self.summary.outputs = outputs
+        if "record" in vars(self):
+            self.record.outputs = outputs
+        self._write_record(self.output_dir / "run.json")
+
+    @cached_property
+    def _provenances(self) -> Provenances:
+        return Provenances(self.record)
+
+    def _write_record(self, path: Path) -> None:
+        """Write `run.json`; by parts, unless all of it is in memory, or something in it is to be hidden."""
+        if "record" not in vars(self) and not has_secrets():
+            specs = ((name, node_spec(node)) for name, node in self.graph.nodes.items())
+            parts = record_parts(self.summary, specs, self._nodes())
+            with contextlib.suppress(ValueError):  # a name that is no UTF-8
+                write_atomic(path, (part.encode() for part in parts))
+                return
+        write_atomic(path, [self.record.to_json().encode()])
 
     @property
     def main_output(self) -> Path | None:
         """The file of the first output that became one."""
         for edge in self.plan.wanted:
-            value = self.record.outputs.get(str(edge))
+            value = self.summary.outputs.get(str(edge))
             if isinstance(value, str) and self.output_dir is not None and (self.output_dir / value).is_file():
                 return self.output_dir / value
         return None
 
 
-def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
-    nodes = {name: _node_record(run, plan.graph.models) for name, run in runs.items()}
+def _summary(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
     failed = [run.failed for run in runs.values() if run.failed]
-    incomplete = any(node.status in ("failed", "skipped") for node in nodes.values())
+    incomplete = any(run.outputs is None or run.cut for run in runs.values())
     wanted_ok = all(runs[edge.node].outputs is not None for edge in plan.wanted)
     outputs = {
         str(edge): ref.value
@@ -215,8 +242,8 @@ def _record(plan: Plan, runs: Mapping[str, StepRun]) -> RunRecord:
     }
     return RunRecord(
         status="failed" if failed or (incomplete and not wanted_ok) else "done",
-        graph=to_spec(plan.graph),
-        nodes=nodes,
+        graph=to_spec(plan.graph, nodes=False),
+        nodes={},
         outputs=outputs,
         versions=versions(),
         models={name: dict(spec) for name, spec in plan.graph.models.items()},

@@ -122,7 +122,7 @@ def outcome(run: Run) -> Sequence[str]:
     main = run.main_output
     folder = run.output_dir or Path()
     lines = []
-    for name, value in run.record.outputs.items():
+    for name, value in run.summary.outputs.items():
         if isinstance(value, str) and (folder / value).exists():
             if folder / value != main:
                 lines.append(f"{name}: {shown(folder / value)}")

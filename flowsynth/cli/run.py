@@ -45,14 +45,14 @@ def execute(args: argparse.Namespace) -> int:
     settings = composition.settings
     with output_folder(settings, graph.name) as folder, open_session(settings) as session:
         run = run_one(graph, composition, session, folder, args)
-    for note in run.record.notes:
+    for note in run.summary.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:
         print(run.record.to_json(), end="")
     else:
         for line in outcome(run):
             print(line)
-    if run.record.status == "failed":
+    if run.summary.status == "failed":
         from flowsynth.api import RunFailedError
 
         raise RunFailedError(run)

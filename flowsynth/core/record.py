@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
@@ -103,6 +104,40 @@ class RunRecord(_Part):
     def to_json(self) -> str:
         """The text of `run.json`."""
         return json_text(self, 2) + "\n"
+
+
+def record_parts(
+    head: RunRecord, specs: Iterable[tuple[str, Any]], nodes: Iterable[tuple[str, NodeRecord]]
+) -> Iterator[str]:
+    """The text of `run.json` piece by piece, so that a graph of any size is never in memory as text.
+
+    Args:
+        head: the record, without nodes and without those of its graph.
+        specs: name -> entry, of the graph's nodes.
+        nodes: name -> record, of the run's.
+
+    Raises:
+        ValueError: something is no UTF-8.
+    """
+    before, _, rest = head.to_json().partition('\n    "nodes": {}')
+    middle, _, after = rest.partition('\n  "nodes": {}')
+    yield f'{before}\n    "nodes": '
+    yield from _members(6, specs)
+    yield f'{middle}\n  "nodes": '
+    yield from _members(4, nodes)
+    yield after
+
+
+def _members(indent: int, items: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """A mapping's text, a member at a time, as it stands at some depth of a text of indent 2."""
+    from pydantic_core import to_json
+
+    line, mark = "\n" + " " * indent, "{"
+    for name, value in items:
+        text = to_json(value, indent=2, inf_nan_mode="strings").decode()
+        yield f"{mark}{line}{to_json(name).decode()}: {text.replace(chr(10), line)}"
+        mark = ","
+    yield "{}" if mark == "{" else f"{line[:-2]}}}"
 
 
 class JobRecord(_Part):

@@ -214,18 +214,24 @@ def _output_faults(graph: CoreGraph) -> list[Fault]:
     return []
 
 
-def to_spec(graph: CoreGraph) -> dict[str, Any]:
-    """The graph as a mapping that `build` takes: only what differs from the defaults."""
+def to_spec(graph: CoreGraph, *, nodes: bool = True) -> dict[str, Any]:
+    """The graph as a mapping that `build` takes: only what differs from the defaults.
+
+    Args:
+        graph: the graph.
+        nodes: with its nodes; without, there is an empty mapping in their place.
+    """
     spec: dict[str, Any] = {"name": graph.name}
     if graph.models:
         spec["models"] = {name: dict(model) for name, model in graph.models.items()}
-    spec["nodes"] = {name: _node_spec(node) for name, node in graph.nodes.items()}
+    spec["nodes"] = {name: node_spec(node) for name, node in graph.nodes.items()} if nodes else {}
     if graph.outputs:
         spec["outputs"] = list(graph.outputs)
     return spec
 
 
-def _node_spec(node: Node) -> dict[str, Any]:
+def node_spec(node: Node) -> dict[str, Any]:
+    """One node of such a mapping."""
     spec: dict[str, Any] = {"op": type(node.operator).op}
     if node.inputs:
         spec["inputs"] = {
