@@ -17,6 +17,7 @@ EXPECTED = {
     "interpolate_video",
     "long_video",
     "story_video",
+    "short_video",
     "stylize_video",
     "text_to_image",
     "text_to_video",

@@ -13,7 +13,7 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import GraphError
 from flowsynth.core.registry import operator_class, operator_names
 from flowsynth.core.sizes import Size, Sizes, Upstream
-from flowsynth.values import Flow, Frames
+from flowsynth.values import Audio, Flow, Frames
 
 WIDTH, HEIGHT = 60, 42
 #: Operators that say how large their frames are, with params that take little; several of some.
@@ -26,6 +26,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "contrast": [{}],
     "crop": [{"width": 20, "height": 10}, {"left": 5}, {"top": 1, "height": 7}],
     "detail_transfer": [{}],
+    "fit_clips": [{"width": 20, "height": 30}],
     "interpolate": [{"method": "blend", "factor": 2}],
     "overlay": [{"text": "x"}],
     "resize": [
@@ -54,13 +55,14 @@ def clip() -> Frames:
 def feeds(op: str) -> dict[str, Any]:
     """What the operator reads, all of one size."""
     more: dict[str, dict[str, Any]] = {
+        "fit_clips": {"cues": [{"start": 0, "end": 1, "text": "x"}], "audio": Audio(torch.zeros(9, 1), 9)},
         "burn_subtitles": {"cues": [{"start": 0, "end": 1, "text": "x"}]},
         "blend_mask": {"over": clip(), "mask": clip()},
         "color_match": {"reference": clip()},
         "detail_transfer": {"redrawn": clip(), "reference": clip()},
         "warp": {"flow": Flow(torch.zeros(3, 2, HEIGHT, WIDTH), fps=Fraction(8))},
     }
-    return {"frames": [clip(), clip()] if op == "concat" else clip(), **more.get(op, {})}
+    return {"frames": [clip(), clip()] if op in ("concat", "fit_clips") else clip(), **more.get(op, {})}
 
 
 class _Clip:

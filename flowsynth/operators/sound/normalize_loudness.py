@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import ClassVar
 
 from pydantic import Field
@@ -55,10 +56,18 @@ class NormalizeLoudness(Operator):
 
     def _measured(self, ctx: RunContext, audio: Audio) -> tuple[float, float]:
         """Integrated loudness, LUFS, and the highest peak between samples, of 1."""
+        import numpy as np
+
         from flowsynth.media.sound_filters import filtered
 
+        # The filter tells figures for whole tenths of a second: silence fills the last one up.
+        tenth = -(-audio.sample_rate // 10)
+        rest = np.zeros((audio.channels, -audio.num_samples % tenth), np.float32)
         figures: dict[str, str] = {}
-        for found in filtered(to_runs(ctx, audio), audio.sample_rate, [("ebur128", "metadata=1:peak=true")]):
-            figures = found.facts
+        sound = chain(to_runs(ctx, audio), [rest])
+        for found in filtered(sound, audio.sample_rate, [("ebur128", "metadata=1:peak=true")]):
+            figures = found.facts or figures
         loudness, peak = figures.get("lavfi.r128.I", "-inf"), figures.get("lavfi.r128.true_peak", "0")
-        return float(loudness), float(peak)
+        # It looks between samples with some delay, so that it does not see the last ones.
+        own = max((float(part.abs().max()) for part in audio.parts if part.numel()), default=0.0)
+        return float(loudness), max(float(peak), own)

@@ -266,6 +266,17 @@ def test_fades_are_lines() -> None:
     assert np.abs(faded[0] - np.clip(np.minimum(time / 0.25, (1 - time) / 0.5), 0, 1)).max() < 1e-3
 
 
+@pytest.mark.parametrize("samples", [24_000, 24_001, 26_399, 26_401])
+def test_loudness_whatever_the_length(samples: int) -> None:
+    """Also where the last tenth of a second is not full, and the loudest sample lies in it."""
+    noise = 0.05 * torch.randn(samples, 1, generator=torch.Generator().manual_seed(0))
+    noise[-9] = 0.5
+    out = NormalizeLoudness(loudness=-30).run(RunContext(), audio=Audio(noise, 24_000))
+    assert float(out.samples.std() / noise.std()) == pytest.approx(10 ** ((-30 + 23.1) / 20), rel=0.03)
+    loud = NormalizeLoudness(loudness=0).run(RunContext(), audio=Audio(noise, 24_000))
+    assert float(loud.samples.abs().max()) == pytest.approx(10 ** (-1 / 20), rel=0.05)
+
+
 def test_loudness_by_ebu_r128() -> None:
     # EBU Tech 3341, case 1: a stereo tone of 1000 Hz at -23 dBFS is -23 LUFS.
     time = np.arange(RATE * 5) / RATE
