@@ -74,7 +74,7 @@ class FitClips(Operator):
 
     width: int = Field(540, ge=16, le=16384, multiple_of=2, description="pixels; 540 x 960 stands upright")
     height: int = Field(960, ge=16, le=16384, multiple_of=2, description="pixels")
-    fps: float = Field(24, gt=0, le=240, description="frames a second")
+    fps: float = Field(24.0, gt=0, le=240, description="frames a second")
 
     def stream(self) -> StreamKind:
         """As long as the sound; any clip may be needed at any time."""
