@@ -51,10 +51,15 @@ def toon(
 def _painted(ycc: Tensor, full: Tensor, flat: Tensor, levels: int) -> Tensor:
     """Step the tones of the simplified picture, and give back the detail that matters."""
     base = full[:, :1].clamp(0, 1)
-    lost, weight = detail(ycc[:, :1], base, max(0.5, 0.15 * units(ycc)), 0.065, 0.13)
+    source, unit = ycc[:, :1], units(ycc)
+    # In deep shadow a face differs little from flat paint: less is asked of it, without film grain.
+    dark = 1 - smoothstep(base, 0.1, 0.35)
+    source = torch.lerp(source, gaussian_blur(source, 0.45 * unit), dark)
+    seen = (source - base) * (1 + 1.2 * dark)
+    _, weight = detail(base + seen, base, max(0.5, 0.15 * unit), 0.065, 0.13)
     # Of highlights and shadows only what stands out: skin and walls stay flat.
-    weight = weight * torch.where(lost > 0, smoothstep(lost, 0.04, 0.15), smoothstep(-lost, 0.015, 0.06))
-    tone = _stepped(base**0.85, flat[:, :1], levels) + lost * weight
+    weight = weight * torch.where(seen > 0, smoothstep(seen, 0.04, 0.15), smoothstep(-seen, 0.015, 0.06))
+    tone = _stepped(base**0.85, flat[:, :1], levels) + (source - base) * weight * (1 + 0.5 * dark)
     chroma = full[:, 1:] + 0.8 * weight * (ycc[:, 1:] - full[:, 1:])
     return stacked(tone.clamp(0, 1), chroma)
 

@@ -90,6 +90,20 @@ def test_toon_flattens_regions_and_draws_lines(pictures: dict[str, Tensor]) -> N
     assert stylize(picture, "toon").mean() < STYLES["toon"](picture, ink_strength=0.0).mean()
 
 
+def test_a_face_in_shadow_keeps_its_features_and_grain_stays_out(generator: torch.Generator) -> None:
+    whole = torch.from_numpy(pytest.importorskip("skimage.data").astronaut()).permute(2, 0, 1)[None] / 255
+    small = F.interpolate(whole, size=(288, 288), mode="bicubic", antialias=True).clamp(0, 1)
+    shadow = 0.16 * small + 0.03
+
+    def features(x: Tensor) -> Tensor:
+        return (gaussian_blur(luma(x), 1.0) - gaussian_blur(luma(x), 4.0))[..., 25:125, 100:165].flatten()
+
+    there, kept = features(shadow), features(STYLES["toon"](shadow, ink_strength=0.0))
+    assert (there @ kept) / (there @ there) > 0.45
+    noise = 0.03 * torch.randn(1, 1, 288, 288, generator=generator).expand(1, 3, -1, -1)
+    assert luma(stylize(0.15 + noise, "toon")).std() < 0.15 * noise.std()
+
+
 def test_pencil_is_grey_on_warm_paper(pictures: dict[str, Tensor]) -> None:
     out = stylize(pictures["astronaut"], "pencil_sketch")
     assert (out.amax(1) - out.amin(1)).max() < 0.05
