@@ -1,4 +1,4 @@
-"""Precision and recall of the cut detector, on a film that is fetched by name.
+"""Precision and recall of the cut detector on a film that is fetched by name, and ghosts in what is rendered.
 
 Run::
 
@@ -11,6 +11,8 @@ shots, 1, 3 and 6 frames apart. The threshold was chosen with this film in view.
 
 Held out: scikit-image's pictures, each against each other; frames of the clips bikes and carphone 1, 3 and 6
 apart; text and pictures that scroll by a tenth to a half of their height.
+
+Ghosts are counted by `ghosts.py`, which says how: at bikes' five cuts, at 25 of the film, and along pans.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from itertools import combinations
 from pathlib import Path
 
 import torch
+from ghosts import HALF, Scene, pans, rows
 from report import machine, publish
 from torch import Tensor
 from torch.nn import functional as F
@@ -260,9 +263,31 @@ def row(kind: str, name: str, pairs: Sequence[tuple[Tensor, Tensor]], *, cut: bo
     spent = 1000 * (time.process_time() - start) / len(pairs)
     if wrong:
         print(name, wrong)
-    return (
+    line = (
         f"| {kind} | {name} | {'cuts' if cut else 'one shot'} | {len(pairs)} | {len(wrong)} | {spent:.0f} |"
     )
+    print(line, flush=True)
+    return line
+
+
+def rendered_cuts(count: int) -> list[int]:
+    """Choose cuts of the film that no other cut and no flash is close to."""
+    near = range(-2 * HALF, 2 * HALF)
+    alone = [cut for cut in CUTS if sum(cut + i in CUTS for i in near) == 1]
+    calm = [cut for cut in alone if not any(cut + i in FLASHES for i in near)]
+    return calm[:: len(calm) // count][:count]
+
+
+def scenes(seen: dict[int, Tensor], chosen: Sequence[int]) -> list[Scene]:
+    """Frames around cuts of the film and of bikes."""
+    clip = ReadVideo(path="clip:bikes", width=320).run(RunContext()).tensor
+    of_bikes = [(cut, clip[cut + 1 - HALF : cut + 1 + HALF]) for cut in CLIP_CUTS["bikes"]]
+    of_film = [(cut, torch.cat([seen[cut + 1 + i] for i in range(-HALF, HALF)])) for cut in chosen]
+    return [
+        Scene(f"{name} {cut}", frames, HALF, None)
+        for name, found in (("film", of_film), ("bikes", of_bikes))
+        for cut, frames in found
+    ]
 
 
 def main() -> None:
@@ -270,6 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--pairs", type=int, default=120, help="inside shots, at each distance")
+    parser.add_argument("--cuts", type=int, default=25, help="of the film, to render across")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "flowsynth_bench")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -288,10 +314,14 @@ def main() -> None:
         lines += [row("held out", f"{name}, {n} apart", of_clip(name, n), cut=False) for n in (1, 3, 6)]
     lines.append(row("held out", "scrolling text and pictures", scrolls(), cut=False))
     pairs = wanted_pairs(args.pairs)
-    seen = frames(film(args.folder), {i for group in pairs.values() for pair in group for i in pair})
+    chosen = rendered_cuts(args.cuts)
+    around = {cut + 1 + i for cut in chosen for i in range(-HALF, HALF)}
+    seen = frames(film(args.folder), around | {i for group in pairs.values() for pair in group for i in pair})
     for name, group in pairs.items():
         found = [(seen[a], seen[b]) for a, b in group]
         lines.append(row("tuned on", f"film, {name}", found, cut=name == "cut"))
+    found = pans([(name, picture(name)) for name in PICTURES])
+    lines += ["", "## Ghosts", "", *rows(scenes(seen, chosen), found)]
     publish([*lines, "", machine("torch"), "- `python benchmarks/cuts.py`"], args.out)
 
 

@@ -19,13 +19,16 @@ gradio's, matplotlib's and scikit-learn's wheels are downloaded by pip and read,
 Figures: dE is CIE 1976, to the guide in the result's size; flat dE and grain (deviation of what a Gaussian of
 2 pixels takes out, levels of 255) where the guide's local contrast is below .006; edge F1 of Canny's edges
 within a pixel; LPIPS by AlexNet to the guide, to the source, and the guide's own to the source; ink is what
-became darker than in the guide, percent of white; flicker as `measure` says, in thousandths of the range. CPU
-seconds a frame are of the whole graph up to the result.
+became darker than in the guide, percent of white; flicker as `measure` says, in thousandths of the range; of
+pans also what it says of a perfectly steady drawing: the still, drawn once and then panned over (more than
+nothing, for the motion it is measured along is estimated). Peak is the local change of brightness, levels of
+255, that one place in a hundred exceeds. CPU seconds a frame are of the whole graph up to the result.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
 import tempfile
@@ -44,11 +47,15 @@ from torch.nn import functional as F
 
 import flowsynth as fs
 from flowsynth.core.context import RunContext
+from flowsynth.functional.measure.metrics import local_flicker
+from flowsynth.functional.motion.optical_flow import classical_flow, occlusion
 from flowsynth.functional.picture.blur import gaussian_blur
 from flowsynth.functional.picture.color import luma
 from flowsynth.functional.picture.detail import local_contrast
 from flowsynth.functional.picture.edges import canny
 from flowsynth.functional.picture.light import to_light
+from flowsynth.functional.style.stylize import stylize
+from flowsynth.operators.files.read_video import ReadVideo
 from flowsynth.operators.measure.measure import Measure
 from flowsynth.values import Frames
 
@@ -86,7 +93,7 @@ COLUMNS = (
         "guide's",
         "ink",
     ),
-    *("flicker", "guide's", "source's", "CPU s"),
+    *("flicker", "guide's", "source's", "steady drawing's", "peak", "source's", "CPU s"),
 )
 
 
@@ -126,11 +133,22 @@ def source(name: str, frames: int, folder: Path) -> str:
         if place.startswith("clip:"):
             return CLIPS[name]
         return f"{member(place, folder)}" + (f" input.start={moment}" if mark else "")
+    path = folder / f"pan_{name}_{frames}.mkv"
+    write_pan(still(name, folder), frames, path)
+    return str(path)
+
+
+def still(name: str, folder: Path) -> Image.Image:
+    """A picture as it is panned over."""
+    whole = picture(name, folder)
+    scale = 416 / min(whole.size)
+    return whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
+
+
+def write_pan(whole: Image.Image, frames: int, path: Path) -> None:
+    """Write a pan over a picture, without loss."""
     import av
 
-    path, whole = folder / f"pan_{name}_{frames}.mkv", picture(name, folder)
-    scale = 416 / min(whole.size)
-    whole = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.LANCZOS)
     width, height = (whole.width - 5 * frames) // 2 * 2, (whole.height - 2 * frames) // 2 * 2
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=24, width=width, height=height, pix_fmt="bgr0")
@@ -138,7 +156,18 @@ def source(name: str, frames: int, folder: Path) -> str:
             part = whole.crop((5 * i, 2 * i, 5 * i + width, 2 * i + height))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(part), format="rgb24")))
         container.mux(stream.encode(None))
-    return str(path)
+
+
+def steady(name: str, shown: Frames, args: argparse.Namespace) -> float:
+    """Flicker of a pan over a drawing of the still, made once; nan for clips."""
+    if name in CLIPS:
+        return math.nan
+    whole = torch.from_numpy(np.array(still(name, args.folder))).permute(2, 0, 1)[None].float() / 255
+    drawn = (stylize(whole, "toon", strength=1.0)[0] * 255).round().byte().permute(1, 2, 0).contiguous()
+    path = args.folder / "steady.mkv"
+    write_pan(Image.fromarray(drawn.numpy()), args.frames, path)
+    clip = ReadVideo(path=str(path), width=shown.width, height=shown.height).run(RunContext())
+    return 1000 * float(Measure().run(RunContext(), frames=clip, reference=shown).values["flicker"])
 
 
 def made(name: str, args: argparse.Namespace) -> tuple[dict[str, Frames], float]:
@@ -184,7 +213,20 @@ def grain(x: Tensor, flat: Tensor) -> float:
     return float(255 * ((fine * flat).sum() / flat.sum().clamp(min=1)).sqrt())
 
 
-def figures(clips: Mapping[str, Frames]) -> list[float]:
+def peak(clip: Frames, shown: Frames) -> float:
+    """Local change of brightness that one place in a hundred exceeds, levels of 255."""
+    pictures, seen, changes = clip.to_float(), shown.to_float(), []
+    for i in range(len(seen) - 1):
+        a, b = seen[i : i + 1], seen[i + 1 : i + 2]
+        there, back = classical_flow(torch.cat((a, b)), torch.cat((b, a))).split(1)
+        change, weight = local_flicker(
+            pictures[i : i + 1], pictures[i + 1 : i + 2], there, occlusion(there, back)
+        )
+        changes.append(change[weight > 0.5].abs())
+    return float(255 * np.quantile(torch.cat(changes).numpy(), 0.99))
+
+
+def figures(name: str, clips: Mapping[str, Frames], args: argparse.Namespace) -> list[float]:
     """The figures of a row, but for the time."""
     result, guide, shown = clips["result"], clips["guide"], clips["source"]
     r, g = result.to_float(), guide.to_float()
@@ -204,12 +246,20 @@ def figures(clips: Mapping[str, Frames]) -> list[float]:
         1000 * to_source["flicker"],
         1000 * of_guide["flicker"],
         1000 * to_source["reference"]["flicker"],
+        steady(name, shown, args),
+        peak(result, shown),
+        peak(shown, shown),
     ]
 
 
 def measured(clip: Frames, reference: Frames) -> dict[str, Any]:
     """What `measure` says."""
     return Measure(lpips=True).run(RunContext(), frames=clip, reference=reference).values
+
+
+def written(value: float) -> str:
+    """A figure of a row."""
+    return "" if math.isnan(value) else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def save_sheet(name: str, clips: Mapping[str, Frames], folder: Path) -> None:
@@ -243,12 +293,8 @@ def main() -> None:
     ]
     for name in args.only.split(",") if args.only else chosen:
         clips, seconds = made(name, args)
-        row = [*figures(clips), seconds]
-        lines.append(
-            f"| {name} | "
-            + " | ".join(f"{value:.2f}" if value >= 1 else f"{value:.3f}" for value in row)
-            + " |"
-        )
+        row = [*figures(name, clips, args), seconds]
+        lines.append(f"| {name} | " + " | ".join(written(value) for value in row) + " |")
         print(lines[-1], flush=True)
         if args.sheets:
             save_sheet(name, clips, args.sheets)
