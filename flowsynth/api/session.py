@@ -21,6 +21,7 @@ from flowsynth.core.fingerprint import ClassSource, FingerprintMemo, class_sourc
 from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
+from flowsynth.core.rules import Rule
 from flowsynth.planning.moment import Moment
 from flowsynth.planning.placement import DeviceSpec, model_budget, others, place
 from flowsynth.planning.plan import Plan, make_plan
@@ -50,6 +51,7 @@ class Session:
             other is chosen for each run.
         ray_address: which cluster; see `RunOptions`.
         ray_cache: where workers keep objects; see `RunOptions`.
+        rules: where nodes run that leave it to the run.
         read_only: look only; nothing is written, not even a folder.
     """
 
@@ -65,6 +67,7 @@ class Session:
         executor: str = "threads",
         ray_address: str = "local",
         ray_cache: str = "auto",
+        rules: Sequence[Rule] = (),
         read_only: bool = False,
     ) -> None:
         given = {"device": device, "offline": offline, "max_bytes": max_bytes, "model_bytes": model_bytes}
@@ -74,6 +77,7 @@ class Session:
         self.cache = self._opened(options, read_only)
         self.root = self.cache.root
         self.device = device
+        self.rules = tuple(rules)
         self.offline = offline
         self.model_bytes = options.model_bytes
         self.fetch = not read_only
@@ -84,10 +88,17 @@ class Session:
         self.staff = _staff(self, options) if options.executor == "ray" and not read_only else None
 
     @classmethod
-    def of(cls, options: RunOptions, *, read_only: bool = False) -> Session:
-        """A session as the options of a run ask for it."""
+    def of(cls, options: RunOptions, *, rules: Sequence[Rule] = (), read_only: bool = False) -> Session:
+        """A session as the options of a run ask for it.
+
+        Args:
+            options: the options.
+            rules: where nodes run that leave it to the run.
+            read_only: look only.
+        """
         given = {name: getattr(options, name) for name in SESSION_OPTIONS}
-        return cls(given.pop("cache_dir"), **given, executor=options.executor, read_only=read_only)
+        root = given.pop("cache_dir")
+        return cls(root, **given, executor=options.executor, rules=rules, read_only=read_only)
 
     def _opened(self, options: RunOptions, read_only: bool) -> Cache:
         root, remote = options.cache_dir or default_cache_dir(), options.remote
@@ -192,11 +203,11 @@ class Session:
 
     def place(self, graph: CoreGraph) -> Mapping[str, str]:
         """Node -> device for a whole graph."""
-        return place(graph, self.device, self._devices())
+        return place(graph, self.device, self._devices(), self.rules)
 
     def others(self, graph: CoreGraph, places: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
         """Node -> devices that may compute it as well as the one where it is placed."""
-        return others(graph, places, self.device, self._devices())
+        return others(graph, places, self.device, self._devices(), self.rules)
 
     def _devices(self) -> Sequence[DeviceSpec] | None:
         return None if self._cluster is None else self._cluster.devices()

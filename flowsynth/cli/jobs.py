@@ -42,14 +42,14 @@ def open_session(settings: Settings) -> Session:
     """The session that the settings ask for."""
     from flowsynth.api import Session
 
-    return Session.of(settings.run_options())
+    return Session.of(settings.run_options(), rules=settings.placement.rules)
 
 
 def look(settings: Settings) -> Session:
     """A session that writes nothing, not even a folder."""
     from flowsynth.api import Session
 
-    return Session.of(settings.run_options(), read_only=True)
+    return Session.of(settings.run_options(), rules=settings.placement.rules, read_only=True)
 
 
 def run_one(

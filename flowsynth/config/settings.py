@@ -23,6 +23,7 @@ from flowsynth.core.options import (
     Workers,
     parse_folder,
 )
+from flowsynth.core.rules import Rule
 from flowsynth.core.streams import DEFAULT_CHUNK
 from flowsynth.core.validation import faults_of
 
@@ -47,6 +48,12 @@ class RaySettings(_Part):
     cache: RayCache = "auto"
 
 
+class PlacementSettings(_Part):
+    """The group ``placement``: where nodes run that leave it to the run."""
+
+    rules: tuple[Rule, ...] = ()
+
+
 class Settings(_Part):
     """Everything about a run that is no part of a key."""
 
@@ -58,6 +65,7 @@ class Settings(_Part):
     chunk: Chunk = DEFAULT_CHUNK
     workers: Workers | None = None
     ray: RaySettings = Field(default_factory=RaySettings)
+    placement: PlacementSettings = Field(default_factory=PlacementSettings)
 
     def run_options(self, *, debug: bool = False) -> RunOptions:
         """The options of a run with these settings."""

@@ -20,7 +20,9 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
 #: What a graph may be called: its runs write into a folder of that name.
 GRAPH_NAME = re.compile(r"[^\s./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,99}")
 CACHE_POLICIES = ("auto", "always", "never")
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?|sim:\d+")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?|sim:\d+|gpu(_\d+g)?")
+#: The same in words.
+DEVICES = "auto, cpu, cuda, cuda:N, mps, sim:N, gpu or gpu_24g"
 
 
 class Edge(NamedTuple):
@@ -316,9 +318,7 @@ def node_faults(graph: CoreGraph, node: Node, path: str = "") -> list[Fault]:
     ports = ports_of(type(node.operator)).inputs
     faults = []
     if node.device != "auto" and not DEVICE.fullmatch(node.device):
-        faults.append(
-            Fault(f"{path}.device", "no such device", "auto, cpu, cuda, cuda:N, mps or sim:N", node.device)
-        )
+        faults.append(Fault(f"{path}.device", "no such device", DEVICES, node.device))
     if node.cache not in CACHE_POLICIES:
         faults.append(Fault(f"{path}.cache", "no such policy", " or ".join(CACHE_POLICIES), node.cache))
     for name, sources in node.inputs.items():

@@ -11,12 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from flowsynth.core.address import parse_remote
 from flowsynth.core.errors import GraphError, did_you_mean
-from flowsynth.core.graph import DEVICE
+from flowsynth.core.graph import DEVICE, DEVICES
 from flowsynth.core.streams import DEFAULT_CHUNK
 from flowsynth.core.validation import faults_of
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50, "E": 2**60}
-_DEVICES = ("auto", "cpu", "cuda", "mps", "cuda:0", "sim:0")
+_DEVICES = ("auto", "cpu", "cuda", "mps", "cuda:0", "sim:0", "gpu", "gpu_24g")
 _ADDRESS = re.compile(r"local|auto|(ray://)?(\[[0-9a-fA-F:]+\]|[\w.\-]+):\d{1,5}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)(?:i?B)?", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ def parse_device(value: Any) -> Any:
         ValueError: a text that is none.
     """
     if isinstance(value, str) and not DEVICE.fullmatch(value):
-        raise ValueError(f"expected auto, cpu, cuda, cuda:N, mps or sim:N{did_you_mean(value, _DEVICES)}")
+        raise ValueError(f"expected {DEVICES}{did_you_mean(value, _DEVICES)}")
     return value
 
 

@@ -13,10 +13,12 @@ from typing import Any
 import psutil
 
 from flowsynth.core.devices import cuda_devices, device_arch
-from flowsynth.core.errors import Fault, GraphError, RequestError, listing
+from flowsynth.core.errors import Fault, GraphError, RequestError, listing, nearest
 from flowsynth.core.graph import CoreGraph, ModelEdge, Node
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import parse_size
+from flowsynth.core.registry import operator_names
+from flowsynth.core.rules import Rule, class_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,15 @@ def model_budget(device: str) -> int | None:
 
 
 def place(
-    graph: CoreGraph, default: str = "auto", devices: Sequence[DeviceSpec] | None = None
+    graph: CoreGraph,
+    default: str = "auto",
+    devices: Sequence[DeviceSpec] | None = None,
+    rules: Sequence[Rule] = (),
 ) -> dict[str, str]:
     """A device for every node.
 
-    A node's own ``device`` wins, then the run's. ``auto`` takes the accelerator with the most memory; nodes
+    A node's own ``device`` wins, then the run's, then the first rule that fits. A class (``gpu_24g``) is one
+    of the accelerators with so much memory. ``auto`` takes the accelerator with the most memory; nodes
     that use a model stay together on one. Different models spread over several: the largest first, each to
     one where its weights fit beside those that are there, and of these to one with the fewest models. Nodes
     that read or encode files, and those that need no tensor library, stay on the CPU.
@@ -90,17 +96,25 @@ def place(
         graph: the graph.
         default: what ``auto`` means for this run.
         devices: the inventory; this machine's unless given.
+        rules: for nodes that leave it to the run, which leaves it too.
 
     Raises:
-        GraphError: a device that is not here.
+        GraphError: a device that is not here, a rule about what there is not.
     """
     devices = list(inventory() if devices is None else devices)
+    faults = rule_faults(rules)
     fast = accelerators(devices)
-    homes = _homes(graph.models, fast) if fast else {}
-    places, faults = {}, []
+    homes: dict[str, dict[str, str]] = {}
+    places = {}
     for node in graph.nodes.values():
-        asked = node.device if node.device != "auto" else default
-        places[node.name] = _auto(node, homes, fast) if asked == "auto" else _named(asked, devices)
+        asked = asked_of(graph, node, default, rules)
+        able = _able(asked, fast)
+        if able is None:
+            places[node.name] = _named(asked, devices)
+        elif able and asked not in homes:
+            homes[asked] = _homes(graph.models, able)
+        if able is not None:
+            places[node.name] = _auto(node, homes.get(asked, {}), able, asked)
         if not places[node.name]:
             names = listing([d.name for d in devices] + ["sim:N"])
             faults.append(Fault(f"nodes.{node.name}.device", "no such device here", names, asked))
@@ -109,33 +123,68 @@ def place(
     return places
 
 
+def asked_of(graph: CoreGraph, node: Node, default: str, rules: Sequence[Rule]) -> str:
+    """The device, the class or the ``auto`` that is asked for a node."""
+    if node.device != "auto" or default != "auto" or not rules:
+        return node.device if node.device != "auto" else default
+    families = {str(graph.models[name].get("family")) for name in _model_names(node)}
+    op = type(node.operator).op
+    return next((rule.device for rule in rules if rule.fits(op, families)), "auto")
+
+
+def rule_faults(rules: Sequence[Rule]) -> list[Fault]:
+    """What is wrong with rules: names of operators and families that there are not."""
+    from flowsynth.models.registry import family_names
+
+    found = []
+    for i, rule in enumerate(rules):
+        for name, given, known in (
+            ("op", rule.op, operator_names()),
+            ("family", rule.family, family_names()),
+        ):
+            if given is not None and given not in known:
+                path = f"placement.rules[{i}].{name}"
+                found.append(
+                    Fault(path, f"no such {name}", listing(known), repr(given), nearest(given, known))
+                )
+    return found
+
+
+def _able(asked: str, fast: Sequence[DeviceSpec]) -> list[DeviceSpec] | None:
+    """The accelerators that are asked for; None where one device is."""
+    least = 0 if asked == "auto" else class_memory(asked)
+    return None if least is None else [device for device in fast if device.memory >= least]
+
+
 def others(
     graph: CoreGraph,
     places: Mapping[str, str],
     default: str = "auto",
     devices: Sequence[DeviceSpec] | None = None,
+    rules: Sequence[Rule] = (),
 ) -> dict[str, tuple[str, ...]]:
     """The devices that may take a node's tasks while its own is busy; nodes with none are left out.
 
-    Only `auto` leaves the choice. They are of the same architecture, so that results are the same, and have
-    as much memory; a node with a model goes to those that are the home of no other model of the graph, which
-    would have to make room.
+    Only `auto` and classes leave the choice. They are of the same architecture, so that results are the same,
+    and have as much memory; a node with a model goes to those that are the home of no other model of the
+    graph, which would have to make room.
 
     Args:
         graph: the graph.
         places: node -> its device.
         default: what ``auto`` means for this run.
         devices: the inventory; this machine's unless given.
+        rules: see `place`.
     """
     fast = accelerators(list(inventory() if devices is None else devices))
-    if default != "auto" or len(fast) < 2:
+    if len(fast) < 2:
         return {}
     homes: dict[str, set[str]] = {}
     for name, node in graph.nodes.items():
         homes.setdefault(places[name], set()).update(_model_names(node))
     found: dict[str, tuple[str, ...]] = {}
     for name, node in graph.nodes.items():
-        if node.device != "auto" or type(node.operator).io:
+        if type(node.operator).io or _able(asked_of(graph, node, default, rules), fast) is None:
             continue
         own = set(_model_names(node))
         like = [d.name for d in alike(places[name], fast) if d.name != places[name]]
@@ -179,11 +228,13 @@ def _homes(models: Mapping[str, Mapping[str, Any]], fast: Sequence[DeviceSpec]) 
     return homes
 
 
-def _auto(node: Node, homes: Mapping[str, str], fast: Sequence[DeviceSpec]) -> str:
+def _auto(node: Node, homes: Mapping[str, str], fast: Sequence[DeviceSpec], asked: str) -> str:
     models = _model_names(node)
     if models and models[0] in homes:
         return homes[models[0]]
     operator = type(node.operator)
+    if asked != "auto":  # a class: it was chosen for this node
+        return fast[0].name if fast else ""
     return fast[0].name if fast and _computes(operator) else "cpu"
 
 

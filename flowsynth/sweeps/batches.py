@@ -171,7 +171,7 @@ def _placed(job: Job, outputs: Sequence[Name] | None, identities: Identities) ->
     try:
         job.graph, drawn = draw_seeds(graph)
         job.notes += [*([drawn] if drawn else []), *unused_models(graph)]
-        places = place(job.graph, settings.device)
+        places = place(job.graph, settings.device, rules=settings.placement.rules)
         free = settings.device == "auto"
         wanted = tuple(job.graph.wanted(outputs))
         numbers = identities.of(job.number, job.graph, [edge.node for edge in wanted], places)
