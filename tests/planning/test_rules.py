@@ -44,9 +44,7 @@ def test_a_class_is_an_accelerator_with_so_much_memory(tmp_path: Path) -> None:
     same = [CARDS[1], DeviceSpec("cuda:3", 23 * GB, "sm_90"), CARDS[3]]
     g = graph(tmp_path, "gpu_24g")
     assert others(g, place(g, devices=same), devices=same)["small"] == ("cuda:3",)
-    with pytest.raises(
-        GraphError, match=r"small\.device: no such device here; expected .*given gpu_80g"
-    ):
+    with pytest.raises(GraphError, match=r"small\.device: no such device here; expected .*given gpu_80g"):
         place(graph(tmp_path, "gpu_80g"), devices=CARDS)
     with pytest.raises(GraphError, match=r"nodes\.small\.device: no such device here"):
         place(graph(tmp_path, "gpu"), devices=CARDS[3:])
