@@ -33,6 +33,10 @@ class Host:
             self._prepared.add(device)
         return self._session.context(node, device)
 
+    def relieve(self, device: str) -> None:
+        """Drop all that is loaded on a device and in nobody's use."""
+        self._session.relieve(device)
+
     def models(self, names: Sequence[str]) -> list[Any]:
         """What a model port gets for each name."""
         for name in names:

@@ -23,7 +23,7 @@ from flowsynth.core.operator import Operator
 from flowsynth.core.options import SESSION_OPTIONS, RunOptions
 from flowsynth.core.rules import Rule
 from flowsynth.planning.moment import Moment
-from flowsynth.planning.placement import DeviceSpec, model_budget, others, place
+from flowsynth.planning.placement import DeviceSpec, model_budget, others, place, simulated_memory
 from flowsynth.planning.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -290,6 +290,11 @@ class Session:
         manager = self._managers.get(device)
         return manager is not None and manager.resident(specs)
 
+    def relieve(self, device: str) -> None:
+        """Drop all models that are loaded on a device and in nobody's use."""
+        if device in self._managers:
+            self._managers[device].relieve()
+
     def prepare_managers(self, devices: Sequence[str]) -> None:
         """A model manager for every device that runs nodes with models."""
         from flowsynth.models import ModelManager
@@ -299,7 +304,11 @@ class Session:
                 if device not in self._managers:
                     budget = self.model_bytes if self.model_bytes is not None else model_budget(device)
                     self._managers[device] = ModelManager(
-                        torch_name(device), budget, cache_dir=self.root, offline=self.offline
+                        torch_name(device),
+                        budget,
+                        limit_bytes=simulated_memory(device),
+                        cache_dir=self.root,
+                        offline=self.offline,
                     )
 
 

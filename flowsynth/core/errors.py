@@ -45,6 +45,10 @@ class ParamError(RequestError):
     """A parameter has a value that no key can hold."""
 
 
+class DeviceMemoryError(RunError):
+    """A device has no room for what was asked of it."""
+
+
 class CancelledError(RunError):
     """The run was asked to stop."""
 

@@ -15,6 +15,10 @@ class RunHost(Protocol):
         """A context for an operator, with the manager of its device's models."""
         ...
 
+    def relieve(self, device: str) -> None:
+        """Drop all that is loaded on a device and in nobody's use."""
+        ...
+
     def models(self, names: Sequence[str]) -> list[Any]:
         """What a model port gets for each name under ``models:``."""
         ...

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsynth.core.codec import Encoded
 from flowsynth.core.context import RunContext
-from flowsynth.core.errors import CancelledError, FlowsynthError, error_text, of_node
+from flowsynth.core.errors import CancelledError, DeviceMemoryError, FlowsynthError, error_text, of_node
 from flowsynth.core.events import Observer
 from flowsynth.core.ports import ports_of
 from flowsynth.core.refs import Ref, ref_bytes
 from flowsynth.executors.fetch import Fetcher
 from flowsynth.executors.host import RunHost
 from flowsynth.executors.kept import CacheKept
+from flowsynth.executors.memory import is_out_of_memory
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.placed import handed
 from flowsynth.executors.results import object_names, references, store, stored_object, worth_storing
@@ -26,6 +27,13 @@ from flowsynth.executors.tasks import SEGMENT, STATE, Role
 
 if TYPE_CHECKING:
     from flowsynth.cache.store import Cache
+
+
+#: What is said of a node that a device has no room for.
+_TOO_LARGE = (
+    "out of memory on {device}, with nothing else loaded there too; expected smaller frames or windows, "
+    "tiles (tile_size), a smaller dtype, fewer frames a chunk, or a device with more memory ({said})"
+)
 
 
 class Made(NamedTuple):
@@ -75,7 +83,9 @@ class Workplace:
         notes: list[str] = []
         try:
             with self._turn(order.device):
-                made = self._made(order, fetched, notes)
+                made = self._made_or_again(order, fetched, notes)
+            if made is None:
+                return Outcome(missing=tuple(dict.fromkeys(order.objects())))
         except BaseException as error:
             if self._concerns_the_run(error):
                 raise
@@ -103,6 +113,32 @@ class Workplace:
     def _turn(self, device: str) -> AbstractContextManager[object]:
         """What one order at a time has while it computes on an accelerator; the CPU divides itself."""
         return nullcontext() if device == "cpu" else self._turns.setdefault(device, threading.Lock())
+
+    def _made_or_again(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made | None:
+        """Run the operator; out of memory once more, with nothing else loaded. None: its inputs are gone.
+
+        Raises:
+            DeviceMemoryError: there is not enough memory for it alone.
+        """
+        try:
+            return self._made(order, fetched, notes)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            said = error_text(error)
+        # Here nothing holds the tensors of the first try any more.
+        fetched.clear()
+        self.host.relieve(order.device)
+        fetcher = Fetcher(self.cache, self.shelf, order.device)
+        again = {given.port: fetcher.given(given) for given in order.inputs}
+        if fetcher.missing:  # the first try has written to what was only its own
+            return None
+        try:
+            return self._made(order, again, notes)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceMemoryError(_TOO_LARGE.format(device=order.device, said=said)) from error
 
     def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
         """Run the operator, which is somebody else's code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from flowsynth.core.errors import DeviceMemoryError
 from flowsynth.core.filehash import FileWatch, watching
 from flowsynth.models.parse import model_fingerprint
 from flowsynth.models.registry import family
@@ -39,6 +41,7 @@ class ModelManager:
         device: str = "cpu",
         budget_bytes: int | None = None,
         *,
+        limit_bytes: int | None = None,
         cache_dir: Path | None = None,
         offline: bool = False,
     ) -> None:
@@ -47,11 +50,12 @@ class ModelManager:
         Args:
             device: torch's name of the device.
             budget_bytes: most bytes of parts to keep; None is 80 % of a CUDA device, half the memory else.
+            limit_bytes: what the device has in all, where it is simulated; a real one says so itself.
             cache_dir: folder under which hashes of weight files are remembered.
             offline: never touch the network.
         """
         self.device, self.cache_dir, self.offline = device, cache_dir, offline
-        self._budget = budget_bytes
+        self._budget, self._limit = budget_bytes, limit_bytes
         self._parts: OrderedDict[str, Any] = OrderedDict()
         self._alive: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._said: dict[str, int] = {}  # bytes of parts, as those who load them say
@@ -99,9 +103,33 @@ class ModelManager:
                 self._shrink(self.budget_bytes - self._said[key])
                 with LOADING:
                     part = load()
+                self._require_room(part)
             self._parts[key] = self._alive[key] = part
             self._shrink(self.budget_bytes, keep=key)
             return part
+
+    def _require_room(self, part: object) -> None:
+        """See that a simulated device holds a part beside all that is in use there.
+
+        Raises:
+            DeviceMemoryError: it does not.
+        """
+        if self._limit is None:
+            return
+        self._shrink(max(0, self._limit - unique_bytes([part])))
+        needed = unique_bytes([*self._alive.values(), part])
+        if needed > self._limit:
+            raise DeviceMemoryError(f"out of memory: {needed:,} bytes of {self._limit:,}")
+
+    def relieve(self) -> None:
+        """Drop all parts, and what the device keeps for later; what is in use stays."""
+        with self._lock:
+            self._parts.clear()
+        gc.collect()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
 
     @property
     def budget_bytes(self) -> int:

@@ -74,8 +74,14 @@ def _simulated(arch: str) -> list[DeviceSpec]:
 
 def model_budget(device: str) -> int | None:
     """Bytes that models may take of a simulated device whose size is said; None for all others."""
+    memory = simulated_memory(device)
+    return None if memory is None else int(memory * FOR_MODELS)
+
+
+def simulated_memory(device: str) -> int | None:
+    """Bytes of a simulated device whose size is said; None for all others."""
     found = [spec.memory for spec in inventory() if spec.name == device and spec.type == "sim"]
-    return int(found[0] * FOR_MODELS) if found else None
+    return found[0] if found else None
 
 
 def place(
