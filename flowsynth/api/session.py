@@ -318,7 +318,7 @@ def _staff(session: Session, options: RunOptions) -> Staff:
     from flowsynth.executors.ray.cluster import Cluster, imported_ray
     from flowsynth.executors.ray.staff import Staff
 
-    imported_ray()
+    imported_ray(local=options.ray_address == "local")
     cluster = Cluster.of(
         options.ray_address,
         options.ray_cache,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -125,13 +126,12 @@ class Cluster:
                 with suppress(*([ConnectionError] if self.address == "auto" else [])):
                     ray.init(address=self.address, **given)
                     return
-            if not ({"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)):
-                # Else it writes one into the home folder; without any, all users here could run code.
-                self._set(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
             ray.init(address="local", include_dashboard=False, **given)
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             self._own = False
             first = str(error).strip().partition("\n")[0]
+            if self.address == "local":
+                raise RunError(f"ray: no cluster can be started here ({first})") from error
             raise RequestError(
                 f"ray.address: no cluster there ({first}); expected local, auto, HOST:PORT or ray://HOST:PORT;"
                 f" given {self.address!r}"
@@ -226,12 +226,18 @@ class Cluster:
             os.environ.pop(self._environment.pop(), None)
 
 
-def imported_ray() -> Any:
+def imported_ray(*, local: bool = False) -> Any:
     """The library.
+
+    Args:
+        local: it is to start a cluster here. That has a token, read when the library is imported: else
+            it writes one into the home folder, and without any all users of the machine could run code.
 
     Raises:
         RequestError: it is not installed.
     """
+    if local and "ray" not in sys.modules and not any(name.startswith("RAY_AUTH_") for name in os.environ):
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
         import ray
         import ray.exceptions
