@@ -18,7 +18,8 @@ class CacheKept:
 
     A part is found by everything that it depends on: its name holds what it was made of, and `code` the
     operator, the source, the models and the numerics. So it serves whoever makes the same again: the run
-    that was killed, and the other jobs of a sweep. Eviction may take it as any object.
+    that was killed, and the other jobs of a sweep. Eviction may take it as any object. It stays on this
+    machine, as the form of its row's name says: a look into a shared place takes as long as some of the work.
     """
 
     def __init__(self, cache: Cache, code: str) -> None:
@@ -73,4 +74,4 @@ class CacheKept:
             self._full = True
 
     def _row(self, name: str) -> str:
-        return digest_parts(["kept part", self._code, name])
+        return f"part:{digest_parts([self._code, name])}"

@@ -64,9 +64,7 @@ def objects_in(key: str, row: bytes) -> list[str]:
 
 
 def _of_list(data: list[Any]) -> list[str]:
-    """A kept part ``[object, index]``, or a stream's length and rate ``[frames, rate, notes, samples]``."""
-    if len(data) == 2 and _is_name(data[0]) and _is_count(data[1]):
-        return [data[0]]
+    """A stream's length and rate: ``[frames, rate, notes, samples]``."""
     length, fps, notes, *samples = data
     _require(_is_count(length) and (fps is None or type(fps) is str), "it is no row of a stream")
     _require(type(notes) is list and all(type(note) is str for note in notes), "its notes are no texts")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flowsynth.cache.remote.bucket import BucketPlace
-from flowsynth.cache.remote.place import DeniedError, GoneError
+from flowsynth.cache.remote.place import DeniedError
 from flowsynth.core.errors import RequestError
 from tests.cache.remote.machines import graph, results, run, statuses
 from tests.cache.remote.server import BUCKET, SECRET, Server, serving
@@ -100,20 +100,6 @@ def test_keys_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "InvalidAccessKeyId" in said or "403 Forbidden" in said
     assert SECRET not in said
     assert "AKID" not in said
-
-
-def test_a_server_that_is_not_there(tmp_path: Path, bucket: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(RequestError, match="it does not answer"):
-        run(tmp_path, "first", ADDRESS)
-    with pytest.raises(GoneError, match="it does not answer"):
-        BucketPlace(ADDRESS).put("a", b"")
-    offline = run(tmp_path, "first", ADDRESS, offline=True)
-    assert offline.record.notes == [f"cache.remote: {ADDRESS} was not used: offline"]
-    for endpoint in ("nonsense", "http://", "http://a b"):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        with pytest.raises(RequestError, match="AWS_ENDPOINT_URL: expected the address of a server"):
-            run(tmp_path, "first", ADDRESS)
 
 
 KILLED = """

@@ -99,6 +99,23 @@ def test_rows_are_asked_for_together_and_misses_once(
     assert rows
 
 
+def test_parts_of_a_nodes_work_stay_here(tmp_path: Path) -> None:
+    """One look into a place takes as long as some of them take to make."""
+    from flowsynth.cache.remote.folder import FolderPlace
+    from flowsynth.cache.remote.tier import Remote
+    from flowsynth.core.codec import Encoded
+    from flowsynth.executors.kept import CacheKept
+
+    place = Watched(FolderPlace(tmp_path / "place"))
+    with shared.SharedCache(tmp_path / "cache", Remote(place, "file://place")) as cache:
+        kept = CacheKept(cache, "code")
+        assert kept.find("x") is None
+        kept.keep({"x": Encoded({"part": 1})}, 1.0)
+        assert kept.find("x") == Encoded({"part": 1})
+        cache.settle(1.0, print)
+    assert place.log == []
+
+
 def test_objects_are_there_before_the_rows_that_speak_of_them(tmp_path: Path) -> None:
     from flowsynth.cache.remote.folder import FolderPlace
     from flowsynth.cache.remote.letter import objects_in, opened
