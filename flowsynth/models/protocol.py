@@ -33,7 +33,7 @@ from flowsynth.models.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
 
-    from flowsynth.values import Conditioning, Latents
+    from flowsynth.values import Audio, Conditioning, Latents
 
 T = TypeVar("T")
 SpecT = TypeVar("SpecT", bound=ModelSpec, contravariant=True)
@@ -89,6 +89,15 @@ class DecodesLatents(LoadedModel, Protocol):
 
         Where the latents' format is by frame it may be given any part of a clip, else the whole.
         """
+        ...
+
+
+@runtime_checkable
+class DecodesSound(LoadedModel, Protocol):
+    """Has the verb `audio_decode`."""
+
+    def decode_sound(self, latents: Latents) -> Audio:
+        """The sound that a clip's latents hold beside its pictures."""
         ...
 
 

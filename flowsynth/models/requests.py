@@ -118,6 +118,13 @@ class DecodeSettings(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoundSettings(Asked):
+    """How latents of a clip become its sound."""
+
+    verb: ClassVar[str] = "audio_decode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DenoiseSettings(Asked):
     """Everything about a denoising call that is a number or a choice.
 

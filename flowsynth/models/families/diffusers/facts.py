@@ -22,6 +22,8 @@ from flowsynth.core.errors import InputError, did_you_mean, listing
 _TEXT_METHODS = ("encode_prompt", "_encode_prompt")
 #: Parts whose ``decode`` turns latents into pixels.
 _DECODERS = ("vae", "movq", "vqvae")
+#: The part whose ``decode`` turns further latents into a spectrogram of sound.
+SOUND = "audio_vae"
 #: Pixels are changed after decoding, or a clip is decoded piece by piece: listed by hand.
 _FUSED = frozenset(
     {"AllegroPipeline", "HunyuanVideoImageToVideoPipeline", "SkyReelsV2DiffusionForcingVideoToVideoPipeline"}
@@ -50,6 +52,7 @@ class Facts:
         annotations: source of each argument's annotation.
         parts: arguments of the constructor: the names of its parts and constants.
         converts_loras: it has a loader of LoRAs that knows further names of its layers.
+        sounds: its call decodes sound too, after the pictures.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Facts:
     annotations: dict[str, str]
     parts: tuple[str, ...] = ()
     converts_loras: bool = False
+    sounds: bool = False
 
     @property
     def space_is_pixels(self) -> bool:
@@ -94,6 +98,7 @@ def facts(name: str) -> Facts:
         annotations=annotations,
         parts=_part_names(methods.get("__init__")),
         converts_loras="LoraLoaderMixin" in ast.unparse(_definition(name)),
+        sounds=_calls(call, "self", SOUND, "decode"),
     )
 
 

@@ -29,7 +29,9 @@ class Diffusers(Family[DiffusersSpec]):
 
     name: ClassVar[str] = "diffusers"
     spec_type: ClassVar[type[DiffusersSpec]] = DiffusersSpec
-    verbs: ClassVar[Mapping[str, Verb]] = {name: Verb() for name in ("text_encode", "denoise", "vae_decode")}
+    verbs: ClassVar[Mapping[str, Verb]] = {
+        name: Verb() for name in ("text_encode", "denoise", "vae_decode", "audio_decode")
+    }
 
     def verb(self, spec: DiffusersSpec, name: str) -> Verb | None:
         """The class's own arguments are the options; a decoder of whole clips is no map over frames."""
@@ -42,6 +44,8 @@ class Diffusers(Family[DiffusersSpec]):
             known = facts(spec.class_name(offline=True))
         except FlowsynthError:
             return self.verbs[name]  # said when the node runs, with what to do
+        if name == "audio_decode" and not known.sounds:
+            return None
         whole = name == "vae_decode" and not _decodes_apart(spec, known)
         return Verb(option_model(known.name, name), Whole() if whole else None)
 

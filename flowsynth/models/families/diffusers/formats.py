@@ -84,6 +84,11 @@ RULES: dict[str, VaeRule] = {
         _ltx(8, "spatio_temporal_scaling", "patch_size_t"),
         "latent_channels",
     ),
+    "AutoencoderKLLTX2Video": VaeRule(
+        _ltx(32, "spatio_temporal_scaling", "patch_size"),
+        _ltx(8, "spatio_temporal_scaling", "patch_size_t"),
+        "latent_channels",
+    ),
     "AutoencoderKLHunyuanVideo": VaeRule(
         _number("spatial_compression_ratio", 8), _number("temporal_compression_ratio", 4), "latent_channels"
     ),

@@ -24,7 +24,7 @@ from flowsynth.models.families.diffusers.call import (
 )
 from flowsynth.models.families.diffusers.clean import ClipCoder, Grid, put_deflicker
 from flowsynth.models.families.diffusers.clips import DENOISERS, known_layout
-from flowsynth.models.families.diffusers.facts import Facts, facts
+from flowsynth.models.families.diffusers.facts import SOUND, Facts, facts
 from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.lines import Lines
@@ -32,13 +32,16 @@ from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, movin
 from flowsynth.models.families.diffusers.options import makes_clips
 from flowsynth.models.families.diffusers.ports import stand_ins
 from flowsynth.models.families.diffusers.progress import keep_passes, watch
-from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents
+from flowsynth.models.families.diffusers.results import cut_latents, decoded, pixel_latents, sound_latents
 from flowsynth.models.families.diffusers.seams import (
     Cut,
     TextCalls,
     encode_once,
+    pad_as,
+    padding_sides,
     stop_after_text,
     stop_at_decoder,
+    stop_at_sound,
 )
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.families.diffusers.windows import put_windows, window_sizes
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
     from flowsynth.models.families.diffusers.part import Part
     from flowsynth.models.protocol import PartStore
-    from flowsynth.values import Conditioning, Latents
+    from flowsynth.values import Audio, Conditioning, Latents
 
 #: Arguments that turn guidance on, and what does so; the text is encoded for both cases.
 _GUIDANCE = ("guidance_scale", "true_cfg_scale")
@@ -195,6 +198,7 @@ class DiffusersModel:
         if not known.text_method:  # what there were to say was refused before: graphs may leave the node in
             return Conditioning(self.spec.family, {}, {"words": {}, "calls": {}})
         pipe, texts = self._pipe(), TextCalls()
+        sides = padding_sides(pipe)
         encode_once(pipe)
         texts.record(pipe, known.text_method)
         stop_after_text(pipe, texts)
@@ -208,7 +212,10 @@ class DiffusersModel:
         calls: dict[str, Json] = {
             key: flatten(value, tensors, f"text{i}") for i, (key, value) in enumerate(texts.results.items())
         }
-        return Conditioning(self.spec.family, tensors, {"words": dict(words), "calls": calls})
+        meta: dict[str, Json] = {"words": dict(words), "calls": calls}
+        if (left := padding_sides(pipe)) != sides:
+            meta["padding_sides"] = left
+        return Conditioning(self.spec.family, tensors, meta)
 
     def denoise(self, request: DenoiseRequest) -> Latents:
         """The pipeline's own call, from the noise to what its decoder was about to get."""
@@ -216,13 +223,17 @@ class DiffusersModel:
         if known.text_method and request.conditioning is not None:
             texts = TextCalls(recorded_texts(request.conditioning, self._store.device))
             texts.replay(pipe, known.text_method)
+            pad_as(pipe, request.conditioning.meta.get("padding_sides"))
         generator = generator_of(request.settings)
         reschedule(pipe, request.settings)
         watch(pipe, request.hooks)
         passes = Passes(None if self.spec.step_cache else request.hooks.kept)  # blocks that it skips remember
         keep_passes(pipe, passes, self._together(pipe, request))
         self._over_time(pipe, request)
-        if not known.space_is_pixels:
+        noted: list[Cut] = []
+        if known.sounds:
+            noted = stop_at_sound(getattr(pipe, known.decoder), getattr(pipe, SOUND))
+        elif not known.space_is_pixels:
             stop_at_decoder(getattr(pipe, known.decoder))
         with _own_randomness(generator.initial_seed()), _cut() as cut:
             given = pipe(**call_arguments(known, request), generator=generator, output_type="np")
@@ -230,7 +241,22 @@ class DiffusersModel:
         if not cut:
             return pixel_latents(given, request.latents)
         form = latent_format(self.spec, offline=self._store.offline)
+        if noted:
+            return cut_latents(noted[0], request.latents, form.space, cut[0].args[0])
         return cut_latents(cut[0], request.latents, form.space)
+
+    def decode_sound(self, latents: Latents) -> Audio:
+        """The sound of a clip, by the pipeline's decoder and its vocoder."""
+        import torch
+
+        from flowsynth.values import Audio
+
+        given = sound_latents(latents, self._store.device)
+        vocoder: Any = self.network("vocoder")
+        decoder: Any = self.network(SOUND)
+        with torch.no_grad():
+            wave = vocoder(decoder.decode(given, return_dict=False)[0])
+        return Audio(wave[0].float().T.contiguous().cpu(), int(vocoder.config.output_sampling_rate))
 
     def decode_latents(self, latents: Latents, settings: DecodeSettings) -> torch.Tensor:
         """Frames T x 3 x H x W in [0, 1], by the pipeline's decoder with the arguments that it was to get."""

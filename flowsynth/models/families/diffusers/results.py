@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.canonical import Json
-from flowsynth.core.errors import RunError
+from flowsynth.core.errors import RequestError, RunError
 from flowsynth.models.diffusion.tree import flatten, rebuild, strided
 from flowsynth.models.families.diffusers.formats import PIXELS
 from flowsynth.models.families.diffusers.seams import Cut
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
     from flowsynth.values import Latents
 
+#: Where latents of a clip hold those of its sound.
+_SOUND = "sound"
 
-def cut_latents(cut: Cut, given: Latents, space: str) -> Latents:
+
+def cut_latents(cut: Cut, given: Latents, space: str, sound: torch.Tensor | None = None) -> Latents:
     """What the decoder was about to get.
 
     Args:
         cut: where the call ended.
         given: the size that was asked for.
         space: of the decoder.
+        sound: what the decoder of sound was about to get, if there is one.
 
     Raises:
         RunError: the call made several clips.
@@ -39,12 +43,30 @@ def cut_latents(cut: Cut, given: Latents, space: str) -> Latents:
     names = ("z", "temb", "return_dict")[1 : len(cut.args)]
     arguments = {**dict(zip(names, cut.args[1:], strict=False)), **cut.kwargs}
     arguments.pop("generator", None)
-    decoder: Json = {
+    decoder: dict[str, Json] = {
         "rank": rank,
         "strides": list(cut.args[0].stride()),
         "arguments": flatten(_listed(arguments), {}),
     }
+    if sound is not None:  # a few numbers beside those of the pictures
+        decoder[_SOUND] = flatten(_listed({"z": sound}), {})
     return replace(given, data=data.contiguous().cpu(), space=space, empty=False, decoder=decoder)
+
+
+def sound_latents(latents: Latents, device: str) -> torch.Tensor:
+    """What the decoder of sound is to get.
+
+    Raises:
+        RequestError: the latents were made without sound.
+    """
+    import torch
+
+    extra = latents.decoder if isinstance(latents.decoder, dict) else {}
+    if _SOUND not in extra:
+        raise RequestError("audio_decode: these latents hold no sound; expected those of denoise")
+    held = rebuild(extra[_SOUND], {})
+    made: torch.Tensor = _tensors(held, torch.empty(0, device=device))["z"]
+    return made
 
 
 def pixel_latents(given: Any, asked: Latents) -> Latents:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RunError
 from flowsynth.models.diffusion.passes import once
 
@@ -98,6 +99,18 @@ def encode_once(pipe: Any) -> None:
             part.forward = once(part.forward)
 
 
+def padding_sides(pipe: Any) -> dict[str, Json]:
+    """On which side each tokenizer pads: text encoding may set it, and what comes after reads it."""
+    parts = pipe.components.items()
+    return {name: str(part.padding_side) for name, part in parts if hasattr(part, "padding_side")}
+
+
+def pad_as(pipe: Any, sides: Json) -> None:
+    """Have tokenizers pad as they did after the text was encoded."""
+    for name, side in sides.items() if isinstance(sides, dict) else ():
+        getattr(pipe, name).padding_side = side
+
+
 #: Methods of a pipeline that come after its text, or before it in a few classes.
 _AFTER_TEXT = (
     "prepare_latents", "prepare_image", "prepare_control_image", "encode_image", "_encode_image",
@@ -119,7 +132,7 @@ def stop_after_text(pipe: Any, texts: TextCalls) -> None:
 def _is_no_text_encoder(pipe: Any, part: Any) -> bool:
     named = [name for name, value in pipe.components.items() if value is part]
     return all(
-        name.startswith(("vae", "unet", "transformer", "controlnet", "prior", "image_encoder"))
+        name.startswith(("vae", "unet", "transformer", "controlnet", "prior", "image_encoder", "connectors"))
         for name in named
     )
 
@@ -147,3 +160,23 @@ def stop_at_decoder(decoder: Any) -> None:
         raise Cut(*args, **kwargs)
 
     decoder.decode = stop
+
+
+def stop_at_sound(decoder: Any, sound: Any) -> list[Cut]:
+    """Have a decoder of sound end the call, and that of pictures before it note what it was about to get.
+
+    Returns:
+        What the decoder of pictures was about to get, once the call has ended.
+    """
+    import torch
+
+    noted: list[Cut] = []
+
+    @functools.wraps(decoder.decode)
+    def note(*args: Any, **kwargs: Any) -> Any:
+        noted.append(Cut(*args, **kwargs))
+        return (torch.zeros(1, 3, 1, 8, 8),)  # made into pictures that nobody sees
+
+    decoder.decode = note
+    stop_at_decoder(sound)
+    return noted

@@ -23,8 +23,9 @@ from flowsynth.models.locate import locate
 from flowsynth.models.spec import ModelSpec
 from flowsynth.models.weights import tensor_shapes
 
-#: Parts that only the text step loads, and those that only the decoder's step does.
-TEXT_PARTS, VAE_PARTS = ("text_encoder", "tokenizer"), ("vae", "movq", "vqvae")
+#: Parts that only the text step loads, and those that only the decoders' steps do.
+TEXT_PARTS = ("text_encoder", "tokenizer")
+VAE_PARTS = ("vae", "movq", "vqvae", "audio_vae", "vocoder")
 
 
 class PartLora(Lora):

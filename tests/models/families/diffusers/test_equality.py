@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tests.models.families.diffusers.call import build, by_hand, graph_of
-from tests.models.families.diffusers.zoo import clips, more, pictures
+from tests.models.families.diffusers.zoo import clips, more, pictures, sound
 from tests.models.families.diffusers.zoo.case import CASES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
 )
-__all__ = ["clips", "more", "pictures"]
+__all__ = ["clips", "more", "pictures", "sound"]
 
 
 #: One of every kind of seam, decoder and way of giving pictures; the others are slow.
