@@ -1,6 +1,6 @@
 """Frames of three bytes a pixel, coded by Ut Video: each alone, lossless, about 350 MB a second both ways.
 
-Measured beside FFV1 (a sixth smaller, five times slower) and others: `benchmarks/frame_compression.py`.
+Measured beside FFV1 (a sixth smaller, five times slower) and others: `benchmarks/results/cache_io.md`.
 Format: https://ffmpeg.org/ffmpeg-codecs.html (utvideo).
 """
 
