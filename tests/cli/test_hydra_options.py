@@ -44,6 +44,11 @@ def test_a_config_s_name_is_the_graph_s(cli: Cli) -> None:
     assert cli("run", "-q", "--config-name", "small.yaml", "cache.dir=c")[0] == 0
 
 
+def test_a_folder_that_hydra_s_key_names_is_the_same_when_the_request_is_recalled(cli: Cli) -> None:
+    given = ("run", "-q", "graph=small", "cache.dir=c", "hydra.run.dir=there")
+    assert [cli(*given)[:2] for _ in range(2)] == [(0, "last = 112\nthere/run.json\n")] * 2
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
