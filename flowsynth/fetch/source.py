@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 

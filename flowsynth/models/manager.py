@@ -209,7 +209,17 @@ def unique_bytes(parts: Iterable[Any]) -> int:
 def _tensors(part: Any) -> Iterable[torch.Tensor]:
     for name in ("parameters", "buffers"):
         if hasattr(part, name):
-            yield from getattr(part, name)()
+            for tensor in getattr(part, name)():
+                yield from _inner(tensor)
+
+
+def _inner(tensor: Any) -> Iterable[torch.Tensor]:
+    """What holds a tensor's numbers: quantised ones are made of several."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _inner(getattr(tensor, name))
 
 
 def _has_tensors(part: Any) -> bool:

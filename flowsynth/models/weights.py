@@ -158,6 +158,26 @@ def tensor_bytes(path: Path, itemsize: int, prefixes: tuple[str, ...] = ()) -> i
     return sum(chosen or sizes.values())
 
 
+def int8_bytes(path: Path, itemsize: int, prefixes: tuple[str, ...] = ()) -> int:
+    """The same of a network that holds its matrices as int8, with a factor a row.
+
+    Args:
+        path: as of `tensor_bytes`, as are `itemsize` and `prefixes`.
+        itemsize: of all other numbers.
+        prefixes: as there.
+    """
+    if path.suffix != ".safetensors":
+        return _stored_bytes(path)
+    shapes = {name.removeprefix("module."): shape for name, shape in tensor_shapes(path).items()}
+    chosen = {name: shape for name, shape in shapes.items() if name.startswith(prefixes)}
+    return sum(
+        math.prod(shape) + shape[0] * itemsize
+        if len(shape) == 2 and name.endswith(".weight")
+        else math.prod(shape) * itemsize
+        for name, shape in (chosen or shapes).items()
+    )
+
+
 def _stored_bytes(path: Path) -> int:
     """Bytes of the tensors in torch's zip files; of the whole file in its older ones."""
     import zipfile

@@ -300,6 +300,8 @@ def _diffusers_specs() -> list[dict[str, Any]]:
         {**base, "step_cache": "first_block:0.2"},
         {**base, "step_cache": "deepcache:3"},
         {**base, "compile": "regional"},
+        {**base, "quantize": "torchao:int8"},
+        {**base, "quantize": "gguf"},
         {**base, "ip_adapters": [_lora()]},
         {**base, "ip_adapters": [_lora(0.5)]},
         {**base, "ip_adapters": [_lora(0.5), _lora()]},

@@ -12,7 +12,7 @@ from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.facts import facts
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.ports import ports_of
-from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec, steps_of
+from flowsynth.models.families.diffusers.spec import INT8, VAE_PARTS, DiffusersSpec, steps_of
 from flowsynth.models.spec import ITEM_BYTES
 
 
@@ -68,7 +68,8 @@ def weight_bytes(spec: DiffusersSpec, parts: tuple[str, ...]) -> int:
         if steps_of(name)[0] in parts and not waits:
             narrow = spec.storage is not None and name in DENOISERS
             size = 1 if narrow else ITEM_BYTES[spec.dtypes.get(name, spec.dtype)]
-            total += spec.part(name, offline=True).nbytes(size) if _has_weights(spec, name) else 0
+            int8 = spec.quantize == INT8 and name in DENOISERS
+            total += spec.part(name, offline=True).nbytes(size, int8=int8) if _has_weights(spec, name) else 0
     if "denoiser" in parts and spec.offload == "none":
         total += sum(ip_adapter_bytes(adapter, ITEM_BYTES[spec.dtype]) for adapter in spec.ip_adapters)
     return total

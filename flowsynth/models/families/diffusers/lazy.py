@@ -140,8 +140,12 @@ def _fill(network: nn.Module, real: nn.Module) -> None:
 
 
 def _take_adapted(network: nn.Module, real: nn.Module) -> tuple[str, ...]:
-    """Take over the layers that hold adapters, which a skeleton lacks; what their tensors begin with."""
-    names = [name for name, module in real.named_modules() if hasattr(module, "lora_A")]
+    """Take over the layers that a skeleton lacks, of adapters and of GGUF; what their tensors begin with."""
+    names = [
+        name
+        for name, module in real.named_modules()
+        if hasattr(module, "lora_A") or type(module).__name__ == "GGUFLinear"
+    ]
     for name in names:
         owner, leaf = _owner(network, name)
         owner._modules[leaf] = sharing_copy(real.get_submodule(name))

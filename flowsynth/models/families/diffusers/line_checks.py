@@ -13,7 +13,8 @@ from flowsynth.core.errors import Fault, FlowsynthError, listing, nearest
 from flowsynth.models.diffusion.deep_cache import TAKES_DEEP_CACHE, interval_of
 from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.index import part_classes
-from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
+from flowsynth.models.families.diffusers.quantized import GGUF, library_of, missing_library
+from flowsynth.models.families.diffusers.spec import INT8, VAE_PARTS, DiffusersSpec
 from flowsynth.models.requests import Asked, DenoiseSettings
 
 
@@ -43,6 +44,7 @@ def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
         if value and not any(word in class_source(kind) for kind in group.values()):
             kinds = ", ".join(sorted(group.values())) or "part"
             found.append(_fault(line, f"nothing: its {kinds} has no use for it", str(value)))
+    found += _quantize_faults(spec, denoisers)
     if spec.step_cache is not None:
         found += _cache_faults(spec.step_cache, denoisers)
     shared = spec.step_cache is not None and not interval_of(spec.step_cache)
@@ -55,6 +57,37 @@ def line_faults(spec: DiffusersSpec, asked: Asked) -> list[Fault]:
             )
         )
     return found
+
+
+def _quantize_faults(spec: DiffusersSpec, denoisers: Mapping[str, str]) -> Iterator[Fault]:
+    """Fewer bits where there is nothing to hold in them, beside what does not go with it, or no library."""
+    files = spec.gguf_parts()
+    line = spec.quantize or ("gguf" if files else None)
+    if line is None:
+        return
+    for name in files:
+        if name not in denoisers:
+            yield _fault("components", "safetensors: GGUF is for denoisers alone", f"{name}: a {GGUF} file")
+    if line == "gguf" and not files:
+        yield _fault("quantize", f"a {GGUF} file under components.{_first(denoisers)}", line)
+    elif not denoisers or (line == INT8 and files):
+        yield _fault("quantize", "nothing: it has no denoiser, or one of a GGUF file", line)
+    others = {
+        "storage": spec.storage,
+        "offload": spec.offload if spec.offload == "disk" else None,
+        "loras": len(spec.loras),
+        "ip_adapters": len(spec.ip_adapters),
+    }
+    for other, value in others.items():
+        if value:
+            yield _fault(other, f"nothing beside {line}", str(value))
+    if install := missing_library(line):
+        expected = f"the library {library_of(line)}: {install}"
+        yield Fault("inputs.model", f"its line quantize: {line}", expected, "not installed")
+
+
+def _first(denoisers: Mapping[str, str]) -> str:
+    return next(iter(denoisers), "transformer")
 
 
 def _cache_faults(line: str, denoisers: Mapping[str, str]) -> Iterator[Fault]:

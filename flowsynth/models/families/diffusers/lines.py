@@ -12,7 +12,8 @@ from flowsynth.models.diffusion.deep_cache import interval_of, put_deep_cache
 from flowsynth.models.diffusion.sharing import sharing_copy
 from flowsynth.models.families.diffusers.clips import DENOISERS
 from flowsynth.models.families.diffusers.moving import set_norm
-from flowsynth.models.families.diffusers.spec import VAE_PARTS, DiffusersSpec
+from flowsynth.models.families.diffusers.quantized import to_int8
+from flowsynth.models.families.diffusers.spec import INT8, VAE_PARTS, DiffusersSpec
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +44,16 @@ class Lines:
 
     def loaded(self, name: str, load: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         """What loads a part, in the form in which it is held."""
-        if self.spec.storage is None or name not in DENOISERS:
+        int8 = self.spec.quantize == INT8
+        if name not in DENOISERS or not (int8 or self.spec.storage):
             return load
 
         def narrow() -> nn.Module:
             network = load()
-            self._store_narrow(name, network)
+            if self.spec.storage is not None:
+                self._store_narrow(name, network)
+            if int8:
+                to_int8(network)
             return network
 
         return narrow

@@ -113,7 +113,9 @@ class DiffusersModel:
             [each, list(self._parts[each]), part.identity(self._memo)]
             for each, part in zip(names, parts, strict=True)
         ]
-        held = [str(dtype), self.spec.storage if name in DENOISERS else None, place]
+        held: list[Json] = [str(dtype), self.spec.storage if name in DENOISERS else None, place]
+        if self.spec.quantize is not None and name in DENOISERS:
+            held.append(self.spec.quantize)
         key = digest_json(["diffusers", content, *held])
         self._keys.add(key)
         load = self.lines.loaded(name, self._loader(names, parts, dtype, place))

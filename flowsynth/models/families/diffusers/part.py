@@ -19,7 +19,8 @@ from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import part_prefixes
 from flowsynth.models.diffusion.single_file.vocabulary import vocabulary_file
 from flowsynth.models.families.diffusers import parts
-from flowsynth.models.weights import tensor_bytes, weight_files
+from flowsynth.models.families.diffusers.quantized import GGUF, gguf_loader
+from flowsynth.models.weights import int8_bytes, tensor_bytes, weight_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,8 +46,8 @@ class Part(Protocol):
             InputError: something is missing.
         """
 
-    def nbytes(self, itemsize: int) -> int:
-        """Bytes that it takes once it is loaded with numbers of a size."""
+    def nbytes(self, itemsize: int, *, int8: bool = False) -> int:
+        """Bytes that it takes once it is loaded with numbers of a size; with `int8`, its matrices in that."""
 
     def tool(self, cls: type[Any]) -> Any:
         """It, as a tokenizer, scheduler or processor."""
@@ -93,9 +94,10 @@ class FolderPart:
             files += weight_files(self.folder, self.source.variant)
         return [[path.name, file_hash(path, memo)] for path in files]
 
-    def nbytes(self, itemsize: int) -> int:
+    def nbytes(self, itemsize: int, *, int8: bool = False) -> int:
         """From the headers of its weights."""
-        return sum(tensor_bytes(file, itemsize) for file in weight_files(self.folder, self.source.variant))
+        size = int8_bytes if int8 else tensor_bytes
+        return sum(size(file, itemsize) for file in weight_files(self.folder, self.source.variant))
 
     def tool(self, cls: type[Any]) -> Any:
         """See `Part`."""
@@ -132,9 +134,9 @@ class FilePart:
         """The file's hash; see `Part`."""
         return [self.config(), file_hash(self.file, memo) if loaded else None]
 
-    def nbytes(self, itemsize: int) -> int:
+    def nbytes(self, itemsize: int, *, int8: bool = False) -> int:
         """From the header of the file."""
-        return tensor_bytes(self.file, itemsize, part_prefixes(self.name))
+        return (int8_bytes if int8 else tensor_bytes)(self.file, itemsize, part_prefixes(self.name))
 
     def tool(self, cls: type[Any]) -> Any:
         """A file holds none.
@@ -150,6 +152,8 @@ class FilePart:
 
     def loader(self, cls: type[Any], dtype: Any, device: str) -> Callable[[], nn.Module]:
         """See `Part`."""
+        if self.file.suffix == GGUF:
+            return gguf_loader(cls, self.file, self.config(), dtype, device)
         return partial(parts.load_from_file, cls, self.name, self.file, self.config(), dtype, device)
 
 
@@ -173,9 +177,9 @@ class ImpliedPart:
         words = file_hash(vocabulary_file()) if loaded and "pad_token" in self.described else None
         return [self.config(), words]
 
-    def nbytes(self, itemsize: int) -> int:
+    def nbytes(self, itemsize: int, *, int8: bool = False) -> int:
         """None."""
-        del itemsize
+        del itemsize, int8
         return 0
 
     def tool(self, cls: type[Any]) -> Any:

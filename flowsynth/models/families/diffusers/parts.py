@@ -127,11 +127,23 @@ def load_from_file(
     with quiet(), LOADING:
         with init_empty_weights():
             network = described_builder(cls, config)()
-        own = set(network.state_dict())
-        if 2 * len(own & set(weights)) < len(own):  # some names are everybody's
-            weights = _converted(cls, weights, config, file)
+        weights = in_own_names(network, weights, cls, config, file)
         filled: nn.Module = fill(network, weights, file, dtype)
         return filled.eval().to(device)
+
+
+def in_own_names(
+    network: nn.Module, weights: Any, cls: type[Any], config: Mapping[str, Any], file: Path
+) -> Any:
+    """The tensors of a file by the names of a network's layers, where they bear others.
+
+    Raises:
+        InputError: they are not those of its class.
+    """
+    own = set(network.state_dict())
+    if 2 * len(own & set(weights)) < len(own):  # some names are everybody's
+        return _converted(cls, weights, config, file)
+    return weights
 
 
 def _converted(cls: type[Any], weights: Any, config: Mapping[str, Any], file: Path) -> Any:

@@ -19,10 +19,13 @@ from flowsynth.models.diffusion.single_file.known import Checkpoint, checkpoint_
 from flowsynth.models.families.diffusers.facts import library_versions
 from flowsynth.models.families.diffusers.index import part_classes, read_index
 from flowsynth.models.families.diffusers.part import FilePart, FolderPart, ImpliedPart, Part
+from flowsynth.models.families.diffusers.quantized import GGUF, library_version
 from flowsynth.models.locate import locate
 from flowsynth.models.spec import ModelSpec
 from flowsynth.models.weights import tensor_shapes
 
+#: The line that holds a denoiser's matrices in eight bits.
+INT8 = "torchao:int8"
 #: Parts that only the text step loads, and those that only the decoders' steps do.
 TEXT_PARTS = ("text_encoder", "tokenizer")
 VAE_PARTS = ("vae", "movq", "vqvae", "audio_vae", "vocoder")
@@ -65,6 +68,11 @@ class DiffusersSpec(ModelSpec):
     )
     storage: Literal["float8"] | None = Field(
         None, description="how a denoiser's weights are held; each layer is cast as it runs"
+    )
+    quantize: Literal["torchao:int8", "gguf"] | None = Field(
+        None,
+        description="torchao:int8 holds a denoiser's matrices in that; gguf is for a .gguf file under"
+        " components; layers are widened as they run",
     )
     vae_tiling: bool = Field(False, description="decode and encode large pictures tile by tile")
     vae_slicing: bool = Field(False, description="decode and encode pictures one by one")
@@ -196,12 +204,21 @@ class DiffusersSpec(ModelSpec):
             "offload": self.offload if self.offload == "disk" and (denoiser or "text" in parts) else None,
             "motion_norm": self.motion_norm if denoiser and self.motion_norm != "clip" else None,
             "storage": self.storage if denoiser else None,
+            "quantize": self._quantized() if denoiser else None,
             "step_cache": self.step_cache if denoiser else None,
             "compile": self.compile if denoiser and self.compile != "none" else None,
             "vae_tiling": self.vae_tiling and vae,
             "vae_slicing": self.vae_slicing and vae,
         }
         return {name: value for name, value in asked.items() if value}
+
+    def gguf_parts(self) -> list[str]:
+        """Parts that come out of GGUF files."""
+        return [name for name, source in self.components.items() if (source.file or "").endswith(GGUF)]
+
+    def _quantized(self) -> Json:
+        line = "gguf" if self.gguf_parts() else self.quantize
+        return [line, library_version(line)] if line is not None else None
 
     def lora_identity(self, memo: Path | None) -> Json:
         """Content, scale and place of the adapters."""
