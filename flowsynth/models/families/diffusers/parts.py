@@ -68,8 +68,7 @@ def network_builder(cls: type[Any], folder: Path) -> Callable[[], nn.Module]:
     if hasattr(cls, "load_config"):  # of diffusers
         config = cls.load_config(folder, local_files_only=True)
         return lambda: cls.from_config(config)
-    config = cls.config_class.from_pretrained(folder, local_files_only=True)
-    return lambda: cls._from_config(config)
+    return _of_transformers(cls, cls.config_class.from_pretrained(folder, local_files_only=True))
 
 
 def network_loader(
@@ -95,7 +94,23 @@ def described_builder(cls: type[Any], config: Mapping[str, Any]) -> Callable[[],
     """What makes a network without weights from a configuration that lies nowhere."""
     if hasattr(cls, "load_config"):  # of diffusers
         return lambda: cls.from_config(dict(config))
-    return lambda: cls._from_config(cls.config_class(**config))
+    return _of_transformers(cls, cls.config_class(**config))
+
+
+def _of_transformers(cls: type[Any], config: Any) -> Callable[[], nn.Module]:
+    """What makes a network of transformers in the default dtype, as diffusers' are.
+
+    Else it has the one that its configuration names, which is that of the files and not what is asked for;
+    pipelines make latents in the dtype that a text encoder says before it is real.
+    """
+
+    def build() -> nn.Module:
+        import torch
+
+        network: nn.Module = cls._from_config(config, dtype=torch.get_default_dtype())
+        return network
+
+    return build
 
 
 def implied_tool(cls: type[Any], config: Mapping[str, Any]) -> Any:

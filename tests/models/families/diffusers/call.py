@@ -87,13 +87,18 @@ def by_hand(
     folder: Path,
     text: Mapping[str, Any] | None = None,
     change: Callable[[Any], None] | None = None,
+    load: Mapping[str, Any] | None = None,
 ) -> torch.Tensor:
-    """The pipeline's own call: T x 3 x H x W in [0, 1]."""
+    """The pipeline's own call: T x 3 x H x W in [0, 1]; of what its decoder gave, where `load` says a dtype.
+
+    The library rounds pixels to half precision once more, the engine does not.
+    """
     known = facts(cls.__name__)
-    pipe = cls.from_pretrained(folder)
+    pipe = cls.from_pretrained(folder, **(load or {}))
     pipe.set_progress_bar_config(disable=True)
     if change is not None:
         change(pipe)
+    given = decoded_by(getattr(pipe, known.decoder)) if load else []
     size = size_of(case)
     count = size.get("num_frames", case.frames.get("video", 1))
     sizes = {**size, "video_length": count, "decode_chunk_size": AT_ONCE}
@@ -109,8 +114,30 @@ def by_hand(
         **settings, **case.options, **words, **picture_arguments(known, clips),
         generator=torch.Generator().manual_seed(SEED), output_type="np",
     )[0]  # fmt: skip
+    if given:
+        return pixels_of(given[-1])
     frames = torch.as_tensor(np.asarray(made))
     return (frames[0] if frames.ndim == 5 else frames).movedim(-1, 1)
+
+
+def pixels_of(decoded: Any) -> torch.Tensor:
+    """Frames in [0, 1] of what a decoder gave."""
+    data: torch.Tensor = decoded[0] if isinstance(decoded, tuple) else decoded.sample
+    raw = data[0].transpose(0, 1) if data.ndim == 5 else data
+    return (raw.float() / 2 + 0.5).clamp(0, 1).cpu()
+
+
+def decoded_by(decoder: Any) -> list[Any]:
+    """What a decoder gives from now on."""
+    given: list[Any] = []
+    decode = decoder.decode
+
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        given.append(decode(*args, **kwargs))
+        return given[-1]
+
+    decoder.decode = remembered
+    return given
 
 
 def graph_of(

@@ -37,6 +37,23 @@ QUICK = {
 }
 
 
+#: Those whose latents take their dtype from a text encoder, and one of each kind of decoder.
+HALF = ("QwenImagePipeline", "FluxPipeline", "StableDiffusionXLPipeline", "WanPipeline", "CogVideoXPipeline")
+
+
+@pytest.mark.parametrize("dtype", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", [HALF[0], *(pytest.param(name, marks=pytest.mark.slow) for name in HALF[1:])]
+)
+def test_in_half_precision_a_decoder_gives_the_same(name: str, dtype: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    cls = build(case, tmp_path / "model")
+    graph = graph_of(case, tmp_path / "model", dtype=dtype)
+    given = graph.run(cache_dir=tmp_path / "cache", outputs=["frames"])["frames"].tensor
+    expected = by_hand(cls, case, tmp_path / "model", load={"torch_dtype": getattr(torch, dtype)})
+    assert torch.equal(given, expected), float((given - expected).abs().max())
+
+
 @pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]

@@ -152,7 +152,8 @@ def test_a_gguf_file_of_another_network_is_refused_with_names(
 def test_what_it_does_not_go_with_and_what_to_install_is_told_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, int8 = CASES["FluxPipeline"], {"quantize": "torchao:int8"}
+    case = CASES["FluxPipeline"]
+    int8: dict[str, Any] = {"quantize": "torchao:int8"}
     build(case, tmp_path / "model")
     monkeypatch.setattr(line_checks, "missing_library", lambda _: None)
     file = str(tmp_path / "a.gguf")
