@@ -162,12 +162,19 @@ class ModelManager:
         return model is not None and any(key in self._parts for key in model.part_keys())
 
     def _shrink(self, budget: int, keep: str | None = None) -> None:
-        """Drop parts by least recent use until the rest fits; the part just loaded stays."""
+        """Drop parts by least recent use until the rest fits; the part just loaded stays.
+
+        Pipelines that ran hold each other in circles, and with them the memory of what is dropped.
+        """
+        dropped = False
         while self._parts and self.resident_bytes > budget:
             key = next((k for k in self._parts if k != keep), None)
             if key is None:
-                return
+                break
             del self._parts[key]
+            dropped = True
+        if dropped:
+            gc.collect()
 
 
 class _CheckedStore:

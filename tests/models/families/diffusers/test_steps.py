@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from flowsynth.api import Session
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.models.families.diffusers.model import DiffusersModel
 from tests.models.families.diffusers.call import build, by_hand, graph_of
@@ -168,3 +170,39 @@ def test_a_text_is_encoded_once_for_guidance_on_and_off(
     monkeypatch.setattr(CLIPTextModel, "forward", forward)
     graph_of(case, tmp_path / "model").run(cache_dir=tmp_path / "cache", outputs=["text"])
     assert len(seen) == len(set(seen)) == 4, "two encoders, each with the prompt and the negative one"
+
+
+def test_a_text_encoder_without_room_is_gone_while_the_denoiser_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory, not only its place: pipelines that ran would hold it until the collector comes."""
+    case = CASES["FluxPipeline"]
+    build(case, tmp_path / "model")
+    size = torch.Size([64, 32])  # of T5's table of words
+    seen: dict[str, set[int]] = {}
+
+    def tables() -> set[int]:
+        """Where such tensors lie in memory."""
+        live = (item for item in gc.get_objects() if isinstance(item, torch.Tensor))
+        return {item.data_ptr() for item in live if item.shape == size and item.device.type == "cpu"}
+
+    real = DiffusersModel.network
+
+    def network(self: DiffusersModel, name: str) -> Any:
+        made = real(self, name)
+        if name != "text_encoder":
+            own = {parameter.data_ptr() for parameter in made.parameters()}
+            seen[name] = tables() & own if name == "text_encoder_2" else tables() - own
+        return made
+
+    monkeypatch.setattr(DiffusersModel, "network", network)
+    graph = graph_of(case, tmp_path / "model")
+    gc.collect()
+    gc.disable()
+    try:
+        with Session(tmp_path / "cache", model_bytes=320_000) as session:
+            graph.run(session=session, outputs=["denoise"])
+    finally:
+        gc.enable()
+    assert len(seen["text_encoder_2"]) == 1, "else the shape is another one"
+    assert not seen["transformer"]
