@@ -121,6 +121,7 @@ def pipeline_names() -> list[str]:
     return sorted(name for name in _places() if "Pipeline" in name and not name.endswith(("Output", "Mixin")))
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Full versions of the libraries whose code a pipeline is: they belong to its identity."""
     return {name: version(name) for name in ("diffusers", "transformers", "peft")}
