@@ -117,6 +117,11 @@ class Shelf:
                 self._shared.add(name)
             return True
 
+    def in_files(self, names: Collection[str]) -> bool:
+        """Whether all of some values lie in files, not in memory."""
+        with self._lock:
+            return all(isinstance(self._values.get(name), Spooled) for name in names)
+
     def has(self, names: Iterable[str]) -> bool:
         """Whether all of some values can be had."""
         return all(map(self._has, names))

@@ -156,8 +156,9 @@ class Worker:
     def _share(self, task: Task) -> None:
         """A task of equal results may hold what no object does (frames that stand still): hold it, too."""
         names = tuple(set(object_names(task.refs or {}).values())) if self.desk.crew.local else ()
-        if names and not all(map(self.cache.has_object, names)) and self.scheduler.holding.shelf.hold(names):
-            task.held = names
+        shelf = self.scheduler.holding.shelf
+        if names and not all(map(self.cache.has_object, names)) and shelf.hold(names):
+            task.held, task.spooled = names, shelf.in_files(names)
 
     def _park(self, task: Task) -> None:
         """Another process computes this key; say so if that takes long: a hung one keeps its lease."""

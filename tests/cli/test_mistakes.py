@@ -79,8 +79,8 @@ GRAPHS: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "outputs as a text": (f"nodes: {{{A}}}\noutputs: a", ["outputs", "expected [node, node.port]"]),
     "unknown device": (
-        "nodes: {a: {op: step, device: gpu}}",
-        ["nodes.a.device", "expected auto, cpu", "given gpu"],
+        "nodes: {a: {op: step, device: tpu}}",
+        ["nodes.a.device", "expected auto, cpu", "given tpu"],
     ),
     "unknown cache policy": ("nodes: {a: {op: step, cache: maybe}}", ["nodes.a.cache", "given maybe"]),
     "a bad name": ("nodes: {'../a': {op: step}}", ["nodes.../a", "bad name", "expected letters"]),

@@ -31,7 +31,7 @@ SMALL = {
     "upscale_video": [CLIP, "frames=6", "width=48", "height=32"],
     "vid2vid": ["model=still", CLIP, "frames=4", "width=32", "height=32", "steps=2", "strength=0.5"],
 }  # fmt: skip
-TOON = ["run", "graph=toon", "cache.dir=c", *SMALL["toon"]]
+TOON = ["run", "graph=toon", "cache.dir=c", "cache.keep=all", *SMALL["toon"]]
 #: frames and size that come out
 MADE = {
     "interpolate_video": (12, 48, 32),

@@ -83,7 +83,7 @@ def test_settings_that_nothing_reads(folder: Writer, settings: str, words: list[
         ("graph={name: x}", ["graph: chosen by its name", "graph.KEY=VALUE"]),
         ("experiment={prompt: x}", ["experiment: chosen by its name"]),
         ("+style=noir", ["style: nothing in the graph 'small'", "given 'noir'"]),
-        ("device=tpu", ["device: bad value", "cuda:N", "did you mean 'cpu'?", "given 'tpu'"]),
+        ("device=cpuu", ["device: bad value", "cuda:N", "did you mean 'cpu'?", "given 'cpuu'"]),
         ("device=cuda:x", ["device: bad value"]),
         ("cache.dir=", ["cache.dir", "the path of a folder"]),
         ("output_dir='~nosuchuser/x'", ["output_dir", "no user ~nosuchuser"]),

@@ -140,7 +140,7 @@ def test_all_faults_come_at_once_with_path_and_nearest() -> None:
                 "g": {"op": "total"},
                 "h": {"op": "inc", "inputs": {"x": "zz"}},
                 "i": {"op": "inc", "inputs": {"x": 3}},
-                "j": {"op": "inc", "inputs": {"x": "a"}, "device": "gpu", "cache": "yes", "parms": {}},
+                "j": {"op": "inc", "inputs": {"x": "a"}, "device": "gpuu", "cache": "yes", "parms": {}},
             },
             "outputs": ["nope"],
         }

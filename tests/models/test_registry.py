@@ -64,7 +64,7 @@ BROKEN = {
     "no family": (
         "paint",
         "family:ColoursDenoise",
-        "lacks check, check_spec, describe, fingerprint",
+        "lacks check, check_spec, control_frames, describe",
     ),
     "another name": ("paint", "family:Colours", "calls itself 'colours'"),
 }

@@ -80,14 +80,13 @@ def computed(run: fs.Run) -> set[str]:
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 def test_a_diffusion_graph_runs_once_and_then_only_what_changed(tmp_path: Path, executor: str) -> None:
-    first = stylized().run(cache_dir=tmp_path / "cache", executor=executor, outputs=["frames"], chunk=8)
+    how: dict[str, Any] = {"executor": executor, "outputs": ["frames"], "chunk": 8, "keep": "all"}
+    first = stylized().run(cache_dir=tmp_path / "cache", **how)
     assert computed(first) == {"clip", "lines", "prompt", "latents", "denoise", "frames"}
     assert first["frames"].tensor.shape == (LENGTH, 3, *moving_clip(1).frame_shape[1:])
-    again = stylized().run(cache_dir=tmp_path / "cache", executor=executor, outputs=["frames"], chunk=8)
+    again = stylized().run(cache_dir=tmp_path / "cache", **how)
     assert computed(again) == set()
-    changed = stylized(guidance_scale=5.0).run(
-        cache_dir=tmp_path / "cache", executor=executor, outputs=["frames"], chunk=8
-    )
+    changed = stylized(guidance_scale=5.0).run(cache_dir=tmp_path / "cache", **how)
     assert computed(changed) == {"denoise", "frames"}
     assert not torch.equal(changed["frames"].tensor, first["frames"].tensor)
 
@@ -134,7 +133,7 @@ def test_another_part_of_a_model_runs_only_what_uses_it(tmp_path: Path) -> None:
     ]
     for model, expected in variants:
         run = stylized(**model).run(
-            cache_dir=tmp_path / "cache", executor="serial", outputs=["frames"], chunk=8
+            cache_dir=tmp_path / "cache", executor="serial", outputs=["frames"], chunk=8, keep="all"
         )
         assert computed(run) == expected, model
 
