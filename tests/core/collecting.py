@@ -61,3 +61,26 @@ def what_a_program_keeps_apart_stays_apart() -> None:
     with collector_paused():
         made += [[0]]
     assert not gc.isenabled()
+
+
+def one_thread_does_not_end_another_s_pause() -> None:
+    first, second = collector_paused(), collector_paused()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled(), "the second still makes what lives on"
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+def many_threads_leave_it_as_it_was() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def pause(_: int) -> None:
+        for _ in range(2000):
+            with collector_paused(settle=False):
+                pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(pause, range(8)))
+    assert gc.isenabled()

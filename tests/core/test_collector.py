@@ -17,6 +17,8 @@ import pytest
         "what_many_were_made_of_counts_as_old",
         "garbage_is_found_afterwards",
         "what_a_program_keeps_apart_stays_apart",
+        "one_thread_does_not_end_another_s_pause",
+        "many_threads_leave_it_as_it_was",
     ],
 )
 def test_the_collector(name: str) -> None:

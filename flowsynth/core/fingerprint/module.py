@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import gc
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from blake3 import blake3
 
+from flowsynth.core.collector import collector_paused
 from flowsynth.core.fingerprint.loaded import NoSource
 from flowsynth.core.fingerprint.said import Outside, Said, outside, says
 from flowsynth.core.fingerprint.scan import Statement, scan
@@ -147,18 +146,6 @@ def opaque(content: bytes) -> Module:
     return Module([], [], blake3(content).hexdigest(length=20))
 
 
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Keep the cyclic collector off: it would walk a growing tree that has no cycles, a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def read_module(source: bytes, where: str, keep: bool = False) -> Module:
     """Parse a source file.
 
@@ -170,7 +157,7 @@ def read_module(source: bytes, where: str, keep: bool = False) -> Module:
     Raises:
         NoSource: the file is nested too deeply for Python's parser.
     """
-    with _no_collector():
+    with collector_paused(settle=False):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # invalid escapes are for the importer to report
