@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -105,7 +105,12 @@ def _first(override: Override) -> str:
             start, end = float(value.start or 0), float(value.end or 0)
             first = round(start + 0.382 * (end - start), 6)
     else:
-        first = next(iter(values_of(override)), "")
+        try:
+            first = next(_each_value(override), "")  # a billion are not made: they are counted later
+        except ValueError:
+            line = repr(override.input_line)
+            fault = Fault(override.key_or_group, "a range that goes nowhere", "a step other than 0", line)
+            raise GraphError([fault], "--multirun") from None
     return f"{override.get_key_element()}={first}"
 
 
@@ -124,11 +129,16 @@ def values_of(override: Override) -> list[str]:
     Raises:
         HydraException: a sweep that cannot be counted.
     """
+    return list(_each_value(override))
+
+
+def _each_value(override: Override) -> Iterator[str]:
     if not override.is_sweep_override():
-        return [override.get_value_element_as_str()]
+        yield override.get_value_element_as_str()
+        return
     if not override.is_discrete_sweep():
         raise HydraException(f"{override.key_or_group}: a sweep that cannot be counted")
-    return [_text(value) for value in override.sweep_iterator()]
+    yield from map(_text, override.sweep_iterator())
 
 
 def _text(value: Any) -> str:
