@@ -32,7 +32,7 @@ def library_of(line: str) -> str:
 def missing_library(line: str) -> str | None:
     """What to install for a line, if that is not here."""
     name = library_of(line)
-    return None if importlib.util.find_spec(name) else f"pip install 'flowsynth[{name}]'"
+    return None if importlib.util.find_spec(name) else f"pip install 'flowsynth-engine[{name}]'"
 
 
 def library_version(line: str) -> str | None:

@@ -173,5 +173,5 @@ def test_what_it_does_not_go_with_and_what_to_install_is_told_before_the_run(
         graph_of(case, tmp_path / "model", **int8)
     with pytest.raises(FlowsynthError, match="quantize"):
         parse_model("m", {"family": "diffusers", "source": "x", "quantize": "int8"})
-    assert missing_library("wheels:int8") == "pip install 'flowsynth[wheels]'"
+    assert missing_library("wheels:int8") == "pip install 'flowsynth-engine[wheels]'"
     assert missing_library("torch:int8") is None
