@@ -74,7 +74,7 @@ class Task:
 
 def session_of(settings: Settings) -> Session:
     """The session that the settings ask for."""
-    return Session.of(settings.run_options())
+    return Session.of(settings.run_options(), rules=settings.placement.rules)
 
 
 def failed_row(job: Job, axes: Sequence[str], error: str) -> JobRecord:
