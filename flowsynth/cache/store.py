@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -288,21 +288,26 @@ class Cache:
             CacheFull: the disk is full.
             CacheError: the folder cannot be written.
         """
-        kept = False
+        return self._land(key, data.nbytes, [data])[1]
 
-        def admit(size: int) -> bool:
+    def _land(self, key: str, size: int, parts: Iterable[bytes | memoryview]) -> tuple[StoredObject, bool]:
+        """Store an object that comes from elsewhere, if there is room; the object, and whether there was."""
+        kept, written = False, 0
+
+        def admit(nbytes: int) -> bool:
             nonlocal kept
-            kept = self._eviction.admit(size, self.live)
+            kept = self._eviction.admit(nbytes, self.live)
             self.refused += not kept
             return kept
 
+        self.live.add(key)
         try:
-            land(self.objects, key, data.nbytes, [data], admit)
-            self.live.add(key)
+            found = land(self.objects, key, size, parts, admit)
+            written = size
         finally:
             if kept:
-                self._eviction.settle(data.nbytes, data.nbytes)
-        return kept
+                self._eviction.settle(size, written)
+        return found, kept
 
     def release(self, keys: Sequence[str] | None = None) -> None:
         """Let eviction have objects of this run again: some, or all."""

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from flowsynth.cache.container import Rows, StoredObject
 from flowsynth.cache.errors import CacheError
-from flowsynth.cache.landing import land
 from flowsynth.cache.remote.folder import FolderPlace
 from flowsynth.cache.remote.place import Got, Place, PlaceError, object_name, row_name
 from flowsynth.cache.remote.sender import Sender
@@ -126,15 +125,7 @@ class SharedCache(Cache):
             )
 
     def _landed(self, key: str, got: Got) -> StoredObject:
-        def admit(nbytes: int) -> bool:
-            if self._eviction.admit(nbytes, self.live):
-                self._eviction.settle(nbytes, nbytes)
-                return True
-            self.refused += 1
-            return False
-
-        self.live.add(key)
-        found = land(self.objects, key, got.size, got.parts, admit)
+        found, _ = self._land(key, got.size, got.parts)
         self.fetched[0] += 1
         self.fetched[1] += got.size
         return found
