@@ -39,7 +39,7 @@ class Asked:
     @property
     def of_jobs(self) -> list[str]:
         """What of the overrides for the sweep as a whole each job has to know."""
-        return [line for line in self.typed if line.lstrip("+").startswith(_SUBDIR)]
+        return _of_jobs(self.typed)
 
     def require_no_objective(self) -> None:
         """See that nobody typed what only a sweeper that looks at results has a use for.
@@ -81,16 +81,13 @@ def asked_sweep(overrides: Sequence[str], cwd: Path | None = None) -> Asked:
     try:
         first = first_lines(lines, cwd)
         doors, folder = _doors([*first, *typed], cwd, runtime)
-        told = [line for line in typed if line.lstrip("+").startswith(_SUBDIR)]
+        told = _of_jobs(typed)
         written = doors if told == list(typed) else _doors([*first, *told], cwd, runtime)[0]
     except RequestError:
         if typed or any(line.lstrip("+~").startswith("experiment") for line in lines):
             raise
-        doors, written, folder = (
-            Doors(),
-            Doors(),
-            None,
-        )  # the first job will say what is wrong with it, the others may be right
+        # The first job will say what is wrong with it, the others may be right.
+        doors, written, folder = Doors(), Doors(), None
     params = tuple(f"{key}={value}" for key, value in doors.params.items())
     return Asked((*params, *lines), doors, typed, runtime, written, folder)
 
@@ -108,6 +105,10 @@ def first_lines(lines: Sequence[str], cwd: Path | None = None) -> list[str]:
     with LOCK, hydra_version():
         options = Repository(search_path(cwd))
         return first_of(parse_overrides(lines, sweeping=True, options=options, counted=False))
+
+
+def _of_jobs(typed: Sequence[str]) -> list[str]:
+    return [line for line in typed if line.lstrip("+").startswith(_SUBDIR)]
 
 
 def _doors(lines: Sequence[str], cwd: Path | None, runtime: Runtime) -> tuple[Doors, Path | None]:

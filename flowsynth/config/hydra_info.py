@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.default_element import DefaultsTreeNode, GroupDefault, InputDefault
@@ -11,7 +10,7 @@ from hydra.core.default_element import DefaultsTreeNode, GroupDefault, InputDefa
 from flowsynth.config.composition import LOCK
 from flowsynth.config.folders import search_path
 from flowsynth.config.hydra_compose import compose_config
-from flowsynth.config.plugins import LAUNCHER, LAUNCHERS, OURS, REFUSED, SWEEPER, SWEEPERS
+from flowsynth.config.plugins import LAUNCHER, LAUNCHERS, OURS, REFUSED, SWEEPER, SWEEPERS, Plugin
 
 
 def defaults_lines(overrides: Sequence[str]) -> list[str]:
@@ -43,15 +42,11 @@ def plugin_lines() -> Iterator[str]:
     """Launchers and sweepers, and whether they are installed; none is imported."""
     for group, plugins in ((LAUNCHER, LAUNCHERS), (SWEEPER, SWEEPERS)):
         for name, plugin in plugins.items():
-            state = "ours, the default" if name == OURS else _state(plugin.package, plugin.install)
+            state = "ours, the default" if name == OURS else _state(plugin)
             yield f"{group}={name}: {state}"
         for name, reason in REFUSED[group].items():
             yield f"{group}={name}: not supported: {reason}"
 
 
-def _state(package: str, install: str) -> str:
-    try:
-        found = find_spec(package) is not None
-    except ImportError:
-        found = False
-    return "installed" if found else f"not installed; {install}"
+def _state(plugin: Plugin) -> str:
+    return "installed" if plugin.is_installed else f"not installed; {plugin.install}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def require_plugins(doors: Doors) -> None:
         RequestError: one is missing, or what it needs.
     """
     for group, name, plugin in _chosen(doors):
-        if not _is_there(plugin.package):
+        if not plugin.is_installed:
             raise RequestError(f"{group}={name}: its plugin is not installed; expected {plugin.install}")
     if doors.launcher == "submitit_slurm" and shutil.which("sbatch") is None:
         raise RequestError(
@@ -224,13 +223,6 @@ def _named(name: str) -> Iterator[None]:
 def _first(error: BaseException) -> str:
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     return " ".join(lines)[:_SHOWN] or "no message"
-
-
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ImportError:  # hydra_plugins itself is missing
-        return False
 
 
 def _chosen(doors: Doors) -> list[tuple[str, str, Plugin]]:

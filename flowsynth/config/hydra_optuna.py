@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Override, RangeSweep
 
 from flowsynth.config.composition import LOCK
 from flowsynth.config.folders import search_path
 from flowsynth.config.hydra_compose import Repository
 from flowsynth.config.hydra_overrides import hydra_version, parse_overrides
-from flowsynth.config.hydra_sweep import ZIP, values_of
+from flowsynth.config.hydra_sweep import is_paired, values_of
 from flowsynth.core.errors import Fault, GraphError
 
 #: Values of a range that goes down, which are written out.
@@ -33,7 +33,7 @@ def search_lines(lines: Sequence[str], grid: bool) -> list[str]:
     with LOCK, hydra_version():
         options = Repository(search_path())
         parsed = parse_overrides(lines, sweeping=True, options=options, counted=grid)
-        faults = [_zip_fault(override) for override in parsed if _is_zip(override)]
+        faults = [_zip_fault(override) for override in parsed if is_paired(override)]
         if not any(override.is_sweep_override() for override in parsed):
             expected = (
                 "several values of a key, such as seed=range(1,9) or graph.nodes.N.params.P=interval(0,1)"
@@ -49,11 +49,6 @@ def swept_keys(lines: Sequence[str]) -> list[str]:
     with LOCK, hydra_version():
         parsed = parse_overrides(lines, sweeping=True, options=Repository(search_path()), counted=False)
         return [override.get_key_element() for override in parsed if override.is_sweep_override()]
-
-
-def _is_zip(override: Override) -> bool:
-    value = override.value() if override.is_sweep_override() else None
-    return isinstance(value, ChoiceSweep) and ZIP in value.tags
 
 
 def _zip_fault(override: Override) -> Fault:

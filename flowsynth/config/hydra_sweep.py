@@ -76,7 +76,7 @@ def jobs_of(overrides: Sequence[Override]) -> list[list[str]]:
     for override in overrides:
         key = override.get_key_element()
         values[key] = [f"{key}={value}" for value in values_of(override)]
-        pairs = [other for other in pairs if other != key] + ([key] if _is_paired(override) else [])
+        pairs = [other for other in pairs if other != key] + ([key] if is_paired(override) else [])
     _same_length({key: values[key] for key in pairs})
     axes: list[list[dict[str, str]]] = []
     for key, lines in values.items():
@@ -154,7 +154,8 @@ def quoted(text: str) -> str:
     return f"'{text}{chr(92) * tail}'"
 
 
-def _is_paired(override: Override) -> bool:
+def is_paired(override: Override) -> bool:
+    """Whether the values of a key go with those of others, one by one: ``zip(...)``."""
     value = override.value() if override.is_sweep_override() else None
     return isinstance(value, ChoiceSweep) and ZIP in value.tags
 

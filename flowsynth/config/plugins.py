@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 LAUNCHER = "hydra/launcher"
@@ -28,6 +29,14 @@ class Plugin:
     package: str = ""
     install: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its classes are there; they are not imported."""
+        try:
+            return find_spec(self.package) is not None
+        except ImportError:  # hydra_plugins itself is missing
+            return False
 
 
 def _unset(*names: str) -> dict[str, Any]:

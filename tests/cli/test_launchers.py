@@ -143,7 +143,7 @@ def test_a_broken_plugin_is_one_message(shell: Shell, home: Path, text: str, wor
 def test_a_missing_plugin_is_said_with_how_to_get_it(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, choice: str
 ) -> None:
-    monkeypatch.setattr("flowsynth.config.hydra_multirun.find_spec", lambda _: None)
+    monkeypatch.setattr("flowsynth.config.plugins.find_spec", lambda _: None)
     code, _, err = cli("run", "-m", "graph=small", "by=1,2", choice)
     assert code == 2
     assert f"{choice}: its plugin is not installed; expected pip install" in err
@@ -151,7 +151,7 @@ def test_a_missing_plugin_is_said_with_how_to_get_it(
 
 
 def test_slurm_is_refused_where_there_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowsynth.config.hydra_multirun.find_spec", lambda _: object())
+    monkeypatch.setattr("flowsynth.config.plugins.find_spec", lambda _: object())
     monkeypatch.setenv("PATH", "/nowhere")
     code, _, err = cli("run", "-m", "graph=small", "by=1,2", "hydra/launcher=submitit_slurm")
     assert code == 2
