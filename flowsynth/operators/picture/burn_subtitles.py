@@ -11,10 +11,10 @@ from pydantic import Field
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, InputError, RequestError
 from flowsynth.core.operator import Operator
-from flowsynth.core.paths import user_path
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.operators.picture._text import text_picture
 from flowsynth.operators.shared.colors import Color
+from flowsynth.operators.shared.files import named_files
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -74,12 +74,7 @@ class BurnSubtitles(Operator):
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
         """The font and the cues."""
         del ctx
-        named = {"font": self.font, "file": self.file}
-        files = {name: user_path(path) for name, path in named.items() if path is not None}
-        for name, path in files.items():
-            if not path.is_file():
-                raise InputError(f"{path}: no such file (params.{name})")
-        return files
+        return named_files({"font": self.font, "file": self.file})
 
     def run(self, ctx: RunContext, /, *, frames: Frames, cues: list[Any] | None = None) -> Frames:
         """Write on each frame."""
