@@ -31,7 +31,7 @@ class PictureGenerator(nn.Module):
         """Make pictures.
 
         Args:
-            z: (N, z_dim), normal; where the network wants it cut off, `truncated` gives that.
+            z: (N, z_dim), normal; where the network wants it cut off, `draw` gives that.
             labels: (N,), classes, for a network that has some.
             truncation: 0 to 1, how far from the mean picture: less is surer and more alike.
             generator: of noise inside the network, on its device; None takes the stored noise, or none.

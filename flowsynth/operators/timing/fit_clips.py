@@ -92,8 +92,7 @@ class FitClips(Operator):
     def output_info(self, inputs: Mapping[str, StreamInfo]) -> StreamInfo:
         """As many frames as fit the sound, the last one begun."""
         sound = inputs["audio"]
-        fps = Fraction(self.fps).limit_denominator(100_000)
-        return StreamInfo(ceil(Fraction(sound.samples, sound_rate(sound)) * fps), fps)
+        return StreamInfo(self._frames_of(Fraction(sound.samples, sound_rate(sound))), self._rate)
 
     def reads(self, start: int, stop: int, inputs: Mapping[str, StreamInfo]) -> Reads:
         """Whole clips, which are mapped, not copied; none of the sound."""
@@ -110,8 +109,7 @@ class FitClips(Operator):
         from flowsynth.media.subtitles import checked
         from flowsynth.values.frames import as_dtype
 
-        fps = Fraction(self.fps).limit_denominator(100_000)
-        total = self._total(ctx, audio, fps)
+        fps, total = self._rate, self._total(ctx, audio)
         shots = self._shots(ctx, frames, checked(cues, ctx.node or self.op), float(total / fps))
         first, last = (ctx.span.start, ctx.span.stop) if ctx.span else (0, total)
         kept: dict[int, Tensor] = {}
@@ -123,13 +121,20 @@ class FitClips(Operator):
         empty = torch.empty(0, 3, self.height, self.width, dtype=torch.uint8)
         return Frames(torch.cat(made) if made else empty, fps)
 
-    def _total(self, ctx: RunContext, audio: Audio | None, fps: Fraction) -> int:
+    @property
+    def _rate(self) -> Fraction:
+        return Fraction(self.fps).limit_denominator(100_000)
+
+    def _frames_of(self, seconds: Fraction) -> int:
+        return ceil(seconds * self._rate)
+
+    def _total(self, ctx: RunContext, audio: Audio | None) -> int:
         """Frames in all: as the plan says, or in a plain call as the sound does."""
         if ctx.span is not None and isinstance(ctx.span.geometry, int):
             return ctx.span.geometry
         if audio is None:
             raise RequestError(f"{ctx.node or self.op}: audio: expected a sound, given none")
-        return ceil(Fraction(audio.num_samples, audio.sample_rate) * fps)
+        return self._frames_of(Fraction(audio.num_samples, audio.sample_rate))
 
     def _shots(
         self, ctx: RunContext, clips: Sequence[Frames], cues: Sequence[Any], seconds: float

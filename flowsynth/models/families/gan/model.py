@@ -110,7 +110,7 @@ class GanModel:
             raise InputError(f"{path}: {error}") from error
 
 
-def _dtype(network: PictureGenerator) -> torch.dtype:
+def _dtype(network: PictureGenerator | PictureTranslator) -> torch.dtype:
     return next(network.parameters()).dtype
 
 
@@ -149,4 +149,4 @@ def _read(net: PictureTranslator, image: Frames, number: int, device: str) -> to
             )
         return frame[:, :1].to(device)
     rgb = frame.expand(-1, 3, -1, -1) if frame.shape[1] == 1 else frame[:, :3]
-    return as_float(rgb.to(device)).to(next(net.parameters()).dtype)
+    return as_float(rgb.to(device)).to(_dtype(net))
