@@ -20,6 +20,7 @@ from flowsynth.core.options import SESSION_OPTIONS, GivenOptions, RunOptions
 from flowsynth.core.refs import Trace
 from flowsynth.core.seeds import draw_seeds
 from flowsynth.core.spec import build, to_spec
+from flowsynth.core.spending import require_paid
 from flowsynth.planning.explain import explain
 from flowsynth.planning.plan import Plan
 
@@ -139,6 +140,7 @@ class Graph(core.CoreGraph):
         graph, drawn = draw_seeds(self)
         plan = session.plan(graph, None if outputs is None else [str(edge) for edge in self.wanted(outputs)])
         session.require_writable(plan)
+        require_paid(plan.spending(), options.max_cost, offline=session.offline)
         if output_dir is not None:
             require_folder(output_dir)
         run = execute(session, plan, options, observer)

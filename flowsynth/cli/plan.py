@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from flowsynth.api.declared import unused_models
+from flowsynth.cli.money import money_lines
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.text import bytes_text, seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
@@ -64,7 +65,9 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         print(record.to_json(), end="")
     else:
-        print("\n".join([*plan_lines(graph.name, record.nodes), *disk_lines(record, composition.settings)]))
+        settings = composition.settings
+        money = money_lines(record.nodes.values(), settings.max_cost)
+        print("\n".join([*plan_lines(graph.name, record.nodes), *money, *disk_lines(record, settings)]))
     return 0
 
 
@@ -85,6 +88,7 @@ def plan_record(plan: Plan, session: Session, chunk: int) -> PlanRecord:
 
 
 def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan:
+    asked = step.operator.spending() if step.executes else None
     return NodePlan(
         tasks=tasks.tasks,
         tasks_hit=tasks.hits,
@@ -96,6 +100,8 @@ def _node(step: Step, tasks: Forecast, plan: Plan, session: Session) -> NodePlan
         seconds=step.seconds,
         why="; ".join(changes(step, plan, session)) if step.status == "run" else "",
         weight_bytes=_weight_bytes(step, plan) if step.executes else None,
+        requests=asked.requests if asked is not None else 0,
+        cost=asked.total if asked is not None else 0.0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from flowsynth.cli.jobs import look
+from flowsynth.cli.money import money_lines
 from flowsynth.cli.text import seconds_text
 from flowsynth.core.record import NodesPlan, SweepPlanRecord
 
@@ -38,7 +39,8 @@ def plan_sweep(args: argparse.Namespace) -> int:
     if args.json:
         print(record.to_json(), end="")
     else:
-        print("\n".join(lines(record)))
+        allowed = min(job.asked()[1].max_cost for job in jobs if job.error is None)
+        print("\n".join([*lines(record), *money_lines(record.nodes.values(), allowed)]))
     return 2 if any(job.error for job in record.jobs) else 0
 
 

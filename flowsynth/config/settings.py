@@ -15,6 +15,7 @@ from flowsynth.core.options import (
     Executor,
     Folder,
     Keep,
+    Money,
     RayAddress,
     RayCache,
     Remote,
@@ -63,6 +64,7 @@ class Settings(_Part):
     device: Device = "auto"
     offline: bool = False
     chunk: Chunk = DEFAULT_CHUNK
+    max_cost: Money = 0.0
     workers: Workers | None = None
     ray: RaySettings = Field(default_factory=RaySettings)
     placement: PlacementSettings = Field(default_factory=PlacementSettings)
@@ -81,6 +83,7 @@ class Settings(_Part):
             ray_address=self.ray.address,
             ray_cache=self.ray.cache,
             chunk=self.chunk,
+            max_cost=self.max_cost,
             debug=debug,
         )
 

@@ -14,6 +14,7 @@ from flowsynth.core.errors import Fault, FlowsynthError
 from flowsynth.core.exact import exact_fields
 from flowsynth.core.shipped import SHIPPED_PACKAGE, shipped_modules
 from flowsynth.core.sizes import Size, Sizes
+from flowsynth.core.spending import Spending
 from flowsynth.core.streams import Reads, StreamInfo, StreamKind, Whole
 
 #: Every operator class defined so far, by name; the registry looks here first.
@@ -159,6 +160,13 @@ class Operator(BaseModel):
     def cacheable(self) -> bool:
         """Whether the result may be kept: False for a null seed, say."""
         return self.deterministic
+
+    def spending(self) -> Spending | None:
+        """What one run of it asks of a vendor for money; None where nothing is paid.
+
+        What was paid for is always kept, unless the node says ``cache: never``.
+        """
+        return None
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """Faults that only the parameters together with the graph can show.

@@ -102,6 +102,10 @@ RayAddress = Annotated[str, BeforeValidator(parse_address)]
 Size = Annotated[int, _Count, BeforeValidator(parse_size), Field(gt=0)]
 
 
+#: US dollars.
+Money = Annotated[float, _Count, Field(ge=0, allow_inf_nan=False)]
+
+
 class RunOptions(BaseModel):
     """Everything about a run that is no part of a key.
 
@@ -125,6 +129,8 @@ class RunOptions(BaseModel):
         ray_cache: with ``ray``: workers keep objects in the ``shared`` folder of the driver, in one of their
             ``own`` (FLOWSYNTH_CACHE there, or the user's), or ``auto``: as they see the driver's or not.
         chunk: frames in a chunk of a stream.
+        max_cost: US dollars that hosted models may cost, of a whole sweep too; more is refused before
+            anything is sent.
         debug: keep tracebacks in error messages.
     """
 
@@ -142,6 +148,7 @@ class RunOptions(BaseModel):
     ray_address: RayAddress = "local"
     ray_cache: RayCache = "auto"
     chunk: Chunk = DEFAULT_CHUNK
+    max_cost: Money = 0.0
     debug: bool = False
 
     @classmethod
@@ -185,4 +192,5 @@ class GivenOptions(TypedDict, total=False):
     ray_address: str
     ray_cache: str
     chunk: int
+    max_cost: float
     debug: bool

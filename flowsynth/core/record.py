@@ -199,6 +199,8 @@ class NodePlan(_Part):
     weight_bytes: int | None = Field(
         None, ge=0, description="weights that it would hold on its device, where that is known"
     )
+    requests: int = Field(0, ge=0, description="answers of a hosted model that it would ask for")
+    cost: float = Field(0.0, ge=0, description="US dollars that those would cost")
 
 
 class PlanRecord(_Part):
@@ -231,6 +233,8 @@ class NodesPlan(_Part):
         ge=0,
         description="what those that are no hits may cost, as others did; null: no idea",
     )
+    requests: int = Field(0, ge=0, description="answers of hosted models that they would ask for")
+    cost: float = Field(0.0, ge=0, description="US dollars that those would cost")
 
 
 class JobPlan(_Part):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsynth.core.collector import collector_paused
+from flowsynth.core.errors import RunError, listing
 from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.options import RunOptions
 from flowsynth.core.refs import objects_of
@@ -80,7 +81,7 @@ class Engine:
                 if gone <= self._lost:
                     raise RuntimeError(f"objects were lost twice: {', '.join(sorted(gone))}")
                 self._lost |= gone
-                plan = replan(plan, self.cache, self._lost)
+                plan = self._again(plan)
                 before, self.runs = self.runs, next_runs(plan, self.runs)
                 self._tell_settled(before)
         finally:
@@ -93,7 +94,18 @@ class Engine:
         self.cache.fetch([name for outputs in wanted for ref in outputs.values() for name in objects_of(ref)])
         for outputs in wanted:
             self._lost.update(lost(self.cache, outputs))
-        return replan(self.plan, self.cache, self._lost) if self._lost else self.plan
+        return self._again(self.plan) if self._lost else self.plan
+
+    def _again(self, plan: Plan) -> Plan:
+        """A plan made anew since objects were lost.
+
+        Raises:
+            RunError: one of them was paid for, and nobody was asked whether to pay again.
+        """
+        found = replan(plan, self.cache, self._lost)
+        if asked := found.spending().keys() - self.plan.spending().keys():
+            raise RunError(f"what {listing(asked)} was paid for is lost; run again to ask for it anew")
+        return found
 
     def _outline(self, plan: Plan, runs: dict[str, StepRun]) -> None:
         outline = [

@@ -18,7 +18,7 @@ def keep_policy(task: Task, keep: Keep) -> str:
         keep: what the run keeps of nodes that leave it to the run.
     """
     step = task.run.step
-    if step.wanted:
+    if step.wanted or step.operator.spending() is not None:
         return "always"
     return _POLICIES[keep] if step.node.cache == "auto" else step.node.cache
 

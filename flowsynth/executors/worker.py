@@ -175,7 +175,8 @@ class Worker:
         step = task.run.step
         device = self.seat.lane if self.seat.lane in step.others else step.device
         task.run.devices.add(device)
-        parts = step.models and step.kept and self.desk.keep != "outputs"
+        paid = step.operator.spending() is not None
+        parts = step.kept and (paid or (step.models and self.desk.keep != "outputs"))
         specs = (
             {n: self.desk.specs[n] for names in step.models.values() for n in names} if step.models else {}
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.collector import collector_paused
 from flowsynth.core.graph import CoreGraph, Edge, Name
+from flowsynth.core.spending import Spending
 from flowsynth.planning.host import Index, PlanHost
 from flowsynth.planning.lookup import LookUp, demand, looked_up_again
 from flowsynth.planning.moment import Moment
@@ -38,6 +39,11 @@ class Plan:
     def executing(self) -> list[Step]:
         """The steps that are not hits."""
         return [step for step in self.steps.values() if step.executes]
+
+    def spending(self) -> dict[str, Spending]:
+        """Node -> what it would ask of a vendor, of those that are no hits, as far as all of them run."""
+        asked = {step.name: step.operator.spending() for step in self.executing()}
+        return {name: spending for name, spending in asked.items() if spending is not None}
 
 
 def make_plan(

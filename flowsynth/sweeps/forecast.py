@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flowsynth.core.graph import Name
 from flowsynth.core.record import JobPlan, NodesPlan, SweepPlanRecord
 from flowsynth.core.refs import Trace
+from flowsynth.core.spending import Spending
 from flowsynth.planning.plan import Plan, last_keys, row_of
 from flowsynth.sweeps.axes import axes_of
 from flowsynth.sweeps.batches import Batch, Sessions, batches
@@ -40,6 +41,7 @@ class Forecast:
                 if at not in self._seen:
                     self._seen.add(at)
                     self._count(name, type(step.operator).op, step.status, step.seconds)
+                    self._spend(name, step.operator.spending() if step.executes else None)
                 self.nodes[name].jobs += 1
             self.jobs.append(
                 JobPlan(job=job.number, overrides=list(job.overrides), nodes=len(names), hits=hits)
@@ -52,6 +54,11 @@ class Forecast:
         found.unknown += status == "unknown"
         if seconds is not None:
             self._known.setdefault(name, []).append(seconds)
+
+    def _spend(self, name: str, asked: Spending | None) -> None:
+        if asked is not None:
+            self.nodes[name].requests += asked.requests
+            self.nodes[name].cost += asked.total
 
     def estimate(self, before: Mapping[str, float]) -> None:
         """What the nodes that are no hits cost, as those of the same name did.

@@ -26,6 +26,7 @@ from flowsynth.sweeps.deliver import Deliverer
 from flowsynth.sweeps.job import Job
 from flowsynth.sweeps.merge import Merged
 from flowsynth.sweeps.metrics import metrics
+from flowsynth.sweeps.spend import refuse_costly
 from flowsynth.sweeps.table import Rows
 from flowsynth.sweeps.view import run_of
 
@@ -55,6 +56,7 @@ class Sweep:
         Raises:
             RunError: nothing can be written any more.
         """
+        refuse_costly(jobs, self.outputs)
         self._refuse(jobs)
         for batch in batches(jobs, self.outputs, sessions):
             members = list(batch.jobs)

@@ -28,6 +28,8 @@ EXAMPLES: dict[str, dict[str, object]] = {
     "read_audio": {"path": "sound.wav"},
     "text_encode": {"prompt": "a cat"},
     "speak": {"text": "hello"},
+    "hosted_image": {"model": "m", "prompt": "a cat", "price": 0.04},
+    "hosted_text": {"model": "m", "prompt": "a cat", "price": 0.04},
 }
 
 

@@ -12,6 +12,7 @@ NEED_NOT = {
     "core": "every key's tag names it",
     "cache": "every key's tag names it",
     "fetch": "what it brings is checked against a hash that is in the catalogue or in the key",
+    "hosted": "what is asked is in the key; an answer that was paid for outlives our code",
     "weights": "tensors that it converts are checked against the catalogue's hash of them",
 }
 

@@ -48,6 +48,15 @@ WITHOUT_EFFECT = {
     ("upscale", "fallback"): "as above",
     ("stylize", "words"): "only style auto looks for one in them",
     ("stylize", "otherwise"): "as above",
+    **{
+        (name, field): why
+        for name in ("hosted_image", "hosted_text")
+        for field, why in {
+            "price": "what it costs changes no answer",
+            "retries": "how often it is asked changes no answer",
+            "timeout": "how long it is waited for changes no answer",
+        }.items()
+    },
 }
 #: Values that only stand for another one.
 ALIASES = {("stylize", "style"): ("auto",)}
@@ -60,6 +69,8 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("save_subtitles", "formats"): [("srt", "ass"), ("vtt",)],
     ("dream", "layers"): [("conv1",), ("conv5", "conv1"), ("conv1", "conv5")],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
+    ("hosted_image", "base_url"): ["http://127.0.0.1:1", "https://a.example/v1"],
+    ("hosted_text", "base_url"): ["http://127.0.0.1:1", "https://a.example/v1"],
     ("frame_to_frame", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
 }
 #: Params that name files: those that are tried are not there.

@@ -1,0 +1,1 @@
+"""Models that a vendor runs: pictures and texts for money."""
