@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # makes of a machine is tested by name; the whole suite passes with FLOWSYNTH_PRECISION=float32 alone.
 os.environ.setdefault("FLOWSYNTH_PRECISION", "float32")
 
+from flowsynth.core.fingerprint.loaded import _SLACK_NS, process_start
 from flowsynth.core.operator import DEFINED
 
 #: What pytest and libraries set in the environment while tests run, and the command line for all of them.
@@ -138,6 +139,22 @@ def _taken(items: list[pytest.Item], folder: Path) -> Iterator[pytest.Item]:
         except FileExistsError:
             continue
         yield from group
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say of failures what explains them: operators of a file that was saved as pytest began.
+
+    pytest rewrites asserts, so that such a module cannot be compared with its text: no result of its operators
+    is kept, and what is to be a hit is computed again.
+    """
+    failed = {report.fspath for report in terminalreporter.getreports("failed")}
+    late = sorted(name for name in failed if name and _saved_late(terminalreporter.config.rootpath / name))
+    if late:
+        terminalreporter.write_line(f"saved as pytest began, so nothing of its operators is kept: {late}")
+
+
+def _saved_late(path: Path) -> bool:
+    return path.is_file() and path.stat().st_ctime_ns >= process_start() - _SLACK_NS
 
 
 def pytest_unconfigure() -> None:
