@@ -144,8 +144,8 @@ def _taken(items: list[pytest.Item], folder: Path) -> Iterator[pytest.Item]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say of failures what explains them: operators of a file that was saved as pytest began.
 
-    pytest rewrites asserts, so that such a module cannot be compared with its text: no result of its operators
-    is kept, and what is to be a hit is computed again.
+    pytest rewrites asserts, so that such a module cannot be compared with its text: no result of its
+    operators is kept, and what is to be a hit is computed again.
     """
     failed = {report.fspath for report in terminalreporter.getreports("failed")}
     late = sorted(name for name in failed if name and _saved_late(terminalreporter.config.rootpath / name))

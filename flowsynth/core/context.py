@@ -26,6 +26,37 @@ class Kept(Protocol):
 
 
 @dataclass(slots=True)
+class Portions:
+    """How much an operator takes at once, once a device had no room for it.
+
+    Attributes:
+        halvings: how often memory ran out.
+        divisible: the operator asked, and could take still less.
+        less: it took less than the whole, so that what it gave may differ in its last bits.
+    """
+
+    halvings: int = 0
+    divisible: bool = False
+    less: bool = False
+
+    def again(self, halvings: int) -> None:
+        """Begin another try."""
+        self.halvings, self.divisible, self.less = halvings, False, False
+
+    def of(self, most: int, least: int = 1) -> int:
+        """A part of what would be taken at once: at least `least`, unless that is `most` or above."""
+        part = max(most >> self.halvings, min(least, most))
+        self.divisible |= part > least
+        self.less |= part < most
+        return part
+
+    def resting(self, device: Any) -> Any:
+        """Where parts of a result wait for the others: on their device, or the host if memory is short."""
+        self.divisible |= not self.halvings
+        return "cpu" if self.halvings else device
+
+
+@dataclass(slots=True)
 class RunContext:
     """Where and how a node runs. `RunContext()` is enough to call any operator by hand in a test.
 
@@ -41,6 +72,7 @@ class RunContext:
         on_progress: called with (step, total) by long operators.
         cancelled: set when the run is asked to stop.
         kept: keeps parts of the work while it goes on; None where nothing is kept.
+        portions: what to take at once of what changes a result by rounding at most: tiles, frames, windows.
         notes: things worth telling the user, shown once and kept in the record.
     """
 
@@ -55,6 +87,7 @@ class RunContext:
     on_progress: Callable[[int, int], None] | None = None
     cancelled: threading.Event | None = None
     kept: Kept | None = None
+    portions: Portions = field(default_factory=Portions)
     notes: list[str] = field(default_factory=list)
 
     def progress(self, step: int, total: int) -> None:

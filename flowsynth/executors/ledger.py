@@ -40,7 +40,7 @@ class Ledger:
         step = task.run.step
         step.files.check()
         require_held(step.operator, step.static)
-        if step.kept:
+        if step.kept and not outcome.rounded:
             why = step.static.why(pairs)
             row = Trace(outcome.refs, outcome.seconds, why, outcome.notes).to_bytes()
             self.cache.record(task.key, row, outcome.seconds)
@@ -74,7 +74,7 @@ class Ledger:
         if pairs is None or run.outputs is None:
             return
         run.key = step.static.key(pairs)
-        if step.kept:
+        if step.kept and not run.rounded:
             # Notes of the plan are made anew by every plan.
             notes = tuple(note for note in run.notes if note not in step.notes)
             row = Trace(run.outputs, run.seconds, step.static.why(pairs), notes).to_bytes()

@@ -199,6 +199,8 @@ class Outcome:
         seconds: what computing took.
         notes: what the operator wanted said.
         stored: every value is in the cache.
+        rounded: memory was short, so it was made in smaller portions: nothing that others may take for what
+            a run gives.
         spooled: those that are not wait in files, not in memory.
         missing: names of objects that are neither in memory nor on disk; nothing was computed.
         failed: why it failed.
@@ -210,6 +212,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     stored: bool = True
     spooled: bool = False
+    rounded: bool = False
     missing: tuple[str, ...] = ()
     failed: str = ""
     code: int = 0
@@ -223,6 +226,7 @@ class Outcome:
                 "notes": list(self.notes),
                 "stored": self.stored,
                 "spooled": self.spooled,
+                "rounded": self.rounded,
                 "missing": list(self.missing),
                 "failed": self.failed,
                 "code": self.code,
@@ -239,6 +243,7 @@ class Outcome:
             tuple(found["notes"]),
             found["stored"],
             found["spooled"],
+            found["rounded"],
             tuple(found["missing"]),
             found["failed"],
             found["code"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsynth.core.codec import Encoded
-from flowsynth.core.context import RunContext
+from flowsynth.core.context import Portions, RunContext
 from flowsynth.core.errors import CancelledError, DeviceMemoryError, FlowsynthError, error_text, of_node
 from flowsynth.core.events import Observer
 from flowsynth.core.ports import ports_of
@@ -31,9 +31,16 @@ if TYPE_CHECKING:
 
 #: What is said of a node that a device has no room for.
 _TOO_LARGE = (
-    "out of memory on {device}, with nothing else loaded there too; expected smaller frames or windows, "
-    "tiles (tile_size), a smaller dtype, fewer frames a chunk, or a device with more memory ({said})"
+    "out of memory on {device}, with nothing else loaded there{portions} too; expected smaller frames or "
+    "windows, tiles (tile_size), a smaller dtype, fewer frames a chunk, or a device with more memory ({said})"
 )
+#: What is said where smaller portions made it.
+_IN_PORTIONS = (
+    "out of memory on {device}: made in portions of a {part}th (tiles, frames at once); such a result may "
+    "differ in its last bits and is not kept for later runs"
+)
+#: How often what is taken at once is halved.
+_HALVINGS = 4
 
 
 class Made(NamedTuple):
@@ -66,6 +73,7 @@ class Workplace:
     debug: bool = False
     _begun: set[str] = field(default_factory=set)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
+    _halvings: dict[str, int] = field(default_factory=dict)
 
     def perform(self, order: Order) -> Outcome:
         """Carry an order out. Whatever the operator raises becomes part of the outcome.
@@ -83,7 +91,8 @@ class Workplace:
         notes: list[str] = []
         try:
             with self._turn(order.device):
-                made = self._made_or_again(order, fetched, notes)
+                portions = Portions(self._halvings.get(order.node, 0))
+                made = self._made_or_again(order, fetched, notes, portions)
             if made is None:
                 return Outcome(missing=tuple(dict.fromkeys(order.objects())))
         except BaseException as error:
@@ -91,7 +100,7 @@ class Workplace:
                 raise
             return self._failure(order, error, notes)
         stored, spooled = self._put_away(order, made)
-        return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled)
+        return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled, portions.less)
 
     def begin(self, node: str, device: str) -> None:
         """Say that a node begins, once."""
@@ -114,37 +123,48 @@ class Workplace:
         """What one order at a time has while it computes on an accelerator; the CPU divides itself."""
         return nullcontext() if device == "cpu" else self._turns.setdefault(device, threading.Lock())
 
-    def _made_or_again(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made | None:
-        """Run the operator; out of memory once more, with nothing else loaded. None: its inputs are gone.
+    def _made_or_again(
+        self, order: Order, fetched: dict[str, Any], notes: list[str], portions: Portions
+    ) -> Made | None:
+        """Run the operator; out of memory again: alone, then in smaller portions. None: its inputs are gone.
 
         Raises:
-            DeviceMemoryError: there is not enough memory for it alone.
+            DeviceMemoryError: there is not enough memory for it.
         """
-        try:
-            return self._made(order, fetched, notes)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            said = error_text(error)
-        # Here nothing holds the tensors of the first try any more.
-        fetched.clear()
-        self.host.relieve(order.device)
-        fetcher = Fetcher(self.cache, self.shelf, order.device)
-        again = {given.port: fetcher.given(given) for given in order.inputs}
-        if fetcher.missing:  # the first try has written to what was only its own
-            return None
-        try:
-            return self._made(order, again, notes)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise DeviceMemoryError(_TOO_LARGE.format(device=order.device, said=said)) from error
+        said, alone = "", portions.halvings > 0
+        while True:
+            try:
+                made = self._made(order, fetched, notes, portions)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = said or error_text(error)
+                if alone and not (portions.divisible and portions.halvings < _HALVINGS):
+                    smaller = " and in smaller portions" if portions.less else ""
+                    text = _TOO_LARGE.format(device=order.device, portions=smaller, said=said)
+                    raise DeviceMemoryError(text) from error
+            else:
+                if portions.less:
+                    # Chunks that come later begin with it.
+                    self._halvings[order.node] = portions.halvings
+                    notes.append(_IN_PORTIONS.format(device=order.device, part=2**portions.halvings))
+                return made
+            # Here nothing holds the tensors of the try before any more.
+            portions.again(portions.halvings + alone)
+            alone = True
+            fetched.clear()
+            self.host.relieve(order.device)
+            fetcher = Fetcher(self.cache, self.shelf, order.device)
+            fetched |= {given.port: fetcher.given(given) for given in order.inputs}
+            if fetcher.missing:  # the try before has written to what was only its own
+                return None
 
-    def _made(self, order: Order, fetched: dict[str, Any], notes: list[str]) -> Made:
+    def _made(self, order: Order, fetched: dict[str, Any], notes: list[str], portions: Portions) -> Made:
         """Run the operator, which is somebody else's code."""
         inputs = {port: handed(port, value, order.device) for port, value in fetched.items()}
         context = self._context(order, inputs.pop(STATE, None), notes)
         context.kept = CacheKept(self.cache, order.code) if order.code else None
+        context.portions = portions
         for port, names in order.models.items():
             models = self.host.models(names)
             inputs[port] = models if ports_of(type(order.operator)).inputs[port].many else models[0]

@@ -183,6 +183,7 @@ class StepRun:
         late: something that all of its chunks need comes late, so they come long after what else they read.
         made: keys of tasks that this run computed in an earlier pass.
         devices: where its tasks were carried out.
+        rounded: a task of it was made in smaller portions, for want of memory: no later run may take it.
     """
 
     step: Step
@@ -210,6 +211,7 @@ class StepRun:
     late: bool = False
     made: frozenset[str] = frozenset()
     devices: set[str] = field(default_factory=set)
+    rounded: bool = False
 
     def __repr__(self) -> str:
         """Name and counts only: runs hold each other."""

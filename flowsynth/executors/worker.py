@@ -117,7 +117,7 @@ class Worker:
                 self.scheduler.failed(task, text, outcome.code)
             else:
                 self._computed(task, outcome, pairs)
-                leased = False  # the cache gives it back with the commit
+                leased &= outcome.rounded  # the cache gives it back with the commit
         finally:
             if leased:
                 self.cache.leases.release([key])
@@ -213,6 +213,7 @@ class Worker:
     def _computed(self, task: Task, outcome: Outcome, pairs: Sequence[tuple[str, str]]) -> None:
         run = task.run
         task.run.note(outcome.notes)
+        run.rounded |= outcome.rounded
         held = tuple(set(object_names(outcome.refs).values())) if self.desk.crew.local else ()
         try:
             self.desk.ledger.task(task, outcome, pairs)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from pydantic import JsonValue
 
+from flowsynth.core.context import Portions
+
 if TYPE_CHECKING:
     import torch
 
@@ -48,12 +50,14 @@ class Hooks:
         check: called before every pass of a network; raises to cancel.
         note: tells the user something, once.
         kept: where parts of the work are kept while it goes on, if anywhere.
+        portions: what to take at once of what changes a result by rounding at most.
     """
 
     progress: Callable[[int, int], None] = _ignore_progress
     check: Callable[[], None] = _nothing
     note: Callable[[str], None] = _ignore_note
     kept: Kept | None = None
+    portions: Portions = field(default_factory=Portions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +204,7 @@ class GenerateRequest:
 
     settings: GenerateSettings
     image: Frames | None = None
-    hooks: Hooks = Hooks()
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +242,4 @@ class DenoiseRequest:
     controls: Sequence[FrameReader] = ()
     pictures: Mapping[str, Sequence[Frames]] = field(default_factory=dict)
     deflicker: DeflickerRequest | None = None
-    hooks: Hooks = Hooks()
+    hooks: Hooks = field(default_factory=Hooks)

@@ -112,9 +112,7 @@ def test_chunks_of_one_stream_spread_over_two_devices(
     assert spread.record.nodes["slow"].device == "sim:0, sim:1"
     again = run(g, tmp_path / "alone")
     statuses = {name: node.status for name, node in again.record.nodes.items()}
-    assert statuses == dict.fromkeys(g.nodes, "hit"), [
-        node.notes for node in again.record.nodes.values()
-    ]
+    assert statuses == dict.fromkeys(g.nodes, "hit"), [node.notes for node in again.record.nodes.values()]
     for name in g.outputs:
         assert identity(spread[name]) == identity(again[name])
 

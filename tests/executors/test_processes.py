@@ -38,14 +38,17 @@ def ended(processes: list[ForkServerProcess], seconds: float = 100) -> None:
 def test_four_processes_compute_each_task_once(tmp_path: Path, executor: str) -> None:
     alone = new_folder(tmp_path / "alone")
     lives.undisturbed(alone, executor)
-    folder = new_folder(tmp_path / "four")
-    barrier = server().Barrier(4)
-    ended([lives.start(folder, executor, barrier=barrier) for _ in range(4)])
-    assert len(folder.left("results")) == 4
-    assert the_result(folder) == the_result(alone)
-    assert tasks(folder) == tasks(alone)
-    assert set(tasks(folder).values()) == {1}
-    assert len({process for process, _, _ in folder.executions()}) > 1, "the work was shared"
+    for attempt in range(3):  # on a busy machine one may be done before the others' first turn
+        folder = new_folder(tmp_path / f"four{attempt}")
+        barrier = server().Barrier(4)
+        ended([lives.start(folder, executor, barrier=barrier) for _ in range(4)])
+        assert len(folder.left("results")) == 4
+        assert the_result(folder) == the_result(alone)
+        assert tasks(folder) == tasks(alone)
+        assert set(tasks(folder).values()) == {1}
+        if len({process for process, _, _ in folder.executions()}) > 1:
+            return
+    raise AssertionError("the work was never shared")
 
 
 def stopped_in_the_middle(folder: Folder) -> ForkServerProcess:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, FlowsynthError, RequestError
 from flowsynth.core.streams import StreamKind
 from flowsynth.models import Model
-from flowsynth.models.requests import Asked
+from flowsynth.models.requests import Asked, DecodeSettings, EncodeSettings
 from flowsynth.values import Latents
+
+Coding = TypeVar("Coding", DecodeSettings, EncodeSettings)
+
+#: Pixels of a tile's side below which a VAE's own reach would cost more than the tile.
+_LEAST_TILE = 128
 
 
 def model_faults(asked: Asked, inputs: Mapping[str, Any]) -> list[Fault]:
@@ -36,6 +43,25 @@ def model_stream(verb: str, models: Mapping[str, object], usual: StreamKind) -> 
     """How a verb treats time with the model that feeds it; as usual where the model says nothing."""
     model = Model.of(models.get("model"))
     return (None if model is None else model.stream(verb)) or usual
+
+
+def in_portions(ctx: RunContext, model: Model, asked: Coding, side: int) -> Coding:
+    """Settings of a VAE that take less at once, if a device had no room for it and the model's family can.
+
+    Args:
+        ctx: says how much less.
+        model: the model.
+        asked: what the node's parameters say.
+        side: the longer side of the frames, pixels.
+    """
+    batch = ctx.portions.of(asked.batch_size)
+    whole = asked.tile_size or 8 * -(-side // 8)
+    tiles = replace(asked, tile_size=whole)
+    if whole and not model.check(tiles, {}):
+        tile = ctx.portions.of(whole, _LEAST_TILE)
+        if tile < whole:
+            return replace(asked, tile_size=8 * (tile // 8), batch_size=batch)
+    return replace(asked, batch_size=batch)
 
 
 def size_faults(model: Model | None, height: int, width: int, num_frames: int) -> list[Fault]:

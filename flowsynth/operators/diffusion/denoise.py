@@ -204,7 +204,7 @@ class Denoise(Operator):
             for i, clip in enumerate(controls)
         ]
         smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
-        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept)
+        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept, ctx.portions)
         request = DenoiseRequest(settings, latents, conditioning, readers, pictures, smoothing, hooks)
         made = loaded.denoise(request)
         return made.with_data(made.tensor.to(latents.tensor.device).contiguous())

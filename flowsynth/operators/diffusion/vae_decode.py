@@ -14,7 +14,7 @@ from flowsynth.core.streams import Map, StreamKind
 from flowsynth.models import Model
 from flowsynth.models.protocol import DecodesLatents
 from flowsynth.models.requests import DecodeSettings
-from flowsynth.operators.diffusion._models import model_faults, model_stream, require_space
+from flowsynth.operators.diffusion._models import in_portions, model_faults, model_stream, require_space
 from flowsynth.values import Frames, Latents
 from flowsynth.values.frames import as_dtype
 
@@ -69,14 +69,14 @@ class VaeDecode(Operator):
         """Decode the frames: some at once, or all where the model's latent frames hang together."""
         import torch
 
-        settings = self._settings()
+        form = model.latent_format(offline=ctx.offline)
+        settings = in_portions(ctx, model, self._settings(), form.factor * max(latents.tensor.shape[-2:]))
         loaded = model.open(ctx, settings, {"latents": 1})
         if not isinstance(loaded, DecodesLatents):
             raise model.broken(self.op)
-        form = model.latent_format(offline=ctx.offline)
         require_space(latents, form.space, self.op)
-        parts, done = [], 0
-        for chunk in latents.chunks(self.batch_size if form.by_frame else latents.num_frames):
+        parts, done, rests = [], 0, ctx.portions.resting(latents.tensor.device)
+        for chunk in latents.chunks(settings.batch_size if form.by_frame else latents.num_frames):
             ctx.progress(done, latents.num_frames)
             if not chunk.isfinite().all():
                 raise RunError(
@@ -85,6 +85,7 @@ class VaeDecode(Operator):
                 )
             pixels = loaded.decode_latents(latents.with_data(chunk), settings)
             height, width = latents.height or pixels.shape[-2], latents.width or pixels.shape[-1]
-            parts.append(as_dtype(pixels[..., :height, :width], self.dtype).to(chunk.device))
+            made = as_dtype(pixels[..., :height, :width], self.dtype)
+            parts.append(made.to(rests))
             done += chunk.shape[0]
         return Frames(torch.cat(parts), latents.fps)

@@ -14,7 +14,7 @@ from flowsynth.core.streams import Map, StreamKind
 from flowsynth.models import Model
 from flowsynth.models.protocol import EncodesFrames
 from flowsynth.models.requests import EncodeSettings
-from flowsynth.operators.diffusion._models import model_faults, model_stream
+from flowsynth.operators.diffusion._models import in_portions, model_faults, model_stream
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames, Latents
 from flowsynth.values.frames import as_float
@@ -74,7 +74,7 @@ class VaeEncode(Operator):
         """Encode the frames: some at once, or all where the model's latent frames hang together."""
         import torch
 
-        settings = self._settings()
+        settings = in_portions(ctx, model, self._settings(), max(frames.height, frames.width))
         loaded = model.open(ctx, settings, {"frames": 1})
         if not isinstance(loaded, EncodesFrames):
             raise model.broken(self.op)
@@ -82,7 +82,7 @@ class VaeEncode(Operator):
         if faults := form.faults(frames.height, frames.width, frames.num_frames, "inputs.frames"):
             raise GraphError(faults, self.op)
         # Every frame's draw has the same seed, so that it does not depend on where the frame lies.
-        at_once = 1 if self.sample else self.batch_size
+        at_once = 1 if self.sample else settings.batch_size
         parts, done = [], 0
         for chunk in frames.chunks(at_once if form.by_frame else frames.num_frames):
             ctx.progress(done, frames.num_frames)

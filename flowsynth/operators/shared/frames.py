@@ -33,10 +33,11 @@ def map_frames(
     import torch
 
     dtype, total, out = dtype_name(frames), frames.num_frames, []
+    batch, rests = ctx.portions.of(batch), ctx.portions.resting(frames.parts[0].device)
     for step, frame in enumerate(frames.chunks(batch)):
         ctx.progress(step * batch, total)
         rendered = render(as_float(frame.to(ctx.device)))
-        out.append(as_dtype(rendered, dtype).to(frame.device))
+        out.append(as_dtype(rendered, dtype).to(rests))
     data = torch.cat(out) if out else frames.tensor
     return replace(frames, data=data, kind=frames.kind if kind is None else kind)
 

@@ -74,12 +74,13 @@ def enlarge_clip(
 
     network = load_network(ctx, CLIP_UPSCALING, weights, precision)
     made: list[Tensor] = []
+    rests = ctx.portions.resting(frames.parts[0].device)
     total = sum(block.keep_stop - block.keep_start for block in found)
     for block in found:
         for large, own in _enlarged(ctx, frames, network, block, tile):
             ctx.progress(len(made), total)
             frame = finished(large, own, size, fidelity)
-            made.append(as_dtype(frame, dtype_name(frames)).to(frames.parts[0].device))
+            made.append(as_dtype(frame, dtype_name(frames)).to(rests))
     empty = torch.empty(0, frames.frame_shape[0], *size, dtype=frames.parts[0].dtype)
     return frames.with_data(torch.cat(made) if made else empty)
 
@@ -102,8 +103,9 @@ def _enlarged(
         ) as folder,
     ):
         seen = as_rgb(given).to(network.conv_last.weight.dtype)
+        tiles = in_tiles(tile, ctx.portions)
         put_by = _shelf(Path(folder), len(keep))
-        for i, large in zip(keep, network.frames(seen, keep, in_tiles(tile), put_by), strict=True):
+        for i, large in zip(keep, network.frames(seen, keep, tiles, put_by), strict=True):
             ctx.check_cancelled()
             yield large.float().clamp_(0, 1), given[i : i + 1]
 

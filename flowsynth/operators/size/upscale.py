@@ -212,7 +212,7 @@ class Upscale(WeightedOperator):
         network = load_network(ctx, UPSCALING, weights, self.precision)
 
         def render(frame: Tensor) -> Tensor:
-            return enlarge(frame, network, self.tile, size, self._steps)
+            return enlarge(frame, network, self.tile, size, self._steps, ctx.portions)
 
         return map_frames(ctx, frames, render)
 

@@ -59,9 +59,10 @@ def frames_between(
             asked.append(i)
         else:
             out[i] = source[moment.frame]
-    for start in range(0, len(asked), settings.batch):
+    batch = ctx.portions.of(settings.batch)
+    for start in range(0, len(asked), batch):
         ctx.progress(start, len(asked))
-        rows = asked[start : start + settings.batch]
+        rows = asked[start : start + batch]
         wanted = [moments[i] for i in rows]
         first, second = (
             torch.stack([source[m.frame + later] for m in wanted]).to(ctx.device) for later in (0, 1)
@@ -97,7 +98,7 @@ def _between(
         return as_float(first), apart  # not shown
     network = load_network(ctx, INTERPOLATION, settings.weights, settings.precision, refine=settings.refine)
     height, width = first.shape[-2:]
-    each = in_tiles(settings.tile)
+    each = in_tiles(settings.tile, ctx.portions)
     with torch.inference_mode():
         a, b = (network.needs.filled(as_float(frame)) for frame in (first, second))
         moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)

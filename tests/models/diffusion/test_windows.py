@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
+from flowsynth.core.context import Portions
 from flowsynth.core.errors import RequestError
 from flowsynth.models.diffusion.condition import Conditions
 from flowsynth.models.diffusion.control import Control, ResidualBuffer
@@ -136,6 +137,19 @@ def test_a_still_unet_gets_a_few_frames_at_once_on_a_cpu_unless_told_otherwise(u
     all_, whole = sizes(window=10)
     assert (few, all_) == ([4, 4, 2], [10])
     assert torch.allclose(made, whole, atol=1e-4)
+    short = Hooks(portions=Portions(2))
+    less, near = sizes(window=10, hooks=short)
+    assert less == [2, 2, 2, 2, 2]
+    assert short.portions.less
+    assert torch.allclose(near, whole, atol=1e-4)
+
+
+def test_windows_that_motion_modules_see_stay_as_they_are(motion_unet: Any) -> None:
+    """With little memory they are taken one by one; another window would be another picture."""
+    short = Hooks(portions=Portions(3))
+    made = run(motion_unet, 9, hooks=short, window_batch=2)
+    assert short.portions.less
+    assert torch.allclose(made, run(motion_unet, 9), atol=1e-4)
 
 
 def test_buffered_residuals_equal_those_computed_alone(controlnet: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
-from flowsynth.core.context import RunContext
+from flowsynth.core.context import Portions, RunContext
 from flowsynth.core.errors import CancelledError, RequestError, RunError
 from flowsynth.models import Model, parse_model
 from flowsynth.operators.diffusion.denoise import Denoise
@@ -206,6 +207,27 @@ def test_tiles_do_not_change_what_a_pixel_shows(ctx: RunContext) -> None:
     a = VaeDecode(dtype="float32").run(ctx, latents=whole, model=base)
     b = VaeDecode(dtype="float32", tile_size=24).run(ctx, latents=whole, model=base)
     assert (a.tensor - b.tensor).abs().max() < 1e-4
+
+
+def test_with_little_memory_a_vae_takes_tiles(ctx: RunContext) -> None:
+    base, source = model(), clip(2, 100, 300)
+    short = replace(ctx, portions=Portions(1))
+    whole = VaeEncode(batch_size=2).run(ctx, frames=source, model=base)
+    part = VaeEncode(batch_size=2).run(short, frames=source, model=base)
+    assert short.portions.less
+    assert not ctx.portions.less
+    assert torch.allclose(whole.tensor, part.tensor, atol=1e-4)
+    short.portions.again(1)
+    a = VaeDecode(dtype="float32").run(ctx, latents=whole, model=base)
+    b = VaeDecode(dtype="float32").run(short, latents=whole, model=base)
+    assert short.portions.less
+    assert 0 < (a.tensor - b.tensor).abs().max() < 1e-4
+    short.portions.again(4)
+    small = VaeDecode(dtype="float32").run(
+        short, latents=VaeEncode().run(ctx, frames=clip(1), model=base), model=base
+    )
+    assert small.num_frames == 1
+    assert not short.portions.less, "a frame of one tile stays whole"
 
 
 def test_latents_of_another_space_are_refused(ctx: RunContext) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowsynth.core.context import RunContext
+from flowsynth.core.context import Portions, RunContext
 from flowsynth.core.errors import InputError, RequestError
 from flowsynth.fetch.errors import OfflineError
 from flowsynth.functional.picture.resize import bicubic, lanczos
@@ -59,6 +59,15 @@ def test_tiles_leave_no_seam(checkpoint: str, size: tuple[int, int], tile: int) 
     whole = upscale(checkpoint, tile=0).run(RunContext(), frames=clip).tensor
     tiled = upscale(checkpoint, tile=tile).run(RunContext(), frames=clip).tensor
     assert (whole - tiled).abs().max() < 1e-4
+
+
+def test_with_little_memory_tiles_are_smaller(checkpoint: str, network: StagedNetwork) -> None:
+    clip = moving_clip(1, 90, 300, dtype="float32")
+    short = RunContext(portions=Portions(2))
+    whole = upscale(checkpoint).run(RunContext(), frames=clip).tensor
+    tiled = upscale(checkpoint).run(short, frames=clip).tensor
+    assert short.portions.less
+    assert 0 < (whole - tiled).abs().max() < 1e-4
 
 
 def test_fidelity_brings_the_source_back(checkpoint: str) -> None:

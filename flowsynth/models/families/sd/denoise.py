@@ -149,6 +149,8 @@ class _Run:
             check_window(self.unet, window)
         elif not together and self.settings.window is None and self.device.type == "cpu":
             window = min(window, _FRAMES_ON_CPU)
+        if not together:
+            window = self.hooks.portions.of(window)
         # Where a frame's noise does not depend on its neighbours no overlap is needed.
         stride = self.numbers.stride if together else window
         unet, name = self._varied()
@@ -158,7 +160,7 @@ class _Run:
             text=self._text(),
             timestep_cond=self._timestep_cond(),
             spans=window_spans(self.frames, window, stride),
-            window_batch=self.options.window_batch if self.motion else 1,
+            window_batch=self.hooks.portions.of(self.options.window_batch) if self.motion else 1,
             check=self.hooks.check,
         )
 
