@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before torch is imported, here and in children: tensors of tests are tiny, and the gate's processes have a
 # core each. Twice the threads cost two and a half times the CPU time.
@@ -21,6 +22,10 @@ os.environ.setdefault("FLOWSYNTH_PRECISION", "float32")
 
 from flowsynth.core.fingerprint.loaded import _SLACK_NS, process_start
 from flowsynth.core.operator import DEFINED
+
+# How long examples take to draw says nothing on a machine that others use.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: What pytest and libraries set in the environment while tests run, and the command line for all of them.
 SET_BY_OTHERS = (
