@@ -17,9 +17,9 @@ from skimage.data import astronaut
 from torch import Tensor
 from torch.nn import functional as F
 
-from flowsynth.api.run import peak_rss
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.core.context import RunContext
+from flowsynth.executors.memory import peak_rss
 from flowsynth.operators.timing.interpolate import Interpolate
 from flowsynth.values import Frames
 

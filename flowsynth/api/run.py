@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
-import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
@@ -23,10 +22,12 @@ from flowsynth.core.graph import Edge, Handle, Name
 from flowsynth.core.keys import library_version
 from flowsynth.core.ports import DEFAULT_OUTPUT
 from flowsynth.core.record import NodeRecord, RunRecord, TaskCounts, record_parts
-from flowsynth.core.refs import JsonRef, ref_bytes
+from flowsynth.core.refs import JsonRef, Trace, ref_bytes
 from flowsynth.core.secrets import has_secrets
 from flowsynth.core.spec import node_spec, to_spec
 from flowsynth.core.status import NodeStatus
+from flowsynth.executors.memory import peak_rss
+from flowsynth.planning.explain import differences
 from flowsynth.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from flowsynth.executors.shelf import Shelf
     from flowsynth.executors.tasks import StepRun
 
+#: Lines about what changed of a node that a record keeps.
+MOST_CHANGES = 20
 LIBRARIES = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
@@ -81,7 +84,7 @@ class Run:
         self._cache = cache
         self._shelf = shelf
         self._rss = peak_rss()
-        self._ended = datetime.now(timezone.utc)
+        self._ended, self._over = datetime.now(timezone.utc), time.monotonic()
         self.seconds = 0.0
         self.notes: list[str] = []
         self.shares: Mapping[str, int] = {}
@@ -109,6 +112,7 @@ class Run:
         """The record but for its nodes and those of its graph: what is little, however large the graph."""
         record = _summary(self.plan, self._runs)
         record.peak_rss_bytes, record.seconds = self._rss, self.seconds
+        record.saved = sum(run.clock.saved for run in self._runs.values())
         record.notes = [*self.notes, *self._cache.said()]
         record.request = self.graph.request
         record.started = (self._ended - timedelta(seconds=self.seconds)).isoformat(timespec="milliseconds")
@@ -124,9 +128,22 @@ class Run:
         for name, run in self._runs.items():
             with devices_of(self.facts) if run.step.models else contextlib.nullcontext():
                 made = _node_record(run, self.graph.models)
+            _add_times(made, run.clock.since(self._over - self.seconds))
+            made.changed = self._changed(run)
             if name in self.shares:
                 made.jobs = self.shares[name]
             yield name, made
+
+    def _changed(self, run: StepRun) -> list[str]:
+        """Which parts of a node's key are others than when this graph was last run."""
+        before = self.plan.last_keys.get(run.name, "")
+        if not before or before == run.key:
+            return []
+        rows = self._cache.lookup(before), self._cache.lookup(run.key)
+        old, new = (Trace.from_bytes(row) if row is not None else None for row in rows)
+        if old is None or new is None:
+            return []
+        return differences(old.reasons(), new.reasons())[:MOST_CHANGES]
 
     def __getitem__(self, name: Name) -> Any:
         """The value of a node's output.
@@ -270,7 +287,18 @@ def _node_record(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> NodeR
         tasks=TaskCounts(hit=hits, computed=run.computed),
         notes=run.notes,
         error=run.failed or ("an input failed" if run.cut else ""),
+        wait=round(run.clock.waited, 4),
+        saved=round(run.clock.saved, 4),
+        peak_bytes=run.clock.peak_bytes,
     )
+
+
+def _add_times(record: NodeRecord, busy: dict[str, list[tuple[float, float]]]) -> None:
+    """When a node was worked on, in seconds after the run's start."""
+    ends = [stretch for stretches in busy.values() for stretch in stretches]
+    if ends:
+        record.busy = busy
+        record.started, record.ended = min(a for a, _ in ends), max(b for _, b in ends)
 
 
 def _dtypes(run: StepRun, models: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -289,15 +317,3 @@ def versions() -> dict[str, str]:
     """Versions of Python, flowsynth and the libraries, without importing them."""
     found = {name: library_version(name) for name in LIBRARIES}
     return {"python": platform.python_version(), "flowsynth": __version__, **found}
-
-
-def peak_rss() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process(os.getpid()).memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)

@@ -20,6 +20,7 @@ NAMES = frozenset(
         _TAG,
         "index",
         "objects",
+        "previews",
         "tmp",
         "leases",
         "scratch",

@@ -22,6 +22,7 @@ from flowsynth.cache.folder import (
 from flowsynth.cache.landing import land
 from flowsynth.cache.leases import Leases
 from flowsynth.cache.objects import ObjectInfo, ObjectStore
+from flowsynth.cache.previews import Previews
 from flowsynth.cache.scratch import remove_left
 from flowsynth.cache.traces import TraceStore
 from flowsynth.core.codec import Encoded, Value
@@ -42,6 +43,7 @@ class Cache:
         root: the folder.
         traces: the index of results by key.
         objects: the store of values by content.
+        previews: small pictures of values, which eviction leaves alone.
         spool: files of values that wait for the end of a run.
         leases: who computes what; usable only when not opened for reading only.
         live: object keys of the running graph, which eviction leaves alone; see :meth:`release`.
@@ -72,6 +74,7 @@ class Cache:
                 remove_left(self.root, self.leases)
             self.objects = ObjectStore(self.root, read_only)
             self.spool = self.objects.spool
+            self.previews = Previews(self.root, read_only)
             self.traces = TraceStore(self.root / "index", read_only)
         except OSError as error:
             reason = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
@@ -337,6 +340,7 @@ class Cache:
     def prune(self, max_bytes: int | None = None) -> Evicted:
         """Bring the objects down to a number of bytes (or the budget), and empty the quarantine."""
         remove_waste(self.root)
+        self.previews.prune()
         limit = self._eviction.max_bytes if max_bytes is None else max_bytes
         return Evicted(0, 0) if limit is None else self._eviction.prune(limit, self.live)
 
@@ -354,6 +358,7 @@ class Cache:
         self.traces.clear()
         for info in self.objects.scan():
             self.objects.remove(info.key)
+        self.previews.prune(0)
         remove_waste(self.root)
         self.live.clear()
 

@@ -1,31 +1,39 @@
-"""``flowsynth show FILE``: the provenance inside an output file."""
+"""``flowsynth show FILE``: the provenance inside an output file, or the record of a run or a sweep."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from flowsynth.cli.options import command_parser, file_name
+from flowsynth.cli.text import seconds_text
 from flowsynth.core.errors import InputError
-from flowsynth.core.record import Provenance, RunRecord
+from flowsynth.core.read_record import read_record, record_file
+from flowsynth.core.record import Provenance, RunRecord, SweepRecord, json_text
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of `show`."""
     made = command_parser("show", "Show how a file was made.", "print all of it as JSON")
     made.add_argument(
-        "file", metavar="FILE", type=file_name, help="a video, a picture, tensors, or a run.json"
+        "file",
+        metavar="FILE",
+        type=file_name,
+        help="a video, a picture, tensors, a run.json or sweep.json, or the folder of a run or a sweep",
     )
     return made
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the provenance, or the record of a run."""
-    if args.file.endswith(".json"):
-        return _show_record(Path(args.file), args)
-    provenance = read_provenance(Path(args.file))
+    """Print the provenance, or the record of a run or a sweep."""
+    path = Path(args.file)
+    if path.is_dir() or path.suffix == ".json":
+        return _show_record(path, args)
+    provenance = read_provenance(path)
     if args.json:
         print(json.dumps(provenance.model_dump(mode="json"), indent=2, ensure_ascii=False))
     else:
@@ -34,29 +42,59 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _show_record(path: Path, args: argparse.Namespace) -> int:
-    """Print a `run.json`.
+    """Print a `run.json` or a `sweep.json`.
 
     Raises:
-        InputError: another file.
+        InputError: another file, or a folder without one.
     """
-    from flowsynth.core.yaml_dump import dump_yaml
     from flowsynth.media.errors import require_file
 
-    require_file(path, "an output of flowsynth")
-    try:
-        record = RunRecord.model_validate_json(path.read_bytes())
-    except ValueError:
-        raise InputError(f"{path}: not the record of a run; expected an output of flowsynth") from None
+    file = record_file(path)
+    if file is None:
+        raise InputError(
+            f"{path}: expected a file, or a folder with run.json or sweep.json in it; given neither"
+        )
+    require_file(file, "an output of flowsynth")
+    record = read_record(file)
     if args.json:
-        print(record.to_json(), end="")
-        return 0
-    versions = ", ".join(f"{name} {text}" for name, text in record.versions.items())
-    outputs = [f"output    {name} = {value}" for name, value in record.outputs.items()]
-    errors = [f"error     {text}" for text in record.errors]
-    graph = dump_yaml(record.graph).rstrip()
-    rows = [f"file      {args.file}", f"status    {record.status}", *outputs, *errors]
-    print("\n".join([*rows, f"made by   {versions}", "", graph]))
+        print(json_text(record, 2))
+    else:
+        print(
+            "\n".join(
+                _run_lines(file, record) if isinstance(record, RunRecord) else _sweep_lines(file, record)
+            )
+        )
     return 0
+
+
+def _run_lines(file: Path, record: RunRecord) -> list[str]:
+    from flowsynth.core.yaml_dump import dump_yaml
+
+    counts = Counter(node.status for node in record.nodes.values())
+    nodes = ", ".join(f"{count} {status}" for status, count in counts.items())
+    saved = f"; hits saved {seconds_text(record.saved)}" if record.saved else ""
+    request = shlex.join(record.request.command)
+    return [
+        f"file      {file}",
+        f"status    {record.status}",
+        *([f"time      {seconds_text(record.seconds)}{saved}"] if record.seconds else []),
+        *([f"nodes     {nodes}"] if nodes else []),
+        *([f"command   {request}"] if request else []),
+        *(f"output    {name} = {value}" for name, value in record.outputs.items()),
+        *(f"error     {text}" for text in record.errors),
+        f"made by   {', '.join(f'{name} {text}' for name, text in record.versions.items())}",
+        "",
+        dump_yaml(record.graph).rstrip(),
+    ]
+
+
+def _sweep_lines(file: Path, record: SweepRecord) -> list[str]:
+    failed = [job for job in record.jobs if job.status == "failed"]
+    axes = (f"axis      {key} = {', '.join(map(str, values))}" for key, values in record.axes.items())
+    jobs = (f"job {job.job:<5} {job.status:<7} {' '.join(job.overrides)}" for job in record.jobs)
+    errors = (f"error     [{job.job}] {text}" for job in failed for text in job.errors)
+    rows = [f"file      {file}", f"jobs      {len(record.jobs)}, {len(failed)} failed", *axes, *errors]
+    return [*rows, "", *jobs]
 
 
 def read_provenance(path: Path) -> Provenance:

@@ -66,6 +66,8 @@ class Settings(_Part):
     chunk: Chunk = DEFAULT_CHUNK
     max_cost: Money = 0.0
     workers: Workers | None = None
+    previews: bool = True
+    report: bool = False
     ray: RaySettings = Field(default_factory=RaySettings)
     placement: PlacementSettings = Field(default_factory=PlacementSettings)
 
@@ -84,6 +86,7 @@ class Settings(_Part):
             ray_cache=self.ray.cache,
             chunk=self.chunk,
             max_cost=self.max_cost,
+            previews=self.previews,
             debug=debug,
         )
 

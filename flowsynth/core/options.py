@@ -131,6 +131,8 @@ class RunOptions(BaseModel):
         chunk: frames in a chunk of a stream.
         max_cost: US dollars that hosted models may cost, of a whole sweep too; more is refused before
             anything is sent.
+        previews: keep a strip of small pictures of every clip that a node makes, for reports: a hundredth of
+            the run's time at most.
         debug: keep tracebacks in error messages.
     """
 
@@ -149,6 +151,7 @@ class RunOptions(BaseModel):
     ray_cache: RayCache = "auto"
     chunk: Chunk = DEFAULT_CHUNK
     max_cost: Money = 0.0
+    previews: bool = True
     debug: bool = False
 
     @classmethod
@@ -193,4 +196,5 @@ class GivenOptions(TypedDict, total=False):
     ray_cache: str
     chunk: int
     max_cost: float
+    previews: bool
     debug: bool

@@ -78,6 +78,23 @@ class NodeRecord(_Part):
     notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
     error: str = Field("", description="why it failed or was skipped")
     jobs: int = Field(1, ge=1, description="jobs of the sweep that it was made for, once; 1 outside of one")
+    started: float | None = Field(
+        None,
+        ge=0,
+        description="seconds after the run's start when it was begun; null if nothing was computed",
+    )
+    ended: float | None = Field(None, ge=0, description="and when the last of it was over")
+    wait: float = Field(0.0, ge=0, description="seconds that its tasks could have begun and waited, summed")
+    saved: float = Field(0.0, ge=0, description="seconds that its hits took when they were computed")
+    peak_bytes: int = Field(
+        0, ge=0, description="most memory seen in use while it computed: of its GPU, else of the process"
+    )
+    busy: dict[str, list[tuple[float, float]]] = Field(
+        default_factory=dict, description="device -> [from, to] of each stretch of work, as started and ended"
+    )
+    changed: list[str] = Field(
+        default_factory=list, description="parts of its key that differ from those of the graph's last run"
+    )
 
 
 class RunRecord(_Part):
@@ -95,6 +112,7 @@ class RunRecord(_Part):
     )
     peak_rss_bytes: int = Field(0, ge=0, description="largest resident size of the process so far")
     seconds: float = Field(0.0, ge=0, description="wall time of the run")
+    saved: float = Field(0.0, ge=0, description="seconds that hits took when they were computed, summed")
     request: Request = Field(default_factory=Request, description="what was asked for, as typed")
     started: str = Field("", description="when it began, ISO 8601 in UTC")
     ended: str = Field("", description="when all nodes were over, ISO 8601 in UTC")

@@ -20,6 +20,7 @@ from flowsynth.executors.ledger import Ledger, remember
 from flowsynth.executors.loops import run_serial, run_threads
 from flowsynth.executors.passes import first_runs, next_runs
 from flowsynth.executors.perform import Workplace
+from flowsynth.executors.previews import PreviewMaker
 from flowsynth.executors.room import require_room
 from flowsynth.executors.scheduler import Scheduler
 from flowsynth.executors.seats import Crew, Here
@@ -60,6 +61,7 @@ class Engine:
     runs: dict[str, StepRun] = field(default_factory=dict)
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _lost: set[str] = field(default_factory=set)
+    _previews: PreviewMaker | None = None
 
     def run(self) -> dict[str, StepRun]:
         """Run what is not in the cache; returns every step with its outputs or its error.
@@ -72,8 +74,9 @@ class Engine:
             self.runs = first_runs(plan)
         if type(self.observer) is not Observer:
             self._outline(plan, self.runs)
+        previews = self._previews = PreviewMaker(self.cache.previews) if self.options.previews else None
         place = Workplace(
-            self.cache, self.host, self.shelf, self.observer, self._cancelled, self.options.debug
+            self.cache, self.host, self.shelf, self.observer, self._cancelled, self.options.debug, previews
         )
         crew = Here(place) if self.crew is None else self.crew(place)
         try:
@@ -133,7 +136,7 @@ class Engine:
             return set()
         ledger = Ledger(self.cache)
         expander = Expander(runs, self.options.chunk, self._probe)
-        closing = Closing(ledger, self.observer)
+        closing = Closing(ledger, self.observer, self._previews)
         scheduler = Scheduler(
             list(runs.values()), expander, closing.over, crew.resident, self.shelf, self._lost
         )
@@ -181,6 +184,7 @@ class Closing:
 
     ledger: Ledger
     observer: Observer
+    previews: PreviewMaker | None = None
 
     def over(self, run: StepRun) -> None:
         """All tasks of a step are over."""
@@ -189,6 +193,8 @@ class Closing:
                 self.ledger.join(run)
             except ValueError as error:
                 run.failed = f"{run.name}: {error}"
+        if self.previews is not None and run.computed:
+            self.previews.finish(run)
         for note in run.notes:
             self.observer.note(run.name, note)
         if run.failed:

@@ -77,7 +77,8 @@ class Ledger:
         if step.kept and not run.rounded:
             # Notes of the plan are made anew by every plan.
             notes = tuple(note for note in run.notes if note not in step.notes)
-            row = Trace(run.outputs, run.seconds, step.static.why(pairs), notes).to_bytes()
+            seconds = run.seconds + run.clock.saved  # what all of it costs, whatever of it was there
+            row = Trace(run.outputs, seconds, step.static.why(pairs), notes).to_bytes()
             self.cache.record(run.key, row, 0.0)
 
 

@@ -205,6 +205,7 @@ class Outcome:
         missing: names of objects that are neither in memory nor on disk; nothing was computed.
         failed: why it failed.
         code: exit code of the failure: 2 where the request was wrong.
+        peak_bytes: most memory that was seen in use meanwhile.
     """
 
     refs: Mapping[str, Ref] = field(default_factory=dict)
@@ -216,6 +217,7 @@ class Outcome:
     missing: tuple[str, ...] = ()
     failed: str = ""
     code: int = 0
+    peak_bytes: int = 0
 
     def to_bytes(self) -> bytes:
         """The outcome as JSON."""
@@ -230,6 +232,7 @@ class Outcome:
                 "missing": list(self.missing),
                 "failed": self.failed,
                 "code": self.code,
+                "peak_bytes": self.peak_bytes,
             }
         ).encode()
 
@@ -247,6 +250,7 @@ class Outcome:
             tuple(found["missing"]),
             found["failed"],
             found["code"],
+            found["peak_bytes"],
         )
 
 

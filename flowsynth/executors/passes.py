@@ -18,6 +18,7 @@ def first_runs(plan: Plan) -> dict[str, StepRun]:
         runs[name] = run = StepRun(step, runs, key=step.key, notes=[*step.notes, *step.said])
         if step.status == "hit":
             run.outputs, run.settled = step.outputs, True
+            run.clock.save(step.seconds or 0.0)
     return runs
 
 
@@ -33,6 +34,8 @@ def next_runs(plan: Plan, before: dict[str, StepRun]) -> dict[str, StepRun]:
         old = before[name]
         run.notes, run.waited, run.seconds = old.notes, old.waited, old.seconds
         run.devices = old.devices
+        if old.devices or not run.settled:  # else it is a hit as planned, and has a clock of its own
+            run.clock = old.clock
         run.made = old.made | {task.key for task in old.tasks if task.status == "computed"}
         if old.failed or old.skipped:
             run.failed, run.exit_code, run.skipped, run.cut = old.failed, old.exit_code, old.skipped, old.cut

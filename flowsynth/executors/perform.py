@@ -18,9 +18,10 @@ from flowsynth.core.refs import Ref, ref_bytes
 from flowsynth.executors.fetch import Fetcher
 from flowsynth.executors.host import RunHost
 from flowsynth.executors.kept import CacheKept
-from flowsynth.executors.memory import is_out_of_memory
+from flowsynth.executors.memory import Peak, is_out_of_memory
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.placed import handed
+from flowsynth.executors.previews import PreviewMaker
 from flowsynth.executors.results import object_names, references, store, stored_object, worth_storing
 from flowsynth.executors.shelf import Shelf, Spooled
 from flowsynth.executors.tasks import SEGMENT, STATE, Role
@@ -50,6 +51,7 @@ class Made(NamedTuple):
     refs: dict[str, Ref]
     encoded: dict[str, Encoded]
     seconds: float
+    peak_bytes: int
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Workplace:
         observer: hears when a node begins, and how far it is.
         cancelled: set to end the run.
         debug: keep tracebacks in error messages.
+        previews: takes a look at what orders give.
     """
 
     cache: Cache
@@ -71,6 +74,7 @@ class Workplace:
     observer: Observer = field(default_factory=Observer)
     cancelled: threading.Event = field(default_factory=threading.Event)
     debug: bool = False
+    previews: PreviewMaker | None = None
     _begun: set[str] = field(default_factory=set)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
     _halvings: dict[str, int] = field(default_factory=dict)
@@ -99,8 +103,11 @@ class Workplace:
             if self._concerns_the_run(error):
                 raise
             return self._failure(order, error, notes)
+        if self.previews is not None:
+            self.previews.take(order, made.values)
         stored, spooled = self._put_away(order, made)
-        return Outcome(made.refs, made.seconds, tuple(notes), stored, spooled, portions.less)
+        rest = tuple(notes), stored, spooled, portions.less
+        return Outcome(made.refs, made.seconds, *rest, peak_bytes=made.peak_bytes)
 
     def begin(self, node: str, device: str) -> None:
         """Say that a node begins, once."""
@@ -168,10 +175,10 @@ class Workplace:
         for port, names in order.models.items():
             models = self.host.models(names)
             inputs[port] = models if ports_of(type(order.operator)).inputs[port].many else models[0]
-        start = time.perf_counter()
+        peak, start = Peak(order.device), time.perf_counter()
         values = call(order, context, inputs)
         seconds = time.perf_counter() - start
-        return Made(values, *references(order, values), seconds)
+        return Made(values, *references(order, values), seconds, peak.nbytes())
 
     def _put_away(self, order: Order, made: Made) -> tuple[bool, bool]:
         """Put what came out where its readers find it; whether that is the cache, or else files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from flowsynth.core.errors import FlowsynthError, error_text, of_node
@@ -199,6 +200,7 @@ class Scheduler:
             self._reached(task)
             return
         task.state = State.READY
+        task.ready_since = task.ready_since or time.monotonic()
         self._ready.push(task)
 
     def _reached(self, end: Task) -> None:

@@ -10,6 +10,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.refs import Ref, StreamRef
 from flowsynth.core.status import TaskStatus
 from flowsynth.core.streams import Fold, Span, StreamInfo, Whole
+from flowsynth.executors.clock import Clock
 from flowsynth.planning.step import Step
 
 #: Hidden output ports: a scan's state, and the value of one segment of a fold.
@@ -58,6 +59,7 @@ class Task:
         counted: it was over once already (a forced task is over twice).
         pinned: its values stay in memory, since the run must deliver them and no object holds them.
         parked_since: when it first found its key leased by another process.
+        ready_since: when it could first be begun; 0 before, and once it has been.
         forced: run it though its trace is known, because its object is gone and needed.
         status: whether it was a hit or was computed, once it is done.
         refs: output port -> reference, once known.
@@ -84,6 +86,7 @@ class Task:
     counted: bool = False
     pinned: bool = False
     parked_since: float = 0.0
+    ready_since: float = 0.0
     state: State = State.WAITING
     forced: bool = False
     status: TaskStatus | None = None
@@ -184,6 +187,7 @@ class StepRun:
         made: keys of tasks that this run computed in an earlier pass.
         devices: where its tasks were carried out.
         rounded: a task of it was made in smaller portions, for want of memory: no later run may take it.
+        clock: when its tasks were carried out, and more that is measured of them.
     """
 
     step: Step
@@ -212,6 +216,7 @@ class StepRun:
     made: frozenset[str] = frozenset()
     devices: set[str] = field(default_factory=set)
     rounded: bool = False
+    clock: Clock = field(default_factory=Clock)
 
     def __repr__(self) -> str:
         """Name and counts only: runs hold each other."""

@@ -107,7 +107,7 @@ class Worker:
             return
         leased = task.run.step.kept
         try:
-            outcome = self.seat.perform(self._order(task, given))
+            outcome = self._performed(task, self._order(task, given))
             if outcome.missing:
                 self._missing(task, outcome.missing)
             elif outcome.failed:
@@ -121,6 +121,16 @@ class Worker:
         finally:
             if leased:
                 self.cache.leases.release([key])
+
+    def _performed(self, task: Task, order: Order) -> Outcome:
+        """Have an order carried out, by the clock."""
+        start = time.monotonic()
+        outcome = self.seat.perform(order)
+        if not outcome.missing:
+            clock = task.run.clock
+            clock.worked(order.device, task.ready_since, start, time.monotonic(), outcome.peak_bytes)
+            task.ready_since = 0.0
+        return outcome
 
     # --- before -----------------------------------------------------------------------------------------
 
@@ -150,7 +160,10 @@ class Worker:
         self._share(task)
         task.run.note(trace.notes)
         # What this run made, before it had to begin another pass, is no hit to the user.
-        self._done(task, "computed" if task.key in task.run.made else "hit")
+        made = task.key in task.run.made
+        if not made:
+            task.run.clock.save(trace.seconds)
+        self._done(task, "computed" if made else "hit")
         return True
 
     def _share(self, task: Task) -> None:

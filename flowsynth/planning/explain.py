@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from flowsynth.core.canonical import canonical_json
@@ -26,14 +27,21 @@ def explain(plan: Plan, name: str, last: Trace | None) -> list[str]:
     pairs = input_hashes(step.inputs, {edge.node: plan.steps[edge.node].outputs for edge in step.sources()})
     if pairs is not None:
         now["inputs"] = dict(pairs)
-    lines, reasons = [], last.reasons()
-    for part, value in now.items():
-        before = reasons.get(part)
-        if before != value:
-            lines += _difference(part, before, value)
+    lines = differences(last.reasons(), now)
     if pairs is None:
         lines.append("inputs: not known before the nodes above have run")
     return lines
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two keys, one line each.
+
+    Args:
+        before: the parts of one, as a trace remembers them.
+        now: those of the other.
+    """
+    changed = [part for part, value in now.items() if before.get(part) != value]
+    return [line for part in changed for line in _difference(part, before.get(part), now[part])]
 
 
 def _difference(part: str, before: Any, now: Any) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from flowsynth.core.errors import InputError, RequestError, did_you_mean, listing
+from flowsynth.core.read_record import known
 from flowsynth.core.record import JobRecord, SweepRecord
 
 #: What figures are better small; of the others it has to be said.
@@ -27,7 +29,7 @@ def read_sweep(path: Path) -> tuple[SweepRecord, Path]:
     """
     file = path / "sweep.json" if path.is_dir() else path
     try:
-        record = SweepRecord.model_validate_json(file.read_bytes())
+        record = known(SweepRecord, json.loads(file.read_bytes()))
     except (OSError, ValidationError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no table of a sweep"
         raise InputError(
