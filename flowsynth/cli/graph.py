@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flowsynth.cli.export import FORMATS, outline_of
 from flowsynth.cli.jobs import request
 from flowsynth.cli.options import add_overrides, command_parser
 from flowsynth.core.errors import RequestError
 from flowsynth.core.secrets import hidden_text
+from flowsynth.drawing import FORMATS, outline_of
 
 
 def parser() -> argparse.ArgumentParser:

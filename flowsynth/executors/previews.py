@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Values that can be looked at.
 SHOWN = frozenset({"frames", "mask"})
-#: What pictures may cost: so many seconds, and this share of the run so far.
+#: What pictures may cost: so many seconds of a processor, and this share of the run so far.
 FREE_SECONDS, SHARE = 0.1, 0.005
 
 
@@ -49,18 +49,21 @@ class PreviewMaker:
                     self._take(order, port, value)
 
     def _take(self, order: Order, port: str, value: Any) -> None:
+        import numpy as np  # noqa: F401  what is imported once is no cost of a picture
+        from PIL import Image  # noqa: F401
+
         span = order.span if order.role is Role.CHUNK else None
         start, total = (0, value.num_frames) if span is None else (span.start, span.total)
         height, width = value.frame_shape[-2:]
         stride, name = stride_for(height, width), (order.node, port)
         for index in picked(total) if total and min(height, width) else ():
             if start <= index < start + value.num_frames and self._affordable:
-                begun = time.perf_counter()
+                begun = time.thread_time()
                 picture = thumbnail(value.frame(index - start)[:, ::stride, ::stride].cpu().numpy())
                 with self._lock:
                     self._taken.setdefault(name, {})[index] = picture
                     self._sizes[name] = total, height, width
-                    self._spent += time.perf_counter() - begun
+                    self._spent += time.thread_time() - begun
 
     @property
     def _affordable(self) -> bool:
@@ -73,8 +76,8 @@ class PreviewMaker:
                 taken = self._taken.pop((run.name, port), {})
                 size = self._sizes.pop((run.name, port), (0, 0, 0))
             if taken and isinstance(ref, StreamRef) and not self._kept.has(ref.hash):
-                begun = time.perf_counter()
+                begun = time.thread_time()
                 with suppress(Exception):
                     self._kept.put(ref.hash, encode_strip([taken[i] for i in sorted(taken)], *size))
                 with self._lock:
-                    self._spent += time.perf_counter() - begun
+                    self._spent += time.thread_time() - begun

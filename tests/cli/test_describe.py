@@ -91,8 +91,8 @@ def test_the_svg_is_well_formed_and_its_boxes_do_not_overlap(cli: Cli, home: Pat
 
 
 def test_names_with_markup_do_not_break_the_drawing() -> None:
-    from flowsynth.cli.export import FORMATS
-    from flowsynth.cli.export.outline import Arrow, Box, Outline
+    from flowsynth.drawing import FORMATS
+    from flowsynth.drawing.outline import Arrow, Box, Outline
 
     outline = Outline('<x>"&', (Box("a<b", 'o"p'), Box("c&d", "op")), (Arrow("a<b", "c&d", "<p>", "Frames"),))
     ET.fromstring(FORMATS["svg"](outline))

@@ -5,7 +5,18 @@ import jsonschema
 import pytest
 
 import flowsynth.schemas
-from flowsynth.core.record import SCHEMAS, NodePlan, NodeRecord, PlanRecord, RunRecord, json_schema
+from flowsynth.core.errors import InputError
+from flowsynth.core.read_record import read_record, record_file
+from flowsynth.core.record import (
+    SCHEMAS,
+    NodePlan,
+    NodeRecord,
+    PlanRecord,
+    RunRecord,
+    SweepRecord,
+    TaskCounts,
+    json_schema,
+)
 from flowsynth.schemas.__main__ import main as write_schemas
 
 FOLDER = Path(flowsynth.schemas.__file__).parent
@@ -45,3 +56,32 @@ def test_an_unknown_status_is_refused_by_the_schema() -> None:
     record["status"] = "maybe"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(record, json_schema(RunRecord))
+
+
+def test_records_of_newer_and_older_versions_are_read(tmp_path: Path) -> None:
+    node = NodeRecord(op="inc", status="computed", tasks=TaskCounts(hit=1))
+    data = json.loads(RunRecord(status="done", graph={"x": {"new": 1}}, nodes={"a": node}).to_json())
+    data["of_a_newer_version"] = data["nodes"]["a"]["new"] = data["nodes"]["a"]["tasks"]["new"] = 1
+    del data["saved"], data["nodes"]["a"]["busy"]
+    (tmp_path / "run.json").write_text(json.dumps(data))
+    record = read_record(tmp_path / "run.json")
+    assert isinstance(record, RunRecord)
+    assert record.nodes == {"a": node}
+    assert record.graph == {"x": {"new": 1}}
+
+
+def test_a_folder_names_its_record(tmp_path: Path) -> None:
+    assert record_file(tmp_path) is None
+    (tmp_path / "run.json").write_text("{}")
+    assert record_file(tmp_path) == tmp_path / "run.json"
+    (tmp_path / "sweep.json").write_text('{"axes": {}, "jobs": []}')
+    assert record_file(tmp_path) == tmp_path / "sweep.json"
+    assert read_record(tmp_path / "sweep.json") == SweepRecord()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"nodes": 3}', '{"jobs": [{}]}', "null", "\xff"])
+def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"run\.json"):
+        read_record(file)

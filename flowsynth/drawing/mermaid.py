@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowsynth.cli.export.outline import Outline
+from flowsynth.drawing.outline import Outline
 
 
 def to_mermaid(outline: Outline) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flowsynth.cli.export.dot import to_dot
-from flowsynth.cli.export.mermaid import to_mermaid
-from flowsynth.cli.export.outline import Outline, outline_of, to_json
-from flowsynth.cli.export.svg import to_svg
+from flowsynth.drawing.dot import to_dot
+from flowsynth.drawing.mermaid import to_mermaid
+from flowsynth.drawing.outline import Outline, outline_of, to_json
+from flowsynth.drawing.svg import to_svg
 
 #: format -> how it is written
 FORMATS: dict[str, Callable[[Outline], str]] = {

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flowsynth.cli.export.outline import Arrow, Outline
+from flowsynth.drawing.outline import Arrow, Outline
 
 SWEEPS = 8
 

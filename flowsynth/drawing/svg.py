@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from flowsynth.cli.export.layout import Layout, lay_out
-from flowsynth.cli.export.outline import Box, Outline
+from flowsynth.drawing.layout import Layout, lay_out
+from flowsynth.drawing.outline import Box, Outline
 
 ROW, GAP, HEIGHT, MARGIN = 62, 66, 40, 24
 _COLOURS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from flowsynth.cli.export.outline import Outline
+from flowsynth.drawing.outline import Outline
 
 
 def to_dot(outline: Outline) -> str:

@@ -1,0 +1,1 @@
+"""Pages that show a run or a sweep: drawn from records and the cache, without torch and without a network."""
