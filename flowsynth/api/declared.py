@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowsynth.core.edges import ModelEdge
 from flowsynth.core.errors import Fault
-from flowsynth.core.graph import CoreGraph, ModelEdge
+from flowsynth.core.graph import CoreGraph
 
 
 def model_faults(models: Mapping[str, Mapping[str, Any]]) -> list[Fault]:

@@ -170,12 +170,15 @@ class Graph(core.CoreGraph):
         with Session(cache_dir, device=device, offline=offline, remote=remote, read_only=True) as session:
             return session.plan(self, outputs)
 
-    def explain(self, node: str, *, cache_dir: Path | str | None = None, device: str = "auto") -> list[str]:
+    def explain(
+        self, node: core.Name, *, cache_dir: Path | str | None = None, device: str = "auto"
+    ) -> list[str]:
         """Which parts of a node's key differ from those of its last run; empty if none does.
 
         Raises:
             RequestError: no such node.
         """
+        node = str(node)
         if node not in self.nodes:
             hint = did_you_mean(node, self.nodes)
             raise RequestError(f"no node {node!r}; expected one of {listing(self.nodes)}{hint}")

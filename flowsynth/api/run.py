@@ -17,8 +17,9 @@ from flowsynth.api.delivered import Delivered
 from flowsynth.api.outputs import deliver, file_stems, tidy, write_atomic
 from flowsynth.api.provenance import Provenances
 from flowsynth.core.devices import Facts, devices_of
+from flowsynth.core.edges import Edge
 from flowsynth.core.errors import RunError, did_you_mean
-from flowsynth.core.graph import Edge, Handle, Name
+from flowsynth.core.graph import Handle, Name
 from flowsynth.core.keys import library_version
 from flowsynth.core.ports import DEFAULT_OUTPUT
 from flowsynth.core.record import NodeRecord, RunRecord, TaskCounts, record_parts

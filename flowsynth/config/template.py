@@ -26,8 +26,9 @@ from flowsynth.config.resolve import missing_faults, resolved, text_keys
 from flowsynth.config.resolvers import Path
 from flowsynth.config.runtime import Runtime
 from flowsynth.config.settings import Settings, parse_settings
+from flowsynth.core.checks import operator_faults
+from flowsynth.core.edges import ModelEdge, Node
 from flowsynth.core.errors import GraphError
-from flowsynth.core.graph import ModelEdge, Node, operator_faults
 from flowsynth.core.operator import Operator
 from flowsynth.core.record import Request
 

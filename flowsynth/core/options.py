@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flowsynth.core.address import parse_remote
+from flowsynth.core.checks import DEVICE, DEVICES
 from flowsynth.core.errors import GraphError, did_you_mean
-from flowsynth.core.graph import DEVICE, DEVICES
 from flowsynth.core.streams import DEFAULT_CHUNK
 from flowsynth.core.validation import faults_of
 

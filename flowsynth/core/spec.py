@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from flowsynth.core.checks import GRAPH_NAME, name_faults, node_faults, operator_faults
+from flowsynth.core.edges import Feed, ModelEdge, Node, parse_source
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
-from flowsynth.core.graph import (
-    GRAPH_NAME,
-    CoreGraph,
-    Feed,
-    ModelEdge,
-    Node,
-    name_faults,
-    node_faults,
-    operator_faults,
-    parse_source,
-)
+from flowsynth.core.graph import CoreGraph
+from flowsynth.core.named import operator_of
 from flowsynth.core.operator import Operator
-from flowsynth.core.ports import ports_of
-from flowsynth.core.registry import BrokenOperatorError, UnknownOperatorError, operator_class
 from flowsynth.core.stages import FlatNode, flatten
-from flowsynth.core.validation import faults_of
 
 GRAPH_KEYS = ("name", "models", "nodes", "outputs", "description")
 
@@ -41,7 +28,7 @@ def build(graph: CoreGraph, data: Any) -> None:
     graph.name = str(data.get("name", graph.name))
     graph.models = {str(k): dict(v) for k, v in (data.get("models") or {}).items()}
     flat, faults = flatten(data.get("nodes") or {})
-    operators = {node.name: _operator(node, faults) for node in flat}
+    operators = {node.name: operator_of(node.op, node.params, node.path, faults) for node in flat}
     broken = [at for node in flat for at in _add(graph, node, operators, faults)]
     paths = {node.name: node.path for node in flat}
     found = [f for node in graph.nodes.values() for f in node_faults(graph, node, paths[node.name])]
@@ -97,42 +84,6 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
-def _operator(node: FlatNode, faults: list[Fault]) -> Operator | None:
-    """The operator of a node; None where there is none.
-
-    Where only its params are wrong, one without them stands in, so that its ports are looked at all the same.
-    """
-    if not node.op:
-        return None  # which is a fault that is noted already
-    try:
-        cls = operator_class(node.op)
-    except UnknownOperatorError as error:
-        faults.append(
-            Fault(f"{node.path}.op", "unknown operator", "a name from `ops`", repr(node.op), error.nearest)
-        )
-        return None
-    except BrokenOperatorError as error:
-        faults.append(Fault(f"{node.path}.op", "cannot be used", "a sound operator", str(error)))
-        return None
-    try:
-        return cls(**node.params)
-    except ValidationError as error:
-        path = f"{node.path}.params"
-        found = faults_of(error, node.params, path, cls.model_fields)
-        faults += [_better(fault, path, cls) for fault in found]
-    except TypeError:  # a key that is not a text
-        bad = [k for k in map(type, node.params) if k is not str]
-        faults.append(
-            Fault(
-                f"{node.path}.params",
-                "not a mapping with text keys",
-                "param: value",
-                f"keys of type {bad[0].__name__}",
-            )
-        )
-    return cls.model_construct()
-
-
 def _is_news(fault: Fault, reported: set[str]) -> bool:
     """Whether a port's fault is more than the shadow of one that was noted already."""
     if fault.message.startswith("unknown port"):
@@ -140,18 +91,6 @@ def _is_news(fault: Fault, reported: set[str]) -> bool:
     # A port that is missing may stand under params instead.
     head, _, port = fault.path.rpartition(".inputs.")
     return fault.path not in reported and f"{head}.params.{port}" not in reported
-
-
-def _better(fault: Fault, path: str, cls: type[Operator]) -> Fault:
-    """A fault of params with what the operator's class knows besides: its ports, and what a param is."""
-    name = fault.path.removeprefix(f"{path}.")
-    if fault.message == "unknown param" and name in cls.moved:
-        return Fault(fault.path, "has moved", f"params.{cls.moved[name]}", fault.given)
-    if fault.message == "unknown param" and name in ports_of(cls).inputs:
-        return replace(fault, message="unknown param; that is a port: put it under inputs")
-    if fault.message == "missing param" and name in cls.model_fields:
-        return replace(fault, expected=str(cls.model_fields[name].description or name))
-    return fault
 
 
 def _add(
@@ -226,7 +165,7 @@ def to_spec(graph: CoreGraph, *, nodes: bool = True) -> dict[str, Any]:
         spec["models"] = {name: dict(model) for name, model in graph.models.items()}
     spec["nodes"] = {name: node_spec(node) for name, node in graph.nodes.items()} if nodes else {}
     if graph.outputs:
-        spec["outputs"] = list(graph.outputs)
+        spec["outputs"] = [str(name) for name in graph.outputs]
     return spec
 
 

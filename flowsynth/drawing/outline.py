@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from flowsynth.core.graph import CoreGraph, Edge
+from flowsynth.core.edges import Edge
+from flowsynth.core.graph import CoreGraph
 from flowsynth.core.ports import DEFAULT_OUTPUT, ports_of
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from flowsynth.core.devices import cuda_devices, device_arch
+from flowsynth.core.edges import ModelEdge, Node
 from flowsynth.core.errors import Fault, GraphError, RequestError, listing, nearest
-from flowsynth.core.graph import CoreGraph, ModelEdge, Node
+from flowsynth.core.graph import CoreGraph
 from flowsynth.core.operator import Operator
 from flowsynth.core.options import parse_size
 from flowsynth.core.registry import operator_names

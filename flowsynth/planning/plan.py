@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from flowsynth.core.canonical import digest_parts
 from flowsynth.core.collector import collector_paused
-from flowsynth.core.graph import CoreGraph, Edge, Name
+from flowsynth.core.edges import Edge
+from flowsynth.core.graph import CoreGraph, Name
 from flowsynth.core.spending import Spending
 from flowsynth.planning.host import Index, PlanHost
 from flowsynth.planning.lookup import LookUp, demand, looked_up_again

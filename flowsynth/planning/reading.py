@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from flowsynth.core.edges import Edge, Inputs, Node
 from flowsynth.core.errors import Fault, FlowsynthError, GraphError, RunError, error_text
-from flowsynth.core.graph import CoreGraph, Edge, Inputs, Node
+from flowsynth.core.graph import CoreGraph
 
 
 class Reading(NamedTuple):

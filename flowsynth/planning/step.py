@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from flowsynth.core.edges import Edge, Node
 from flowsynth.core.filehash import FileWatch
-from flowsynth.core.graph import Edge, Node
 from flowsynth.core.keys import StaticKey, whole_hash
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports

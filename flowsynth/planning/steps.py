@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from flowsynth.core.edges import Edge, Inputs, ModelEdge, Node
 from flowsynth.core.errors import Fault, FlowsynthError, GraphError, InputError, ParamError
-from flowsynth.core.graph import CoreGraph, Edge, Inputs, ModelEdge, Node
+from flowsynth.core.graph import CoreGraph
 from flowsynth.core.operator import Operator
 from flowsynth.core.ports import Ports, ports_of
 from flowsynth.core.streams import Fold, Scan, StreamKind, Whole

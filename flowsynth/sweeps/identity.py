@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from flowsynth.core.canonical import canonical_json, plain_json
+from flowsynth.core.edges import Edge, Inputs, Node
 from flowsynth.core.exact import NoFormError, exact_fields
-from flowsynth.core.graph import CoreGraph, Edge, Inputs, Node
+from flowsynth.core.graph import CoreGraph
 from flowsynth.core.operator import Operator
 from flowsynth.planning.reading import Reading
 

@@ -8,8 +8,9 @@ from pathlib import PurePath
 
 from flowsynth.api import Graph
 from flowsynth.config import Doors, Settings
+from flowsynth.core.edges import Edge
 from flowsynth.core.errors import FlowsynthError
-from flowsynth.core.graph import Edge, Name
+from flowsynth.core.graph import Name
 
 
 @dataclass(slots=True)

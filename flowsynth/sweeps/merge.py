@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flowsynth.core.graph import CoreGraph, Edge, Feed, ModelEdge, Node
+from flowsynth.core.edges import Edge, Feed, ModelEdge, Node
+from flowsynth.core.graph import CoreGraph
 from flowsynth.sweeps.identity import Identities
 
 

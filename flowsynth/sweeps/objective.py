@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowsynth.api import Graph
+from flowsynth.core.edges import Node
 from flowsynth.core.errors import Fault, GraphError, RunError, listing, nearest
-from flowsynth.core.graph import Node
 from flowsynth.core.record import JobRecord, SweepRecord
 from flowsynth.sweeps.metrics import MEASURE
 from flowsynth.sweeps.read import LARGE, SMALL

@@ -41,7 +41,7 @@ class Draw(fs.Operator):
     version = 1
     thing: Any = None
     shape: Shape = Shape()
-    hidden: int = Field(0, exclude=True)
+    hidden: int = Field(default=0, exclude=True)
     _aside: int = PrivateAttr(0)
 
     def run(self, ctx: fs.RunContext, /) -> str:

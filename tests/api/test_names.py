@@ -118,10 +118,40 @@ def test_what_is_no_name_is_said(tmp_path: Path, bad: str) -> None:
         run[bad]
 
 
-@pytest.mark.parametrize("given", [Number, 3, "names_number", None])
+@pytest.mark.parametrize("given", [Number, 3, None])
 def test_what_is_no_operator_is_said(given: Any) -> None:
     with pytest.raises(GraphError, match=r"nodes\.a: not an operator; expected one with its parameters"):
         Graph("bad").add("a", given)
+
+
+def test_an_operator_s_name_stands_for_it_with_params_and_ports_side_by_side(tmp_path: Path) -> None:
+    g = Graph("named")
+    a = g.add("a", "names_number", value=4)
+    b = g.add("b", "names_number", x=a, value=1, device="cpu", cache="always")
+    split = g.add("split", "names_split", x="b")
+    g.outputs = [split.high, b]
+    assert g.outputs == ["split.high", "b"]
+    assert (str(a), str(split.high)) == ("a", "split.high")
+    run = g.run(cache_dir=tmp_path)
+    assert (run["split.high"], run[b]) == (6, 5)
+    assert g.explain(b, cache_dir=tmp_path) == []
+    assert Graph.from_yaml(g.to_yaml()).to_yaml() == g.to_yaml()
+    assert g.nodes["b"].cache == "always"
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "words"),
+    [
+        ("names_numbr", {}, r"nodes\.a\.op: unknown operator; .*; did you mean 'names_number'"),
+        ("names_number", {"valu": 3}, r"nodes\.a\.valu: unknown port or param; .*; did you mean 'value'"),
+        ("names_number", {"value": "x"}, r"nodes\.a\.params\.value: "),
+        ("names_number", {"x": "nowhere"}, r"inputs\.x: not a node of this graph"),
+        ("names_split", {}, r"nodes\.a\.inputs\.x: missing input"),
+    ],
+)
+def test_what_is_wrong_beside_an_operator_s_name_is_said(op: str, given: Any, words: str) -> None:
+    with pytest.raises(GraphError, match=words):
+        Graph("bad").add("a", op, **given)
 
 
 def test_a_list_of_numbers_is_a_list_of_edges_or_one_that_brings_a_list(tmp_path: Path) -> None:

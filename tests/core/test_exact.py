@@ -55,7 +55,7 @@ class Tagged(int):
 class Shape(BaseModel):
     model_config = ConfigDict(extra="allow")
     size: int = 0
-    hidden: int = Field(0, exclude=True)
+    hidden: int = Field(default=0, exclude=True)
     _seen: int = PrivateAttr(0)
 
     @cached_property

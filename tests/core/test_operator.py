@@ -23,7 +23,7 @@ class Halves(NamedTuple):
 class Split(fs.Operator):
     op = "test_split"
     version = 1
-    at: int = Field(1, ge=0)
+    at: int = Field(default=1, ge=0)
 
     def run(
         self, ctx: fs.RunContext, /, *, frames: Frames, extra: list[Latents] | None = None, scale: float = 1.0

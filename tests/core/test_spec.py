@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import flowsynth as fs
+from flowsynth.core.edges import Edge
 from flowsynth.core.errors import GraphError
-from flowsynth.core.graph import CoreGraph, Edge
+from flowsynth.core.graph import CoreGraph
 from flowsynth.core.spec import build, to_spec
 
 

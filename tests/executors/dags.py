@@ -13,7 +13,8 @@ import torch
 import flowsynth as fs
 from flowsynth.api import Graph
 from flowsynth.core.context import RunContext
-from flowsynth.core.graph import Edge, Handle
+from flowsynth.core.edges import Edge
+from flowsynth.core.graph import Handle
 from flowsynth.core.ports import ports_of
 from flowsynth.core.streams import Map, StreamKind, Window
 from flowsynth.values import Frames, Tensors

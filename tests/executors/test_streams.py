@@ -9,7 +9,8 @@ import torch
 
 import flowsynth as fs
 from flowsynth.api import Graph, Run
-from flowsynth.core.graph import Edge, Handle
+from flowsynth.core.edges import Edge
+from flowsynth.core.graph import Handle
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.values import Frames
 from tests.streams import Counter, Invert, Mean, Reverse, Smooth, Sum, Twice, write_source
