@@ -11,18 +11,37 @@ if TYPE_CHECKING:
     from flowsynth.config.graph import compose
     from flowsynth.core.context import RunContext
     from flowsynth.core.operator import Operator
+    from flowsynth.values import Frames, Video
 
 _LAZY = {
+    "Frames": "flowsynth.values",
     "Graph": "flowsynth.api",
     "Operator": "flowsynth.core.operator",
     "Run": "flowsynth.api",
     "RunContext": "flowsynth.core.context",
     "RunFailedError": "flowsynth.api",
     "Session": "flowsynth.api",
+    "Video": "flowsynth.values",
     "compose": "flowsynth.config.graph",
 }
 
-__all__ = ["Graph", "Operator", "Run", "RunContext", "RunFailedError", "Session", "__version__", "compose"]
+__all__ = [
+    "Frames",
+    "Graph",
+    "Operator",
+    "Run",
+    "RunContext",
+    "RunFailedError",
+    "Session",
+    "Video",
+    "__version__",
+    "compose",
+]
+
+
+def __dir__() -> list[str]:
+    """What completion and `dir` show, imported or not."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

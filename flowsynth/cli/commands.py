@@ -23,6 +23,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("flowsynth.cli.plan", "say what a run would take from the cache and what it would compute"),
     "explain": ("flowsynth.cli.explain", "say which part of a node's key changed since the last run"),
     "validate": ("flowsynth.cli.validate", "check a graph and say everything that is wrong with it"),
+    "list": ("flowsynth.cli.catalogue", "list graphs, experiments, models or operators, a line about each"),
+    "config": ("flowsynth.cli.config", "print the composed configuration, and where each value came from"),
+    "new": ("flowsynth.cli.new", "begin a graph, an operator or a model family: what works, with a test"),
     "ops": ("flowsynth.cli.ops", "list the operators, or describe one: its ports and params"),
     "model": ("flowsynth.cli.model", "say what a model can do: its parts, ports, options and sizes"),
     "graph": ("flowsynth.cli.graph", "draw a graph as mermaid, dot, svg or json"),
@@ -33,7 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "grid": ("flowsynth.cli.grid", "lay a sweep's pictures and videos out, with their values on them"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
-    "schema": ("flowsynth.cli.schema", "print the JSON Schema of graph files, for editors"),
+    "schema": ("flowsynth.cli.schema", "print the JSON Schema of graphs, stages or experiments, for editors"),
+    "completion": ("flowsynth.cli.completion", "print what makes bash, zsh or fish complete these commands"),
 }
 
 HELP = "\n".join(

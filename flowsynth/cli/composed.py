@@ -17,7 +17,7 @@ def show_config(args: argparse.Namespace) -> int:
     parts = {"job": [key for key in values if key != "hydra"], "hydra": ["hydra"], "all": list(values)}
     shown = {key: values[key] for key in parts[args.cfg]}
     if args.package is not None:
-        shown = _below(shown, args.package)
+        shown = below(shown, args.package)
         print(f"# @package {args.package}")
     print(_yaml(shown), end="")
     return 0
@@ -52,7 +52,12 @@ def _places() -> Iterator[str]:
             yield f"{provider:<8} {folder}{'' if folder.is_dir() else ' (not there)'}"
 
 
-def _below(values: Mapping[str, Any], path: str) -> Any:
+def below(values: Mapping[str, Any], path: str, where: str = "--cfg") -> Any:
+    """What stands below a key; `where` is what messages are about.
+
+    Raises:
+        GraphError: there is no such key.
+    """
     here: Any = values
     for part in path.split("."):
         if not isinstance(here, Mapping) or part not in here:
@@ -60,7 +65,7 @@ def _below(values: Mapping[str, Any], path: str) -> Any:
             fault = Fault(
                 "--package", "no such key", f"one of {listing(names)}", repr(path), nearest(part, names)
             )
-            raise GraphError([fault], "--cfg")
+            raise GraphError([fault], where)
         here = here[part]
     return here
 

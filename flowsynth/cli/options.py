@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from flowsynth.core.errors import FlowsynthError, InputError, RequestError
 
-_OPERATORS = "--operators"
+OPERATORS = "--operators"
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,11 +33,12 @@ def command_parser(name: str, description: str, json: str = "") -> Parser:
     """
     parser = Parser(prog=f"flowsynth {name}", description=description, allow_abbrev=False)
     parser.add_argument(
-        _OPERATORS,
+        OPERATORS,
         metavar="FILE.py",
         action="append",
         default=[],
-        help="a Python file that defines operators; it is executed, so name only files you trust",
+        help="a Python file that defines operators or registers model families; it is executed, so name "
+        "only files you trust",
     )
     if json:
         parser.add_argument("--json", action="store_true", help=json)
@@ -98,10 +99,10 @@ def require_multirun(args: argparse.Namespace) -> None:
 def split_global_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The operator files named before the command, and the rest."""
     files, rest = [], list(argv)
-    while rest and (rest[0] == _OPERATORS or rest[0].startswith(f"{_OPERATORS}=")):
+    while rest and (rest[0] == OPERATORS or rest[0].startswith(f"{OPERATORS}=")):
         option = rest.pop(0)
-        if option == _OPERATORS and not rest:
-            raise RequestError(f"{_OPERATORS}: expected a Python file after it")
+        if option == OPERATORS and not rest:
+            raise RequestError(f"{OPERATORS}: expected a Python file after it")
         files.append(option.partition("=")[2] if "=" in option else rest.pop(0))
     return files, rest
 
@@ -115,7 +116,7 @@ def load_operators(files: Sequence[str]) -> None:
     for name in files:
         path = Path(name)
         if path.suffix != ".py" or not path.is_file():
-            raise InputError(f"{_OPERATORS}: no such file; expected a Python file; given {name!r}")
+            raise InputError(f"{OPERATORS}: no such file; expected a Python file; given {name!r}")
         _load(path.resolve())
 
 

@@ -170,6 +170,39 @@ def composed_values(
     return {**plain, "hydra": hydra}
 
 
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where a configuration's values were written.
+
+    Attributes:
+        files: that make it up, in the order in which they are merged.
+        places: place -> file and line, or the command line.
+    """
+
+    files: list[str]
+    places: dict[tuple[str | int, ...], str]
+
+    def of(self, path: tuple[str | int, ...]) -> str:
+        """Where the value at a place is from; empty where nobody wrote it."""
+        from flowsynth.config.origins import origin_of
+
+        return origin_of(path, self.places)
+
+
+def known_origins(overrides: Sequence[str], cwd: Path | None = None) -> Origins:
+    """Where each value of a configuration was written.
+
+    Raises:
+        RequestError: as `composed_values`.
+    """
+    from flowsynth.config.hydra_compose import compose_config
+    from flowsynth.config.origins import files, origins
+
+    with LOCK:
+        composed = compose_config(overrides, search_path(cwd))
+    return Origins(files(composed, cwd), origins(composed, cwd))
+
+
 def _of_sweeps(line: str) -> Fault:
     """An override of a sweep, given to a single run."""
     key = line.partition("=")[0].lstrip("+~")

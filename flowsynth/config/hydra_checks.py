@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from flowsynth.config.hydra_sources import GROUP
 from flowsynth.config.plugins import LAUNCHER, LAUNCHERS, OURS, SAMPLER, SWEEPER
+from flowsynth.config.words import meant
 from flowsynth.core.errors import Fault, GraphError, listing, nearest
 
 #: Groups of which one is chosen, always.
@@ -59,7 +60,16 @@ def _choice_faults(override: Override, repository: CachingConfigRepository) -> I
     for name in value if isinstance(value, list) else [value]:
         if name is None or not repository.config_exists(f"{group}/{name}"):
             given = "null" if name is None else str(name)
-            yield Fault(group, f"unknown {group}", expected, repr(given), nearest(given, options))
+            near = meant(given, group) if "/" in given else nearest(given, options)
+            yield Fault(group, f"unknown {group}", _expected(given, group, expected), repr(given), near)
+
+
+def _expected(given: str, group: str, options: str) -> str:
+    """What a group takes; of a path, that it takes names."""
+    if "/" not in given and not given.endswith((".yaml", ".yml")):
+        return options
+    home = "graphs" if group == GROUP else f"conf/{group}"
+    return f"{options}: names, without folder and ending, of files in {home}/ of the current folder or ours"
 
 
 def choice_faults(where: str, values: Mapping[str, Any]) -> list[Fault]:

@@ -50,6 +50,8 @@ class Composed:
         choices: group -> what was chosen from it.
         defaults: the files that make it up, in order, each with its package.
         tree: which of them brings which along, as Hydra has it.
+        layers: what each of them sets, where it stands in the whole; the later one wins.
+        changes: what overrides set beyond choices: key and value, no value where one is deleted.
     """
 
     values: dict[str, Any]
@@ -59,6 +61,8 @@ class Composed:
     choices: dict[str, str | None]
     defaults: tuple[tuple[str, str], ...]
     tree: Any
+    layers: tuple[tuple[str, DictConfig], ...]
+    changes: tuple[tuple[Path, Any], ...]
 
 
 def compose_config(overrides: Sequence[str], places: list[Folders]) -> Composed:
@@ -108,11 +112,14 @@ def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Compo
     found = create_defaults_list(
         repo=repository, config_name=MAIN, overrides_list=overrides, prepend_hydra=True, skip_missing=False
     )
-    config, named = OmegaConf.create(), set()
+    config, named, layers = OmegaConf.create(), set(), list[tuple[str, DictConfig]]()
     for default in found.defaults:
         loaded = repository.load_config(default.config_path)
         named |= mentions(OmegaConf.to_container(loaded.config, resolve=False))
-        merge_into(config, ConfigLoaderImpl._embed_result_config(loaded, default.package).config)
+        layers.append(
+            (default.config_path, ConfigLoaderImpl._embed_result_config(loaded, default.package).config)
+        )
+        merge_into(config, layers[-1][1])
     OmegaConf.set_struct(config, True)
     for part in OPEN_PARTS:
         _open(config._get_node(part, validate_access=False))
@@ -126,7 +133,23 @@ def _compose(lines: Sequence[str], repository: CachingConfigRepository) -> Compo
     written = tuple(_written(overrides, found, repository))
     choices = {str(group): name for group, name in found.overrides.known_choices.items()}
     defaults = tuple((str(d.config_path), str(d.package or "_global_")) for d in found.defaults)
-    return Composed(values, written, experiments, frozenset(named), choices, defaults, found.defaults_tree)
+    changes = tuple((_path(o), None if o.is_delete() else o.value()) for o in found.config_overrides)
+    return Composed(
+        values,
+        written,
+        experiments,
+        frozenset(named),
+        choices,
+        defaults,
+        found.defaults_tree,
+        tuple(layers),
+        changes,
+    )
+
+
+def _path(override: Override) -> Path:
+    """Where an override sets its value."""
+    return tuple(override.key_or_group.replace("]", "").replace("[", ".").split("."))
 
 
 def _open(node: Any) -> None:
@@ -141,8 +164,7 @@ def _written(
     """What the user asked for: values in overrides, groups chosen by name, and what global files set."""
     for override in found.config_overrides:
         if not override.is_delete():
-            key = override.key_or_group.replace("]", "").replace("[", ".")
-            yield Written("", tuple(key.split(".")), override.value())
+            yield Written("", _path(override), override.value())
     chosen = {o.key_or_group: o.value() for o in overrides if o not in found.config_overrides}
     faults = []
     for default in found.defaults:

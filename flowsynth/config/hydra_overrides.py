@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from flowsynth.config.doors import INSTEAD, key_fault
 from flowsynth.config.hydra_sweep import add_zip, quoted, seeds_line
 from flowsynth.config.plugins import LAUNCHER, SAMPLER, SWEEPER
+from flowsynth.config.words import meant
 from flowsynth.core.errors import Fault, GraphError, listing
 from flowsynth.core.yaml_text import CODE_KEYS
 
@@ -105,7 +106,8 @@ def _parse(
 ) -> tuple[Override | None, Fault | None]:
     key, equals, text = line.partition("=")
     if (not equals and not line.startswith("~")) or not key.strip("+~ "):
-        return None, Fault(line.strip() or "an empty text", "not an override", _GRAMMAR, repr(line))
+        near = meant(line) if line.strip() else ""
+        return None, Fault(line.strip() or "an empty text", "not an override", _GRAMMAR, repr(line), near)
     if not _KEY.fullmatch(key):
         return None, Fault(
             key, "not a key", "names of letters, digits, _ and - with dots between", repr(line)

@@ -56,8 +56,8 @@ class Request(_Part):
 class TaskCounts(_Part):
     """Tasks of a node: one a chunk of a stream, one in all for a whole value."""
 
-    hit: int = Field(0, ge=0, description="taken from the cache")
-    computed: int = Field(0, ge=0, description="computed in this run")
+    hit: int = Field(default=0, ge=0, description="taken from the cache")
+    computed: int = Field(default=0, ge=0, description="computed in this run")
 
 
 class NodeRecord(_Part):
@@ -66,28 +66,36 @@ class NodeRecord(_Part):
     op: str = Field(description="the operator")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="all of them, defaults too")
     status: NodeStatus = Field(description="hit: every task came from the cache; skipped: an input failed")
-    seconds: float = Field(0.0, ge=0, description="compute of this run's tasks, summed")
-    device: str = Field("", description="where it ran, or would have")
+    seconds: float = Field(default=0.0, ge=0, description="compute of this run's tasks, summed")
+    device: str = Field(default="", description="where it ran, or would have")
     dtypes: dict[str, str] = Field(
         default_factory=dict, description="model port -> numbers that its networks compute in there"
     )
-    key: str = Field("", description="its key; of a stream, the hash of its tasks' keys; empty if unknown")
+    key: str = Field(
+        default="", description="its key; of a stream, the hash of its tasks' keys; empty if unknown"
+    )
     objects: dict[str, str] = Field(default_factory=dict, description="output port -> content hash")
-    bytes: int = Field(0, ge=0, description="size of its outputs, as stored")
+    bytes: int = Field(default=0, ge=0, description="size of its outputs, as stored")
     tasks: TaskCounts = Field(default_factory=TaskCounts)
     notes: list[str] = Field(default_factory=list, description="what the operator wanted said")
-    error: str = Field("", description="why it failed or was skipped")
-    jobs: int = Field(1, ge=1, description="jobs of the sweep that it was made for, once; 1 outside of one")
+    error: str = Field(default="", description="why it failed or was skipped")
+    jobs: int = Field(
+        default=1, ge=1, description="jobs of the sweep that it was made for, once; 1 outside of one"
+    )
     started: float | None = Field(
-        None,
+        default=None,
         ge=0,
         description="seconds after the run's start when it was begun; null if nothing was computed",
     )
-    ended: float | None = Field(None, ge=0, description="and when the last of it was over")
-    wait: float = Field(0.0, ge=0, description="seconds that its tasks could have begun and waited, summed")
-    saved: float = Field(0.0, ge=0, description="seconds that its hits took when they were computed")
+    ended: float | None = Field(default=None, ge=0, description="and when the last of it was over")
+    wait: float = Field(
+        default=0.0, ge=0, description="seconds that its tasks could have begun and waited, summed"
+    )
+    saved: float = Field(default=0.0, ge=0, description="seconds that its hits took when they were computed")
     peak_bytes: int = Field(
-        0, ge=0, description="most memory seen in use while it computed: of its GPU, else of the process"
+        default=0,
+        ge=0,
+        description="most memory seen in use while it computed: of its GPU, else of the process",
     )
     busy: dict[str, list[tuple[float, float]]] = Field(
         default_factory=dict, description="device -> [from, to] of each stretch of work, as started and ended"
@@ -110,12 +118,14 @@ class RunRecord(_Part):
     models: dict[str, JsonValue] = Field(
         default_factory=dict, description="model -> {family, source, fingerprint, ...}"
     )
-    peak_rss_bytes: int = Field(0, ge=0, description="largest resident size of the process so far")
-    seconds: float = Field(0.0, ge=0, description="wall time of the run")
-    saved: float = Field(0.0, ge=0, description="seconds that hits took when they were computed, summed")
+    peak_rss_bytes: int = Field(default=0, ge=0, description="largest resident size of the process so far")
+    seconds: float = Field(default=0.0, ge=0, description="wall time of the run")
+    saved: float = Field(
+        default=0.0, ge=0, description="seconds that hits took when they were computed, summed"
+    )
     request: Request = Field(default_factory=Request, description="what was asked for, as typed")
-    started: str = Field("", description="when it began, ISO 8601 in UTC")
-    ended: str = Field("", description="when all nodes were over, ISO 8601 in UTC")
+    started: str = Field(default="", description="when it began, ISO 8601 in UTC")
+    ended: str = Field(default="", description="when all nodes were over, ISO 8601 in UTC")
     notes: list[str] = Field(default_factory=list, description="what the user should know of the run")
     errors: list[str] = Field(default_factory=list, description="one message a failure")
 
@@ -177,11 +187,11 @@ class JobRecord(_Part):
     tasks: TaskCounts = Field(
         default_factory=TaskCounts, description="what an earlier job of the sweep computed counts as a hit"
     )
-    nodes: int = Field(0, ge=0, description="nodes that it needs")
-    shared: int = Field(0, ge=0, description="those of them that other jobs of the sweep need too")
-    seconds: float = Field(0.0, ge=0, description="wall time until its last output was over")
+    nodes: int = Field(default=0, ge=0, description="nodes that it needs")
+    shared: int = Field(default=0, ge=0, description="those of them that other jobs of the sweep need too")
+    seconds: float = Field(default=0.0, ge=0, description="wall time until its last output was over")
     compute: float = Field(
-        0.0, ge=0, description="compute of its tasks; what several jobs share is divided among them"
+        default=0.0, ge=0, description="compute of its tasks; what several jobs share is divided among them"
     )
     errors: list[str] = Field(default_factory=list, description="one message a failure")
 
@@ -207,18 +217,18 @@ class NodePlan(_Part):
     status: PlanStatus = Field(
         description="hit; run; rerun: known, but its object is gone and needed; unknown: below a run"
     )
-    remote: bool = Field(False, description="a hit of the remote cache that was not here before")
-    device: str = Field("", description="where it would run")
-    key: str = Field("", description="its key, if it can be known now")
-    tasks: int | None = Field(None, ge=0, description="how many tasks it has, null if not known yet")
-    tasks_hit: int | None = Field(None, ge=0, description="how many of those are in the cache")
-    seconds: float | None = Field(None, ge=0, description="what it took when it was last computed")
-    why: str = Field("", description="which part of its key changed since the last run")
+    remote: bool = Field(default=False, description="a hit of the remote cache that was not here before")
+    device: str = Field(default="", description="where it would run")
+    key: str = Field(default="", description="its key, if it can be known now")
+    tasks: int | None = Field(default=None, ge=0, description="how many tasks it has, null if not known yet")
+    tasks_hit: int | None = Field(default=None, ge=0, description="how many of those are in the cache")
+    seconds: float | None = Field(default=None, ge=0, description="what it took when it was last computed")
+    why: str = Field(default="", description="which part of its key changed since the last run")
     weight_bytes: int | None = Field(
-        None, ge=0, description="weights that it would hold on its device, where that is known"
+        default=None, ge=0, description="weights that it would hold on its device, where that is known"
     )
-    requests: int = Field(0, ge=0, description="answers of a hosted model that it would ask for")
-    cost: float = Field(0.0, ge=0, description="US dollars that those would cost")
+    requests: int = Field(default=0, ge=0, description="answers of a hosted model that it would ask for")
+    cost: float = Field(default=0.0, ge=0, description="US dollars that those would cost")
 
 
 class PlanRecord(_Part):
@@ -231,7 +241,7 @@ class PlanRecord(_Part):
         default_factory=dict,
         description="node that would run -> its frames, uncoded, about; null if only a run shows them",
     )
-    free_bytes: int = Field(0, ge=0, description="free disk in the cache's folder")
+    free_bytes: int = Field(default=0, ge=0, description="free disk in the cache's folder")
 
     def to_json(self) -> str:
         """The text that `plan --json` prints."""
@@ -242,17 +252,17 @@ class NodesPlan(_Part):
     """What a sweep's plan expects of all nodes of one name."""
 
     op: str = Field(description="the operator")
-    jobs: int = Field(0, ge=0, description="jobs that need one of them")
-    nodes: int = Field(0, ge=0, description="different ones: what several jobs share counts once")
-    hits: int = Field(0, ge=0, description="those of them that are in the cache")
-    unknown: int = Field(0, ge=0, description="those that depend on what runs before them")
+    jobs: int = Field(default=0, ge=0, description="jobs that need one of them")
+    nodes: int = Field(default=0, ge=0, description="different ones: what several jobs share counts once")
+    hits: int = Field(default=0, ge=0, description="those of them that are in the cache")
+    unknown: int = Field(default=0, ge=0, description="those that depend on what runs before them")
     seconds: float | None = Field(
-        None,
+        default=None,
         ge=0,
         description="what those that are no hits may cost, as others did; null: no idea",
     )
-    requests: int = Field(0, ge=0, description="answers of hosted models that they would ask for")
-    cost: float = Field(0.0, ge=0, description="US dollars that those would cost")
+    requests: int = Field(default=0, ge=0, description="answers of hosted models that they would ask for")
+    cost: float = Field(default=0.0, ge=0, description="US dollars that those would cost")
 
 
 class JobPlan(_Part):
@@ -260,9 +270,9 @@ class JobPlan(_Part):
 
     job: int = Field(ge=0, description="its number")
     overrides: list[str] = Field(description="what it was asked for, in Hydra's grammar")
-    nodes: int = Field(0, ge=0, description="nodes that it needs")
-    hits: int = Field(0, ge=0, description="those of them that are in the cache")
-    error: str = Field("", description="why it cannot be run")
+    nodes: int = Field(default=0, ge=0, description="nodes that it needs")
+    hits: int = Field(default=0, ge=0, description="those of them that are in the cache")
+    error: str = Field(default="", description="why it cannot be run")
 
 
 class SweepPlanRecord(_Part):
@@ -294,9 +304,9 @@ class Provenance(_Part):
         default_factory=dict, description="node -> all of its params, defaults too"
     )
     request: Request = Field(default_factory=Request, description="what was asked for, as typed")
-    started: str = Field("", description="when the run began, ISO 8601 in UTC")
-    ended: str = Field("", description="when all of its nodes were over, ISO 8601 in UTC")
-    folder: str = Field("", description="folder that relative paths in the graph start from")
+    started: str = Field(default="", description="when the run began, ISO 8601 in UTC")
+    ended: str = Field(default="", description="when all of its nodes were over, ISO 8601 in UTC")
+    folder: str = Field(default="", description="folder that relative paths in the graph start from")
 
     def to_json(self) -> str:
         """The text that is put into a file."""

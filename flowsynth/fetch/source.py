@@ -22,13 +22,17 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str | None = Field(None, description="local folder in diffusers' layout, or shipped:NAME")
-    file: str | None = Field(None, description="single-file checkpoint, best as .safetensors")
-    config: str | None = Field(None, description="local diffusers folder that describes the single file")
-    hub: str | None = Field(None, description="organisation/name on the Hugging Face hub")
-    revision: str | None = Field(None, description="commit of the hub's repository, 40 hexadecimal digits")
-    variant: str | None = Field(None, description="weights' variant in a folder, such as fp16")
-    subfolder: str | None = Field(None, description="folder inside the source")
+    path: str | None = Field(default=None, description="local folder in diffusers' layout, or shipped:NAME")
+    file: str | None = Field(default=None, description="single-file checkpoint, best as .safetensors")
+    config: str | None = Field(
+        default=None, description="local diffusers folder that describes the single file"
+    )
+    hub: str | None = Field(default=None, description="organisation/name on the Hugging Face hub")
+    revision: str | None = Field(
+        default=None, description="commit of the hub's repository, 40 hexadecimal digits"
+    )
+    variant: str | None = Field(default=None, description="weights' variant in a folder, such as fp16")
+    subfolder: str | None = Field(default=None, description="folder inside the source")
 
     @model_validator(mode="before")
     @classmethod

@@ -16,8 +16,8 @@ class _Options(BaseModel):
 class OpenAiPictures(_Options):
     """Of ``images.generate`` and ``images.edit``; which a model takes the vendor says."""
 
-    size: str | None = Field(None, pattern=r"^(auto|\d{2,5}x\d{2,5})$")
-    quality: str | None = Field(None, pattern=r"^[a-z]{2,12}$")
+    size: str | None = Field(default=None, pattern=r"^(auto|\d{2,5}x\d{2,5})$")
+    quality: str | None = Field(default=None, pattern=r"^[a-z]{2,12}$")
     background: Literal["auto", "opaque", "transparent"] | None = None
     moderation: Literal["auto", "low"] | None = None
     style: Literal["vivid", "natural"] | None = None
@@ -28,27 +28,27 @@ class OpenAiPictures(_Options):
 class OpenAiTexts(_Options):
     """Of ``chat.completions.create``."""
 
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     seed: int | None = None
 
 
 class GooglePictures(_Options):
     """Of ``models.generate_content`` with pictures as its answer."""
 
-    aspect_ratio: str | None = Field(None, pattern=r"^\d{1,2}:\d{1,2}$")
-    image_size: str | None = Field(None, pattern=r"^[0-9]{1,4}K?$")
-    temperature: float | None = Field(None, ge=0, le=2)
-    seed: int | None = Field(None, ge=0, lt=2**31)
+    aspect_ratio: str | None = Field(default=None, pattern=r"^\d{1,2}:\d{1,2}$")
+    image_size: str | None = Field(default=None, pattern=r"^[0-9]{1,4}K?$")
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 class GoogleTexts(_Options):
     """Of ``models.generate_content``."""
 
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_output_tokens: int | None = Field(None, ge=1)
-    seed: int | None = Field(None, ge=0, lt=2**31)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 #: Vendor by name.

@@ -23,13 +23,15 @@ class Redraw(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     take: Literal["whole", "detail"] = Field(
-        "whole", description="its pictures as they are, or only their detail, laid onto a guide"
+        default="whole", description="its pictures as they are, or only their detail, laid onto a guide"
     )
-    scale: float = Field(1.0, gt=0, le=1, description="size at which it draws, of the result's")
-    steps: int = Field(10, ge=1, le=1000, description="of the scheduler, of which strength * steps run")
-    strength: float = Field(1.0, ge=0, le=1, description="share of noise on what is redrawn")
-    guidance_scale: float = Field(7.0, ge=0, description="classifier-free guidance")
-    frames: int = Field(1, ge=1, description="of the shortest clip that it draws well")
+    scale: float = Field(default=1.0, gt=0, le=1, description="size at which it draws, of the result's")
+    steps: int = Field(
+        default=10, ge=1, le=1000, description="of the scheduler, of which strength * steps run"
+    )
+    strength: float = Field(default=1.0, ge=0, le=1, description="share of noise on what is redrawn")
+    guidance_scale: float = Field(default=7.0, ge=0, description="classifier-free guidance")
+    frames: int = Field(default=1, ge=1, description="of the shortest clip that it draws well")
 
 
 #: Bytes of a number, by the name of its dtype; ``auto`` counts as the largest.
@@ -44,13 +46,15 @@ class Draw(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(1024, ge=8, description="of a picture, pixels")
-    height: int = Field(1024, ge=8, description="of a picture, pixels")
-    frames: int = Field(1, ge=1, description="of a clip")
-    fps: float = Field(16, gt=0, description="of a clip, frames a second")
-    scale: float = Field(1, gt=0, le=16, description="enlargement of what it draws")
-    steps: int | None = Field(None, ge=1, le=1000, description="of the scheduler; null is the model's own")
-    guidance_scale: float | None = Field(None, ge=0, description="guidance; null is the model's own")
+    width: int = Field(default=1024, ge=8, description="of a picture, pixels")
+    height: int = Field(default=1024, ge=8, description="of a picture, pixels")
+    frames: int = Field(default=1, ge=1, description="of a clip")
+    fps: float = Field(default=16, gt=0, description="of a clip, frames a second")
+    scale: float = Field(default=1, gt=0, le=16, description="enlargement of what it draws")
+    steps: int | None = Field(
+        default=None, ge=1, le=1000, description="of the scheduler; null is the model's own"
+    )
+    guidance_scale: float | None = Field(default=None, ge=0, description="guidance; null is the model's own")
 
 
 class ModelSpec(BaseModel):
@@ -67,7 +71,7 @@ class ModelSpec(BaseModel):
 
     family: str = Field(description="name of the model family")
     source: Source = Field(description="folder, single file, hub model or shipped:pocket")
-    dtype: DtypeName = Field("auto", description=DTYPE_TEXT)
+    dtype: DtypeName = Field(default="auto", description=DTYPE_TEXT)
     redraw: Redraw = Field(default_factory=Redraw, description="how graphs use it to draw")
     draw: Draw = Field(default_factory=Draw, description="what graphs ask of it that draw from words")
 

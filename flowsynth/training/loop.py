@@ -29,16 +29,16 @@ class LoopConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(10_000, ge=1, description="optimiser steps of the whole schedule")
-    learning_rate: float = Field(1e-3, gt=0, description="peak of a cosine with warm-up")
-    final_fraction: float = Field(0.05, ge=0, le=1, description="last learning rate over the peak")
-    warmup: int = Field(200, ge=0, description="steps of linear warm-up")
+    steps: int = Field(default=10_000, ge=1, description="optimiser steps of the whole schedule")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak of a cosine with warm-up")
+    final_fraction: float = Field(default=0.05, ge=0, le=1, description="last learning rate over the peak")
+    warmup: int = Field(default=200, ge=0, description="steps of linear warm-up")
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, per step")
+    ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, per step")
     seed: int = 0
-    checkpoint_seconds: float = Field(120.0, ge=0, description="time between checkpoints")
-    bfloat16: bool = Field(True, description="autocast; pays where the CPU has AMX or AVX512-BF16")
+    checkpoint_seconds: float = Field(default=120.0, ge=0, description="time between checkpoints")
+    bfloat16: bool = Field(default=True, description="autocast; pays where the CPU has AMX or AVX512-BF16")
 
 
 class Stage(Protocol):

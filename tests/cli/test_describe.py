@@ -10,6 +10,7 @@ import yaml
 from flowsynth.cli.reference import type_text
 from flowsynth.config.folders import shipped_folders
 from flowsynth.core.registry import operator_names
+from flowsynth.core.yaml_text import read_yaml
 from tests.cli.conftest import Cli, Shell
 
 
@@ -63,6 +64,42 @@ def test_the_schema_of_graph_files_takes_good_ones_and_refuses_typos(cli: Cli, h
     assert "stepp" in next(check.iter_errors(graph)).message
     stage = {"nodes": {"s": {"output": "a", "nodes": {"a": {"op": "step"}}}}}
     assert list(check.iter_errors(stage)) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "files"),
+    [
+        ("graph", "graphs/*.yaml"),
+        ("stage", "graphs/stages/*.yaml"),
+        ("experiment", "conf/experiment/*.yaml"),
+    ],
+)
+def test_every_shipped_file_keeps_to_its_schema(cli: Cli, what: str, files: str) -> None:
+    schema = json.loads(cli("schema", what)[1])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    found = list(shipped_folders().graphs.parent.glob(files))
+    assert found
+    for file in found:
+        assert [error.message for error in check.iter_errors(read_yaml(file))] == [], file
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "words"),
+    [
+        ("stage", {"op": "resize", "params": {"factr": 2}}, "factr"),
+        ("stage", {"nodes": {"a": {"op": "resiz"}}}, "resiz"),
+        ("stage", {"nodes": {}, "outpt": "a"}, "outpt"),
+        ("stage", {"small": {"op": "resize", "inputs": {"fames": "a"}}}, "fames"),
+        ("experiment", {"executor": "thread"}, "thread"),
+        ("experiment", {"chunk": "many"}, "many"),
+        ("experiment", {"defaults": [{"override /graph": "tooon"}]}, "tooon"),
+        ("experiment", {"graph": {"node": {}}}, "node"),
+    ],
+)
+def test_schemas_refuse_typos(cli: Cli, what: str, value: Any, words: str) -> None:
+    check = jsonschema.Draft202012Validator(json.loads(cli("schema", what)[1]))
+    assert words in next(check.iter_errors(value)).message
 
 
 @pytest.mark.parametrize("name", ["mermaid", "dot", "svg", "json"])

@@ -30,4 +30,4 @@ def install(
 def forget() -> None:
     """Let the registry look for families again."""
     entry_points_of.cache_clear()
-    registry.family.cache_clear()
+    registry._lasting.cache_clear()

@@ -53,30 +53,34 @@ class Annotate(WeightedOperator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[object, ...]] = detectors_code()
 
-    detector: DetectorName = Field("canny", description="what to look for")
-    low: float = Field(0.08, ge=0, le=1, description="canny: gradient an edge may fade to")
-    high: float = Field(0.2, ge=0, le=1, description="canny: gradient every edge reaches somewhere")
-    color: bool = Field(False, description="canny: edges of colour too, not of brightness alone")
+    detector: DetectorName = Field(default="canny", description="what to look for")
+    low: float = Field(default=0.08, ge=0, le=1, description="canny: gradient an edge may fade to")
+    high: float = Field(default=0.2, ge=0, le=1, description="canny: gradient every edge reaches somewhere")
+    color: bool = Field(default=False, description="canny: edges of colour too, not of brightness alone")
     sigma: float | None = Field(
-        None, ge=0, le=1000, description="blur in pixels; null takes the detector's own"
+        default=None, ge=0, le=1000, description="blur in pixels; null takes the detector's own"
     )
-    levels: int = Field(3, ge=2, le=256, description="softedge: grey levels")
+    levels: int = Field(default=3, ge=2, le=256, description="softedge: grey levels")
     score: float = Field(
-        0.5, gt=0, le=1, description="face, pose: confidence below which something does not count"
+        default=0.5, gt=0, le=1, description="face, pose: confidence below which something does not count"
     )
-    most: int = Field(4, ge=1, le=64, description="face, pose: how many are drawn at most, the surest")
+    most: int = Field(
+        default=4, ge=1, le=64, description="face, pose: how many are drawn at most, the surest"
+    )
     steady: float = Field(
-        0.9, ge=0, lt=1, description="depth: share of its range that is kept from frame to frame"
+        default=0.9, ge=0, lt=1, description="depth: share of its range that is kept from frame to frame"
     )
     weights: str | None = Field(
-        None,
+        default=None,
         description="of the network: a name out of 'flowsynth weights list', a checkpoint file, a model's"
         " folder (depth), or with a revision a place on the hub",
     )
-    revision: str | None = Field(None, description="of weights on the hub: a commit, 40 hexadecimal digits")
-    precision: Precision = Field("auto", description=PRECISION_TEXT)
+    revision: str | None = Field(
+        default=None, description="of weights on the hub: a commit, 40 hexadecimal digits"
+    )
+    precision: Precision = Field(default="auto", description=PRECISION_TEXT)
     batch_size: int = Field(
-        1, ge=1, description="frames a network gets at once; changes results in the last bits"
+        default=1, ge=1, description="frames a network gets at once; changes results in the last bits"
     )
 
     @field_validator("revision")

@@ -109,34 +109,49 @@ class Denoise(Operator):
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
     num_inference_steps: int | None = Field(
-        None, ge=1, le=1000, description="steps of the scheduler; null takes the model family's own number"
+        default=None,
+        ge=1,
+        le=1000,
+        description="steps of the scheduler; null takes the model family's own number",
     )
     guidance_scale: float | None = Field(
-        None, ge=0, description="classifier-free guidance, off at 1; null takes the model family's own"
+        default=None,
+        ge=0,
+        description="classifier-free guidance, off at 1; null takes the model family's own",
     )
     strength: Share | None = Field(
-        None, description="share of noise on what is given; null takes the model family's own"
+        default=None, description="share of noise on what is given; null takes the model family's own"
     )
-    seed: Seed | tuple[Seed, ...] | None = Field(0, description="one, one a frame, or null for a new one")
-    scheduler: str | None = Field(None, description="name; null takes the model's")
+    seed: Seed | tuple[Seed, ...] | None = Field(
+        default=0, description="one, one a frame, or null for a new one"
+    )
+    scheduler: str | None = Field(default=None, description="name; null takes the model's")
     scheduler_options: dict[str, JsonValue] = Field(
         default_factory=dict, description="options of the scheduler's diffusers class"
     )
-    window: int | None = Field(None, ge=1, description="frames at once; null takes the model family's own")
-    stride: int | None = Field(None, ge=1, description="frames between windows; null is half the window")
-    controlnets: tuple[str, ...] | None = Field(None, description="names for the controls, in order")
-    control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
-    control_start: Share | tuple[Share, ...] = Field(0.0, description="share of steps before they act")
-    control_end: Share | tuple[Share, ...] = Field(1.0, description="share of steps until they stop")
+    window: int | None = Field(
+        default=None, ge=1, description="frames at once; null takes the model family's own"
+    )
+    stride: int | None = Field(
+        default=None, ge=1, description="frames between windows; null is half the window"
+    )
+    controlnets: tuple[str, ...] | None = Field(default=None, description="names for the controls, in order")
+    control_scale: float | tuple[float, ...] = Field(default=1.0, description="weight of the controls")
+    control_start: Share | tuple[Share, ...] = Field(
+        default=0.0, description="share of steps before they act"
+    )
+    control_end: Share | tuple[Share, ...] = Field(default=1.0, description="share of steps until they stop")
     deflicker: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="steps, from 0 among those that run, at which the clean frames are smoothed"
+        default=(), description="steps, from 0 among those that run, at which the clean frames are smoothed"
     )
     deflicker_method: Literal["fastblend", "flow"] = Field(
-        "fastblend", description="of temporal_smooth, for deflicker"
+        default="fastblend", description="of temporal_smooth, for deflicker"
     )
-    deflicker_radius: int = Field(8, ge=1, le=120, description="neighbours on either side, for deflicker")
+    deflicker_radius: int = Field(
+        default=8, ge=1, le=120, description="neighbours on either side, for deflicker"
+    )
     deflicker_detail: float = Field(
-        2.0, ge=0, le=100, description="size of the detail that deflicker leaves alone, pixels"
+        default=2.0, ge=0, le=100, description="size of the detail that deflicker leaves alone, pixels"
     )
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 

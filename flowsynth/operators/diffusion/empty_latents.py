@@ -36,10 +36,10 @@ class EmptyLatents(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
-    height: int = Field(512, ge=8, le=16384, description="of the decoded frames, pixels")
-    width: int = Field(512, ge=8, le=16384, description="of the decoded frames, pixels")
-    num_frames: int = Field(1, ge=1, description="how many; 1 is a picture")
-    fps: float | None = Field(None, gt=0, description="frames a second")
+    height: int = Field(default=512, ge=8, le=16384, description="of the decoded frames, pixels")
+    width: int = Field(default=512, ge=8, le=16384, description="of the decoded frames, pixels")
+    num_frames: int = Field(default=1, ge=1, description="how many; 1 is a picture")
+    fps: float | None = Field(default=None, gt=0, description="frames a second")
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """A size or a number of frames that the model cannot make."""

@@ -63,21 +63,28 @@ class FrameToFrame(Operator):
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("denoiser", "vae")}
 
     num_inference_steps: int | None = Field(
-        None, ge=1, le=1000, description="steps of the scheduler; null takes the model family's own number"
+        default=None,
+        ge=1,
+        le=1000,
+        description="steps of the scheduler; null takes the model family's own number",
     )
     guidance_scale: float | None = Field(
-        None, ge=0, description="classifier-free guidance, off at 1; null takes the model family's own"
+        default=None,
+        ge=0,
+        description="classifier-free guidance, off at 1; null takes the model family's own",
     )
-    strength: Share = Field(0.4, description="share of noise on what is carried over")
+    strength: Share = Field(default=0.4, description="share of noise on what is carried over")
     first_strength: Share | None = Field(
-        None, description="the same where nothing was seen before; null takes strength"
+        default=None, description="the same where nothing was seen before; null takes strength"
     )
-    seed: Seed = Field(0, description="of every frame's noise")
-    scheduler: str | None = Field(None, description="name; null takes the model's")
-    controlnets: tuple[str, ...] | None = Field(None, description="names for the controls, in order")
-    control_scale: float | tuple[float, ...] = Field(1.0, description="weight of the controls")
-    fresh: Share = Field(0.1, description="share of frames that comes in where the frame before is seen")
-    take: Literal["whole", "change"] = Field("whole", description="what of the drawn frame is taken")
+    seed: Seed = Field(default=0, description="of every frame's noise")
+    scheduler: str | None = Field(default=None, description="name; null takes the model's")
+    controlnets: tuple[str, ...] | None = Field(default=None, description="names for the controls, in order")
+    control_scale: float | tuple[float, ...] = Field(default=1.0, description="weight of the controls")
+    fresh: Share = Field(
+        default=0.1, description="share of frames that comes in where the frame before is seen"
+    )
+    take: Literal["whole", "change"] = Field(default="whole", description="what of the drawn frame is taken")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 
     def stream(self) -> StreamKind:

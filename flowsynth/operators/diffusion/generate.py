@@ -41,11 +41,13 @@ class Generate(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    prompt: str = Field("", description="what to show, for models that read words")
-    class_label: int | None = Field(None, ge=0, description="number of the class, for models that have some")
-    num_images: int = Field(1, ge=1, le=4096, description="how many, unless made of pictures")
-    seed: int | None = Field(0, ge=0, lt=2**32, description="of the first; null draws one")
-    dtype: Literal["uint8", "float32", "float16"] = Field("uint8", description="of the frames")
+    prompt: str = Field(default="", description="what to show, for models that read words")
+    class_label: int | None = Field(
+        default=None, ge=0, description="number of the class, for models that have some"
+    )
+    num_images: int = Field(default=1, ge=1, le=4096, description="how many, unless made of pictures")
+    seed: int | None = Field(default=0, ge=0, lt=2**32, description="of the first; null draws one")
+    dtype: Literal["uint8", "float32", "float16"] = Field(default="uint8", description="of the frames")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 
     def stream(self) -> StreamKind:

@@ -51,8 +51,8 @@ class TextEncode(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("text",)}
 
-    prompt: Prompt = Field("", description="what to show; or {frame: prompt} for a travelling prompt")
-    negative_prompt: Prompt = Field("", description="what not to show; may travel too")
+    prompt: Prompt = Field(default="", description="what to show; or {frame: prompt} for a travelling prompt")
+    negative_prompt: Prompt = Field(default="", description="what not to show; may travel too")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:

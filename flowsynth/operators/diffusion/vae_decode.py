@@ -44,9 +44,9 @@ class VaeDecode(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "diffusers")
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
-    tile_size: int = Field(0, ge=0, multiple_of=8, description="pixels; 0 decodes whole frames")
-    batch_size: int = Field(1, ge=1, description="frames at once; changes results in the last bits")
-    dtype: Literal["uint8", "float32", "float16"] = Field("uint8", description="of the frames")
+    tile_size: int = Field(default=0, ge=0, multiple_of=8, description="pixels; 0 decodes whole frames")
+    batch_size: int = Field(default=1, ge=1, description="frames at once; changes results in the last bits")
+    dtype: Literal["uint8", "float32", "float16"] = Field(default="uint8", description="of the frames")
 
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
 

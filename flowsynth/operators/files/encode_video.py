@@ -87,25 +87,28 @@ class EncodeVideo(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("av",)
     whole_ports: ClassVar[tuple[str, ...]] = ("audio",)
 
-    codec: Codec = Field("h264", description="how frames are stored")
+    codec: Codec = Field(default="h264", description="how frames are stored")
     crf: int | None = Field(
-        None, ge=0, le=63, description="quality, lower is better; the codec's default unless given"
+        default=None, ge=0, le=63, description="quality, lower is better; the codec's default unless given"
     )
-    preset: Preset = Field("medium", description="effort: slower is smaller")
+    preset: Preset = Field(default="medium", description="effort: slower is smaller")
     pixel_format: str = Field(
-        "", description="FFmpeg's name, such as yuv444p or yuv420p10le; the codec's own if empty"
+        default="", description="FFmpeg's name, such as yuv444p or yuv420p10le; the codec's own if empty"
     )
-    container: Container = Field("auto", description="kind of file; the codec's usual one for auto")
-    fps: FrameRate = Field(None, description="frames a second; the frames' own rate unless given")
-    faststart: bool = Field(True, description="index at the front of an MP4, so that it plays while it loads")
+    container: Container = Field(default="auto", description="kind of file; the codec's usual one for auto")
+    fps: FrameRate = Field(default=None, description="frames a second; the frames' own rate unless given")
+    faststart: bool = Field(
+        default=True, description="index at the front of an MP4, so that it plays while it loads"
+    )
     audio: str | None = Field(
-        None, description="file (or clip:NAME) whose sound is carried over as it is stored"
+        default=None, description="file (or clip:NAME) whose sound is carried over as it is stored"
     )
     audio_start: float | str = Field(
-        0.0, description="moment of that file at which the video starts, seconds"
+        default=0.0, description="moment of that file at which the video starts, seconds"
     )
     audio_stream: StreamChoice = Field(
-        None, description="which of its sound streams: its place among them, from 0, or a language (eng)"
+        default=None,
+        description="which of its sound streams: its place among them, from 0, or a language (eng)",
     )
 
     @field_validator("audio_start")

@@ -63,13 +63,15 @@ class ReadImage(Rated):
     path: str = Field(
         description='a picture, a folder of pictures, a pattern such as "shots/*.png", or picture:astronaut'
     )
-    fps: FrameRate = Field(None, description="frames a second, where the pictures are a clip")
-    max_frames: int | None = Field(None, ge=1, description="at most so many pictures")
-    width: Side = Field(None, description="of a frame, pixels")
-    height: Side = Field(None, description="of a frame, pixels")
-    short_side: Side = Field(None, description="the shorter side, where neither width nor height is given")
-    resample: Resample = Field("lanczos", description="filter of the resize")
-    dtype: FrameType = Field("uint8", description="of the frames; floats keep 16-bit pictures whole")
+    fps: FrameRate = Field(default=None, description="frames a second, where the pictures are a clip")
+    max_frames: int | None = Field(default=None, ge=1, description="at most so many pictures")
+    width: Side = Field(default=None, description="of a frame, pixels")
+    height: Side = Field(default=None, description="of a frame, pixels")
+    short_side: Side = Field(
+        default=None, description="the shorter side, where neither width nor height is given"
+    )
+    resample: Resample = Field(default="lanczos", description="filter of the resize")
+    dtype: FrameType = Field(default="uint8", description="of the frames; floats keep 16-bit pictures whole")
 
     def frame_size(self, sizes: Sizes, /) -> Size | None:
         """The size asked for, where both sides are given."""

@@ -74,32 +74,38 @@ class ReadVideo(Rated):
     libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
 
     path: str = Field(
-        "clip:default",
+        default="clip:default",
         description="a video file, or clip:NAME for one that is fetched (default, bikes, bigbuckbunny, "
         "carphone); clip:NAME#SECONDS says where in it to start",
     )
-    start: float | str = Field(0.0, description='first moment: seconds, a source frame "36f", or "1:02.5"')
-    end: float | str | None = Field(None, description="moment to stop before, in the same forms")
-    max_frames: int | None = Field(None, ge=1, description="at most so many output frames")
-    fps: FrameRate = Field(
-        None, description='frames a second, such as 12 or "30000/1001"; the source\'s own unless given'
+    start: float | str = Field(
+        default=0.0, description='first moment: seconds, a source frame "36f", or "1:02.5"'
     )
-    width: Side = Field(None, description="of a frame, pixels")
-    height: Side = Field(None, description="of a frame, pixels")
-    short_side: Side = Field(None, description="the shorter side, where neither width nor height is given")
-    resample: Resample = Field("lanczos", description="filter of the resize")
+    end: float | str | None = Field(default=None, description="moment to stop before, in the same forms")
+    max_frames: int | None = Field(default=None, ge=1, description="at most so many output frames")
+    fps: FrameRate = Field(
+        default=None,
+        description='frames a second, such as 12 or "30000/1001"; the source\'s own unless given',
+    )
+    width: Side = Field(default=None, description="of a frame, pixels")
+    height: Side = Field(default=None, description="of a frame, pixels")
+    short_side: Side = Field(
+        default=None, description="the shorter side, where neither width nor height is given"
+    )
+    resample: Resample = Field(default="lanczos", description="filter of the resize")
     dtype: FrameType = Field(
-        "uint8", description="of the frames; floats keep more than 8 bits of a deep source"
+        default="uint8", description="of the frames; floats keep more than 8 bits of a deep source"
     )
     video_stream: StreamChoice = Field(
-        None, description="which of several video streams: its place among them, from 0, or a language (eng)"
+        default=None,
+        description="which of several video streams: its place among them, from 0, or a language (eng)",
     )
     tone_map: ToneMap = Field(
-        "none",
+        default="none",
         description="how PQ, HLG and BT.2020 become BT.709: by bt2390 or hable; none keeps their codes",
     )
     on_damage: Damage = Field(
-        "fail",
+        default="fail",
         description="frames that don't decode: fail, skip them, or repeat the frame before (keeps time)",
     )
 

@@ -30,13 +30,13 @@ class SaveImages(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "av")
 
-    format: Literal["png", "jpeg", "webp"] = Field("png", description="of the files")
-    quality: int = Field(95, ge=1, le=100, description="of JPEG and WebP; WebP is lossless at 100")
-    bits: Literal[8, 16] = Field(8, description="a colour component, in PNG")
+    format: Literal["png", "jpeg", "webp"] = Field(default="png", description="of the files")
+    quality: int = Field(default=95, ge=1, le=100, description="of JPEG and WebP; WebP is lossless at 100")
+    bits: Literal[8, 16] = Field(default=8, description="a colour component, in PNG")
     prefix: str = Field(
-        "", pattern=r"^[\w\- ]*$", description="of the names; letters, digits, _, - and spaces"
+        default="", pattern=r"^[\w\- ]*$", description="of the names; letters, digits, _, - and spaces"
     )
-    start_number: int = Field(0, ge=0, description="number of the first file")
+    start_number: int = Field(default=0, ge=0, description="number of the first file")
 
     def stream(self) -> StreamKind:
         """Encode runs of frames, then number them."""

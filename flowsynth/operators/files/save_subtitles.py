@@ -29,9 +29,9 @@ class SaveSubtitles(Operator):
     libraries: ClassVar[tuple[str, ...]] = ()
 
     formats: tuple[Literal["srt", "ass", "vtt"], ...] = Field(
-        ("srt",), min_length=1, description="files to write"
+        default=("srt",), min_length=1, description="files to write"
     )
-    max_chars: int = Field(42, ge=8, le=400, description="letters that are shown at a time")
+    max_chars: int = Field(default=42, ge=8, le=400, description="letters that are shown at a time")
 
     def run(self, ctx: RunContext, /, *, cues: list[Any]) -> FileSet:
         """Write them."""

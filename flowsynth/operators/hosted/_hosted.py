@@ -24,18 +24,22 @@ _STEP = 0.05  # seconds between two looks whether the run shall stop
 class Hosted(Operator):
     """Base of the operators; how often it is asked and what it may cost is no part of what is asked."""
 
-    vendor: VendorName = Field("openai", description="whose interface it is; many servers have openai's")
+    vendor: VendorName = Field(
+        default="openai", description="whose interface it is; many servers have openai's"
+    )
     model: str = Field(min_length=1, description="the vendor's name of the model")
-    prompt: str = Field("", description="what to make, unless it comes along an edge")
+    prompt: str = Field(default="", description="what to make, unless it comes along an edge")
     base_url: str | None = Field(
-        None,
+        default=None,
         description="address of another server of that interface; it gets the key only where the environment "
         "variable FLOWSYNTH_HOSTED_URLS names it",
     )
     price: float = Field(ge=0, allow_inf_nan=False, description="US dollars for one answer, for max_cost")
-    sample: int = Field(0, ge=0, description="another number asks for another answer to the same request")
-    retries: int = Field(3, ge=0, le=10, description="how often it is asked again when that may help")
-    timeout: float = Field(120.0, ge=0.1, le=3600, description="seconds to wait for an answer")
+    sample: int = Field(
+        default=0, ge=0, description="another number asks for another answer to the same request"
+    )
+    retries: int = Field(default=3, ge=0, le=10, description="how often it is asked again when that may help")
+    timeout: float = Field(default=120.0, ge=0.1, le=3600, description="seconds to wait for an answer")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the vendor's own")
 
     @field_validator("base_url")

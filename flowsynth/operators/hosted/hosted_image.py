@@ -42,7 +42,7 @@ class HostedImage(Hosted):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ()
 
-    num_images: int = Field(1, ge=1, le=64, description="how many, a request each")
+    num_images: int = Field(default=1, ge=1, le=64, description="how many, a request each")
 
     def options_type(self) -> type[BaseModel]:
         """Those of pictures."""

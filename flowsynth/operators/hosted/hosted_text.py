@@ -34,7 +34,7 @@ class HostedText(Hosted):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ()
 
-    system: str = Field("", description="what the model shall be and keep to")
+    system: str = Field(default="", description="what the model shall be and keep to")
 
     def options_type(self) -> type[BaseModel]:
         """Those of texts."""

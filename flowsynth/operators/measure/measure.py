@@ -94,10 +94,11 @@ class Measure(Operator):
     uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS, NATURALNESS)
 
     extended: bool = Field(
-        False, description="give spatial_information, temporal_information, temporal_flickering and xpsnr too"
+        default=False,
+        description="give spatial_information, temporal_information, temporal_flickering and xpsnr too",
     )
-    lpips: bool = Field(False, description="measure the perceptual distance to the reference as well")
-    niqe: bool = Field(False, description="measure how natural each frame looks as well")
+    lpips: bool = Field(default=False, description="measure the perceptual distance to the reference as well")
+    niqe: bool = Field(default=False, description="measure how natural each frame looks as well")
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """LPIPS compares with a reference."""

@@ -58,8 +58,10 @@ class OpticalFlow(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 
-    method: Estimator = Field("classical", description="how motion is estimated")
-    direction: Literal["next", "previous"] = Field("next", description="the neighbour that the flow leads to")
+    method: Estimator = Field(default="classical", description="how motion is estimated")
+    direction: Literal["next", "previous"] = Field(
+        default="next", description="the neighbour that the flow leads to"
+    )
 
     def stream(self) -> StreamKind:
         """A frame and its neighbour."""

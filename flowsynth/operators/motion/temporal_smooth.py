@@ -92,39 +92,44 @@ class TemporalSmooth(Operator):
     uses: ClassVar[tuple[object, ...]] = networks_code(MOTION)
 
     method: Literal["gaussian", "median", "exponential", "histogram", "fastblend", "flow"] = Field(
-        "flow", description="how neighbours are combined"
+        default="flow", description="how neighbours are combined"
     )
-    radius: int = Field(2, ge=0, le=120, description="neighbours on either side, frames; not for exponential")
+    radius: int = Field(
+        default=2, ge=0, le=120, description="neighbours on either side, frames; not for exponential"
+    )
     sigma: float | None = Field(
-        None, gt=0, le=1000, description="gaussian, histogram: spread in frames; null takes half the radius"
+        default=None,
+        gt=0,
+        le=1000,
+        description="gaussian, histogram: spread in frames; null takes half the radius",
     )
-    alpha: float = Field(0.5, gt=0, le=1, description="exponential: share of the new frame")
+    alpha: float = Field(default=0.5, gt=0, le=1, description="exponential: share of the new frame")
     match: Literal["quantiles", "moments"] = Field(
-        "quantiles", description="histogram: whole tone curves, or gain and offset only"
+        default="quantiles", description="histogram: whole tone curves, or gain and offset only"
     )
 
     mode: Literal["fast", "balanced", "accurate"] = Field(
-        "fast", description="fastblend: blocks of frames in a tree, or every pair of frames"
+        default="fast", description="fastblend: blocks of frames in a tree, or every pair of frames"
     )
-    patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
-    iterations: Iterations = Field(5, description=f"fastblend: {ITERATIONS_TEXT}")
-    tracking: bool = Field(False, description=f"fastblend: {TRACKING_TEXT}")
-    seed: int = Field(0, ge=0, description=f"fastblend: {SEED_TEXT}")
+    patch: Patch = Field(default=5, description=f"fastblend: {PATCH_TEXT}")
+    iterations: Iterations = Field(default=5, description=f"fastblend: {ITERATIONS_TEXT}")
+    tracking: bool = Field(default=False, description=f"fastblend: {TRACKING_TEXT}")
+    seed: int = Field(default=0, ge=0, description=f"fastblend: {SEED_TEXT}")
 
     detail: float = Field(
-        2.0,
+        default=2.0,
         ge=0,
         le=100,
         description="fastblend, flow: keep the frame's own detail up to this size, pixels; 0 smooths all",
     )
-    estimator: Estimator = Field("classical", description="flow: of motion, as in optical_flow")
+    estimator: Estimator = Field(default="classical", description="flow: of motion, as in optical_flow")
     motion_side: int = Field(
-        384,
+        default=384,
         ge=0,
         le=16384,
         description="flow: longer side at which motion is estimated, pixels; 0: the frames'",
     )
-    cut: float = Field(CUT, ge=0, le=1, description=f"{CUT_TEXT}; not for median, exponential")
+    cut: float = Field(default=CUT, ge=0, le=1, description=f"{CUT_TEXT}; not for median, exponential")
 
     def stream(self) -> StreamKind:
         """A window of neighbours, or for ``exponential`` a state handed on."""

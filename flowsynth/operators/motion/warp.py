@@ -35,7 +35,9 @@ class Warp(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    direction: Literal["next", "previous"] = Field("next", description="the neighbour that the flow leads to")
+    direction: Literal["next", "previous"] = Field(
+        default="next", description="the neighbour that the flow leads to"
+    )
 
     def stream(self) -> StreamKind:
         """A frame and its neighbour."""

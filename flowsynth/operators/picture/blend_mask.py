@@ -48,10 +48,10 @@ class BlendMask(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     feather: float = Field(
-        0.0, ge=0, le=500, description="softens the mask's edges: a Gaussian's sigma, pixels"
+        default=0.0, ge=0, le=500, description="softens the mask's edges: a Gaussian's sigma, pixels"
     )
-    invert: bool = Field(False, description="exchange black and white of the mask")
-    strength: float = Field(1.0, ge=0, le=1, description="how much of the other clip white shows")
+    invert: bool = Field(default=False, description="exchange black and white of the mask")
+    strength: float = Field(default=1.0, ge=0, le=1, description="how much of the other clip white shows")
 
     def stream(self) -> StreamKind:
         """Frame by frame, but for pictures that are held."""

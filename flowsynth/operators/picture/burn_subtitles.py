@@ -49,14 +49,18 @@ class BurnSubtitles(Operator):
     positional: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
-    file: Path | None = Field(None, description="a SubRip file (.srt), where no cues come along an edge")
-    size: float = Field(0.055, gt=0, le=0.5, description="height of a line in short sides of the frame")
-    position: Literal["top", "centre", "bottom"] = Field("bottom", description="where in the frame")
-    margin: float = Field(0.08, ge=0, le=0.5, description="from the border, in frame heights")
-    max_chars: int = Field(42, ge=8, le=400, description="letters that are shown at a time")
-    colour: Color = Field("white", description="such as white or #ffcc00")
-    outline: Color | None = Field("black", description="a rim around the letters; null for none")
-    font: Path | None = Field(None, description="a TrueType or OpenType file; the built-in font")
+    file: Path | None = Field(
+        default=None, description="a SubRip file (.srt), where no cues come along an edge"
+    )
+    size: float = Field(
+        default=0.055, gt=0, le=0.5, description="height of a line in short sides of the frame"
+    )
+    position: Literal["top", "centre", "bottom"] = Field(default="bottom", description="where in the frame")
+    margin: float = Field(default=0.08, ge=0, le=0.5, description="from the border, in frame heights")
+    max_chars: int = Field(default=42, ge=8, le=400, description="letters that are shown at a time")
+    colour: Color = Field(default="white", description="such as white or #ffcc00")
+    outline: Color | None = Field(default="black", description="a rim around the letters; null for none")
+    font: Path | None = Field(default=None, description="a TrueType or OpenType file; the built-in font")
 
     def stream(self) -> StreamKind:
         """Frame by frame; which one it is says the moment."""

@@ -58,10 +58,14 @@ class ColorMatch(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     whole_ports: ClassVar[tuple[str, ...]] = ("reference", "source")
 
-    method: Literal["mean_std", "transport", "histogram"] = Field("transport", description="what is matched")
-    strength: float = Field(1.0, ge=0, le=1, description="0 leaves the clip, 1 matches fully")
-    lightness: bool = Field(True, description="match lightness too; false leaves it and matches colour only")
-    cut: float = Field(CUT, ge=0, le=1, description=f"without source: {CUT_TEXT}")
+    method: Literal["mean_std", "transport", "histogram"] = Field(
+        default="transport", description="what is matched"
+    )
+    strength: float = Field(default=1.0, ge=0, le=1, description="0 leaves the clip, 1 matches fully")
+    lightness: bool = Field(
+        default=True, description="match lightness too; false leaves it and matches colour only"
+    )
+    cut: float = Field(default=CUT, ge=0, le=1, description=f"without source: {CUT_TEXT}")
 
     def stream(self) -> StreamKind:
         """Frame by frame; the descriptions, made once, are handed from chunk to chunk."""

@@ -42,11 +42,11 @@ class ContactSheet(Operator):
     positional: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
-    count: int = Field(12, ge=1, le=1000, description="frames to show of each clip, or all there are")
-    columns: int | None = Field(None, ge=1, le=1000, description="of the grid for one clip")
-    height: int = Field(180, ge=1, le=4096, description="of a frame in the sheet, at most; pixels")
-    margin: int = Field(4, ge=0, le=256, description="between frames and around the sheet, pixels")
-    background: float = Field(1.0, ge=0, le=1, description="grey of the margins, 0 black to 1 white")
+    count: int = Field(default=12, ge=1, le=1000, description="frames to show of each clip, or all there are")
+    columns: int | None = Field(default=None, ge=1, le=1000, description="of the grid for one clip")
+    height: int = Field(default=180, ge=1, le=4096, description="of a frame in the sheet, at most; pixels")
+    margin: int = Field(default=4, ge=0, le=256, description="between frames and around the sheet, pixels")
+    background: float = Field(default=1.0, ge=0, le=1, description="grey of the margins, 0 black to 1 white")
 
     def stream(self) -> StreamKind:
         """Pick frames segment by segment, then lay them out."""

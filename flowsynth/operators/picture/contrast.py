@@ -34,11 +34,11 @@ class Contrast(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    contrast: float = Field(1.0, ge=0, le=10, description="gain about middle grey; 0 gives grey")
-    brightness: float = Field(0.0, ge=-1, le=1, description="added to every channel")
-    saturation: float = Field(1.0, ge=0, le=10, description="gain on colour; 0 gives black and white")
+    contrast: float = Field(default=1.0, ge=0, le=10, description="gain about middle grey; 0 gives grey")
+    brightness: float = Field(default=0.0, ge=-1, le=1, description="added to every channel")
+    saturation: float = Field(default=1.0, ge=0, le=10, description="gain on colour; 0 gives black and white")
     gamma: float = Field(
-        1.0, ge=0.1, le=10, description="above 1 lifts the middle tones, below 1 lowers them"
+        default=1.0, ge=0.1, le=10, description="above 1 lifts the middle tones, below 1 lowers them"
     )
 
     def stream(self) -> StreamKind:

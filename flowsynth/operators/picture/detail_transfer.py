@@ -55,14 +55,16 @@ class DetailTransfer(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    take: Literal["detail", "whole"] = Field("detail", description="what of the redrawn clip is taken")
-    darks: float = Field(1.0, ge=0, le=4, description="gain on what became darker, such as ink")
-    lights: float = Field(1.0, ge=0, le=4, description="gain on what became lighter")
+    take: Literal["detail", "whole"] = Field(
+        default="detail", description="what of the redrawn clip is taken"
+    )
+    darks: float = Field(default=1.0, ge=0, le=4, description="gain on what became darker, such as ink")
+    lights: float = Field(default=1.0, ge=0, le=4, description="gain on what became lighter")
     size: float = Field(
-        4.0, gt=0, le=100, description="of the coarsest detail taken, pixels of the redrawn clip"
+        default=4.0, gt=0, le=100, description="of the coarsest detail taken, pixels of the redrawn clip"
     )
     contrast: float = Field(
-        0.01,
+        default=0.01,
         ge=0,
         le=0.25,
         description="local contrast of frames up to which nothing is laid on, from four times it all; "

@@ -53,15 +53,19 @@ class Dream(WeightedOperator):
     uses: ClassVar[tuple[object, ...]] = networks_code(LIKENESS)
 
     layers: tuple[Layer, ...] = Field(
-        ("conv5",), min_length=1, description="whose answers are raised, each weighing the same"
+        default=("conv5",), min_length=1, description="whose answers are raised, each weighing the same"
     )
-    octaves: int = Field(4, ge=1, le=12, description="sizes that are worked on")
-    octave_scale: float = Field(1.4, gt=1, le=4, description="from one size to the next")
-    num_steps: int = Field(12, ge=1, le=1000, description="of gradient ascent in each size")
-    step_size: float = Field(0.01, gt=0, le=0.5, description="mean change of a step, in units of the range")
-    jitter: int = Field(16, ge=0, le=256, description="farthest random shift of a step, pixels")
-    carry: float = Field(0.7, ge=0, lt=1, description="share of the last frame's dream that is carried along")
-    seed: int | None = Field(0, ge=0, lt=2**32, description="of the shifts; null draws one")
+    octaves: int = Field(default=4, ge=1, le=12, description="sizes that are worked on")
+    octave_scale: float = Field(default=1.4, gt=1, le=4, description="from one size to the next")
+    num_steps: int = Field(default=12, ge=1, le=1000, description="of gradient ascent in each size")
+    step_size: float = Field(
+        default=0.01, gt=0, le=0.5, description="mean change of a step, in units of the range"
+    )
+    jitter: int = Field(default=16, ge=0, le=256, description="farthest random shift of a step, pixels")
+    carry: float = Field(
+        default=0.7, ge=0, lt=1, description="share of the last frame's dream that is carried along"
+    )
+    seed: int | None = Field(default=0, ge=0, lt=2**32, description="of the shifts; null draws one")
 
     def stream(self) -> StreamKind:
         """Frame by frame; the last frame and its dream are handed from chunk to chunk."""

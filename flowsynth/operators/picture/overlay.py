@@ -58,21 +58,30 @@ class Overlay(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
-    text: str | None = Field(None, min_length=1, description="what to write; may have several lines")
-    file: Path | None = Field(None, description="a picture with its alpha, such as a logo in PNG")
+    text: str | None = Field(default=None, min_length=1, description="what to write; may have several lines")
+    file: Path | None = Field(default=None, description="a picture with its alpha, such as a logo in PNG")
     position: Literal[
         "top_left", "top", "top_right", "left", "centre", "right", "bottom_left", "bottom", "bottom_right"
-    ] = Field("bottom_right", description="where in the frame")
-    margin: float = Field(0.03, ge=0, le=0.5, description="from the border, in short sides of the frame")
-    right: int = Field(0, ge=-16384, le=16384, description="moved by, pixels")
-    down: int = Field(0, ge=-16384, le=16384, description="moved by, pixels")
-    size: float | None = Field(
-        None, gt=0, le=4, description="height in frame heights, of a line or the picture; 0.06 or its own"
+    ] = Field(default="bottom_right", description="where in the frame")
+    margin: float = Field(
+        default=0.03, ge=0, le=0.5, description="from the border, in short sides of the frame"
     )
-    opacity: float = Field(1.0, ge=0, le=1, description="0 shows nothing, 1 all of it")
-    colour: Color = Field("white", description="text: such as white or #ffcc00")
-    font: Path | None = Field(None, description="text: a TrueType or OpenType file; the built-in font")
-    outline: Color | None = Field("black", description="text: a rim around the letters; null for none")
+    right: int = Field(default=0, ge=-16384, le=16384, description="moved by, pixels")
+    down: int = Field(default=0, ge=-16384, le=16384, description="moved by, pixels")
+    size: float | None = Field(
+        default=None,
+        gt=0,
+        le=4,
+        description="height in frame heights, of a line or the picture; 0.06 or its own",
+    )
+    opacity: float = Field(default=1.0, ge=0, le=1, description="0 shows nothing, 1 all of it")
+    colour: Color = Field(default="white", description="text: such as white or #ffcc00")
+    font: Path | None = Field(
+        default=None, description="text: a TrueType or OpenType file; the built-in font"
+    )
+    outline: Color | None = Field(
+        default="black", description="text: a rim around the letters; null for none"
+    )
 
     def stream(self) -> StreamKind:
         """Frame by frame, but for a picture that is held."""

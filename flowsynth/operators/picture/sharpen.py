@@ -35,11 +35,11 @@ class Sharpen(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    amount: float = Field(0.6, ge=0, le=10, description="gain on the detail; 0 changes nothing")
-    sigma: float = Field(1.0, gt=0, le=100, description="of the blur, pixels: the size of the detail")
-    threshold: float = Field(0.0, ge=0, le=1, description="detail left alone; 1 is black to white")
+    amount: float = Field(default=0.6, ge=0, le=10, description="gain on the detail; 0 changes nothing")
+    sigma: float = Field(default=1.0, gt=0, le=100, description="of the blur, pixels: the size of the detail")
+    threshold: float = Field(default=0.0, ge=0, le=1, description="detail left alone; 1 is black to white")
     channels: Literal["luma", "colour"] = Field(
-        "luma", description="whose detail: the luma's, or each channel's"
+        default="luma", description="whose detail: the luma's, or each channel's"
     )
 
     def stream(self) -> StreamKind:

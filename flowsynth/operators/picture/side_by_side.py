@@ -34,9 +34,9 @@ class SideBySide(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    direction: Literal["row", "column"] = Field("row", description="left to right, or top to bottom")
-    gap: int = Field(4, ge=0, le=256, description="between clips, pixels")
-    background: float = Field(1.0, ge=0, le=1, description="grey of the gaps, 0 black to 1 white")
+    direction: Literal["row", "column"] = Field(default="row", description="left to right, or top to bottom")
+    gap: int = Field(default=4, ge=0, le=256, description="between clips, pixels")
+    background: float = Field(default=1.0, ge=0, le=1, description="grey of the gaps, 0 black to 1 white")
 
     def stream(self) -> StreamKind:
         """Frame by frame."""

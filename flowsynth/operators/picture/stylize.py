@@ -91,25 +91,36 @@ class Stylize(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     style: Literal["auto", "toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(
-        "toon", description="the look"
+        default="toon", description="the look"
     )
-    words: str = Field("", description="auto: the text that the style is taken from")
+    words: str = Field(default="", description="auto: the text that the style is taken from")
     otherwise: Literal["none", "toon", "oil_painting", "watercolor", "pencil_sketch"] = Field(
-        "toon", description="auto: the style where words name none; none leaves the source"
+        default="toon", description="auto: the style where words name none; none leaves the source"
     )
-    strength: float = Field(1.0, ge=0, le=1, description="0 leaves the source, 1 is the full style")
-    levels: int | None = Field(None, ge=2, le=64, description="toon: tone steps from black to white, 6")
+    strength: float = Field(default=1.0, ge=0, le=1, description="0 leaves the source, 1 is the full style")
+    levels: int | None = Field(
+        default=None, ge=2, le=64, description="toon: tone steps from black to white, 6"
+    )
     saturation: float | None = Field(
-        None, ge=0, le=4, description="gain on colour, 1.2 to 1.45; not for pencil_sketch"
+        default=None, ge=0, le=4, description="gain on colour, 1.2 to 1.45; not for pencil_sketch"
     )
     lines: float | None = Field(
-        None, ge=0, le=1, description="toon: ink, 0.9; watercolor: rims, 1; pencil_sketch: contours, 1"
+        default=None,
+        ge=0,
+        le=1,
+        description="toon: ink, 0.9; watercolor: rims, 1; pencil_sketch: contours, 1",
     )
     texture: float | None = Field(
-        None, ge=0, le=2, description="oil_painting: relief; watercolor: grain; pencil_sketch: hatching; 1"
+        default=None,
+        ge=0,
+        le=2,
+        description="oil_painting: relief; watercolor: grain; pencil_sketch: hatching; 1",
     )
     smoothing: float | None = Field(
-        None, gt=0, le=4, description="toon, watercolor: how much flows together; oil_painting: brush size; 1"
+        default=None,
+        gt=0,
+        le=4,
+        description="toon, watercolor: how much flows together; oil_painting: brush size; 1",
     )
 
     def stream(self) -> StreamKind:

@@ -37,11 +37,11 @@ class Crop(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    aspect: str | None = Field(None, description="width to height, such as 16:9 or 2.39:1")
-    height: int | None = Field(None, ge=1, description="of the box, pixels")
-    width: int | None = Field(None, ge=1, description="of the box, pixels")
-    top: int | None = Field(None, ge=0, description="row of the box's corner")
-    left: int | None = Field(None, ge=0, description="column of the box's corner")
+    aspect: str | None = Field(default=None, description="width to height, such as 16:9 or 2.39:1")
+    height: int | None = Field(default=None, ge=1, description="of the box, pixels")
+    width: int | None = Field(default=None, ge=1, description="of the box, pixels")
+    top: int | None = Field(default=None, ge=0, description="row of the box's corner")
+    left: int | None = Field(default=None, ge=0, description="column of the box's corner")
 
     @field_validator("aspect")
     @classmethod

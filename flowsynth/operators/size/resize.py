@@ -54,19 +54,19 @@ class Resize(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("torch", "pillow")
 
-    height: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
-    width: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
-    short_side: int | None = Field(None, ge=1, le=_LARGEST, description="the shorter side, pixels")
-    long_side: int | None = Field(None, ge=1, le=_LARGEST, description="the longer side, pixels")
-    factor: float | None = Field(None, gt=0, le=16, description="of both sides")
+    height: int | None = Field(default=None, ge=1, le=_LARGEST, description="of the result, pixels")
+    width: int | None = Field(default=None, ge=1, le=_LARGEST, description="of the result, pixels")
+    short_side: int | None = Field(default=None, ge=1, le=_LARGEST, description="the shorter side, pixels")
+    long_side: int | None = Field(default=None, ge=1, le=_LARGEST, description="the longer side, pixels")
+    factor: float | None = Field(default=None, gt=0, le=16, description="of both sides")
     multiple_of: int = Field(
-        1, ge=1, le=256, description="round sides to this, as models want; at least once"
+        default=1, ge=1, le=256, description="round sides to this, as models want; at least once"
     )
     mode: Literal["stretch", "fit", "fill", "pad"] = Field(
-        "stretch", description="where both sides are given"
+        default="stretch", description="where both sides are given"
     )
-    method: Literal["lanczos", "bicubic", "area"] = Field("lanczos", description="the kernel")
-    background: Color = Field("black", description="pad: such as white or #ffcc00")
+    method: Literal["lanczos", "bicubic", "area"] = Field(default="lanczos", description="the kernel")
+    background: Color = Field(default="black", description="pad: such as white or #ffcc00")
 
     def stream(self) -> StreamKind:
         """Frame by frame."""

@@ -100,27 +100,32 @@ class Upscale(WeightedOperator):
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     uses: ClassVar[tuple[object, ...]] = networks_code(UPSCALING, CLIP_UPSCALING)
 
-    method: _Method = Field("lanczos", description="the kernel or the network")
-    factor: float | None = Field(None, gt=0, le=16, description="of both sides; 2 if no size is given")
-    height: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
-    width: int | None = Field(None, ge=1, le=_LARGEST, description="of the result, pixels")
+    method: _Method = Field(default="lanczos", description="the kernel or the network")
+    factor: float | None = Field(
+        default=None, gt=0, le=16, description="of both sides; 2 if no size is given"
+    )
+    height: int | None = Field(default=None, ge=1, le=_LARGEST, description="of the result, pixels")
+    width: int | None = Field(default=None, ge=1, le=_LARGEST, description="of the result, pixels")
 
     weights: str | None = Field(
-        None,
+        default=None,
         description="of method network: a name out of 'flowsynth weights list', or a checkpoint file",
     )
     fallback: Literal["lanczos", "bicubic"] | None = Field(
-        None, description="method to take if the weights can't be had; else the run ends with a message"
+        default=None,
+        description="method to take if the weights can't be had; else the run ends with a message",
     )
-    tile: int | None = Field(None, ge=0, description=TILE_TEXT)
+    tile: int | None = Field(default=None, ge=0, description=TILE_TEXT)
     fidelity: Annotated[int, Field(ge=0, le=10)] | Literal["auto"] = Field(
-        2,
+        default=2,
         description="steps of back-projection after a network, 0 to 10; 0 for noisy or blocky sources,"
         " auto by blockiness",
     )
-    clip: int = Field(8, ge=1, le=120, description="basicvsr: frames enlarged together")
-    context: int = Field(4, ge=0, le=60, description="basicvsr: frames that a clip sees before and after it")
-    precision: Precision = Field("auto", description=PRECISION_TEXT)
+    clip: int = Field(default=8, ge=1, le=120, description="basicvsr: frames enlarged together")
+    context: int = Field(
+        default=4, ge=0, le=60, description="basicvsr: frames that a clip sees before and after it"
+    )
+    precision: Precision = Field(default="auto", description=PRECISION_TEXT)
 
     def stream(self) -> StreamKind:
         """Frame by frame; for basicvsr, clips at fixed places with what they see around them."""

@@ -34,7 +34,9 @@ class ConcatAudio(Operator):
     op: ClassVar[str] = "concat_audio"
     version: ClassVar[int] = 1
 
-    crossfade: float = Field(0.0, ge=0, le=60, description="seconds for which two neighbours sound together")
+    crossfade: float = Field(
+        default=0.0, ge=0, le=60, description="seconds for which two neighbours sound together"
+    )
 
     def stream(self) -> StreamKind:
         """An index map over the sounds."""

@@ -32,10 +32,10 @@ class FadeAudio(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
-    fade_in: float = Field(0.0, ge=0, le=3600, description="seconds of the rise")
-    fade_out: float = Field(0.0, ge=0, le=3600, description="seconds of the fall")
+    fade_in: float = Field(default=0.0, ge=0, le=3600, description="seconds of the rise")
+    fade_out: float = Field(default=0.0, ge=0, le=3600, description="seconds of the fall")
     curve: Literal["tri", "qsin", "hsin", "esin", "log", "exp", "par", "cub", "squ", "cbr"] = Field(
-        "tri", description="shape, by FFmpeg's name: tri is a straight line, qsin of equal power"
+        default="tri", description="shape, by FFmpeg's name: tri is a straight line, qsin of equal power"
     )
 
     def stream(self) -> StreamKind:

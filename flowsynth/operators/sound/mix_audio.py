@@ -35,7 +35,7 @@ class MixAudio(Operator):
     version: ClassVar[int] = 1
 
     gains: tuple[float, ...] = Field(
-        (), description="decibels for each sound, in order; 0 for all unless given"
+        default=(), description="decibels for each sound, in order; 0 for all unless given"
     )
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:

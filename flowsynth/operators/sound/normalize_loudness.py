@@ -35,12 +35,12 @@ class NormalizeLoudness(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
     loudness: float = Field(
-        -23.0,
+        default=-23.0,
         ge=-70,
         le=0,
         description="integrated loudness, LUFS: -23 for European television, -14 for most sites",
     )
-    true_peak: float = Field(-1.0, ge=-20, le=0, description="highest peak between samples, dBTP")
+    true_peak: float = Field(default=-1.0, ge=-20, le=0, description="highest peak between samples, dBTP")
 
     def run(self, ctx: RunContext, /, *, audio: Audio) -> Audio:
         """Measure, then turn up or down."""

@@ -54,16 +54,16 @@ class ReadAudio(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
     path: str = Field(description="a file with sound, or clip:NAME")
-    start: float | str = Field(0.0, description='first moment: seconds or "1:02.5"')
-    end: float | str | None = Field(None, description="moment to stop before, in the same forms")
+    start: float | str = Field(default=0.0, description='first moment: seconds or "1:02.5"')
+    end: float | str | None = Field(default=None, description="moment to stop before, in the same forms")
     rate: int | None = Field(
-        None, ge=1000, le=768_000, description="samples a second; the file's own unless given"
+        default=None, ge=1000, le=768_000, description="samples a second; the file's own unless given"
     )
     channels: int | None = Field(
-        None, ge=1, le=MOST_CHANNELS, description="1 is mono, 2 stereo; the file's own unless given"
+        default=None, ge=1, le=MOST_CHANNELS, description="1 is mono, 2 stereo; the file's own unless given"
     )
     audio_stream: StreamChoice = Field(
-        None, description="which of several tracks: its place among them, from 0, or a language (eng)"
+        default=None, description="which of several tracks: its place among them, from 0, or a language (eng)"
     )
 
     @field_validator("start", "end")

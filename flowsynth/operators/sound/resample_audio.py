@@ -36,9 +36,11 @@ class ResampleAudio(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
-    rate: int | None = Field(None, ge=1000, le=768_000, description="samples a second; as it is unless given")
+    rate: int | None = Field(
+        default=None, ge=1000, le=768_000, description="samples a second; as it is unless given"
+    )
     channels: int | None = Field(
-        None, ge=1, le=8, description="1 is mono, 2 stereo; as they are unless given"
+        default=None, ge=1, le=8, description="1 is mono, 2 stereo; as they are unless given"
     )
 
     def stream(self) -> StreamKind:

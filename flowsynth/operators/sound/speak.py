@@ -59,10 +59,12 @@ class Speak(Operator):
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "numpy")
 
-    text: str = Field("", description="what to say, unless it comes along an edge")
-    speed: float = Field(1.0, ge=0.5, le=2.0, description="of speech; 1 is the voice's own")
-    pause: float = Field(0.25, ge=0, le=10, description="silence after each sentence, seconds")
-    seed: int | None = Field(0, ge=0, lt=2**32, description="of the breath in the voice; null draws one")
+    text: str = Field(default="", description="what to say, unless it comes along an edge")
+    speed: float = Field(default=1.0, ge=0.5, le=2.0, description="of speech; 1 is the voice's own")
+    pause: float = Field(default=0.25, ge=0, le=10, description="silence after each sentence, seconds")
+    seed: int | None = Field(
+        default=0, ge=0, lt=2**32, description="of the breath in the voice; null draws one"
+    )
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
         """A text, once, and the package that says it."""

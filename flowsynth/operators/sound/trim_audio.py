@@ -35,9 +35,9 @@ class TrimAudio(Operator):
     op: ClassVar[str] = "trim_audio"
     version: ClassVar[int] = 1
 
-    start: float = Field(0.0, allow_inf_nan=False, description="first moment kept, seconds")
+    start: float = Field(default=0.0, allow_inf_nan=False, description="first moment kept, seconds")
     stop: float | None = Field(
-        None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
+        default=None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
     )
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:

@@ -72,9 +72,11 @@ class FitClips(Operator):
     positional: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    width: int = Field(540, ge=16, le=16384, multiple_of=2, description="pixels; 540 x 960 stands upright")
-    height: int = Field(960, ge=16, le=16384, multiple_of=2, description="pixels")
-    fps: float = Field(24.0, gt=0, le=240, description="frames a second")
+    width: int = Field(
+        default=540, ge=16, le=16384, multiple_of=2, description="pixels; 540 x 960 stands upright"
+    )
+    height: int = Field(default=960, ge=16, le=16384, multiple_of=2, description="pixels")
+    fps: float = Field(default=24.0, gt=0, le=240, description="frames a second")
 
     def stream(self) -> StreamKind:
         """As long as the sound; any clip may be needed at any time."""

@@ -81,37 +81,42 @@ class Interpolate(WeightedOperator):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "triton")
     uses: ClassVar[tuple[object, ...]] = networks_code(INTERPOLATION)
 
-    method: Literal["blend", "rife", "fastblend"] = Field("blend", description="how frames between are made")
+    method: Literal["blend", "rife", "fastblend"] = Field(
+        default="blend", description="how frames between are made"
+    )
     factor: int | float | str | None = Field(
-        None,
+        default=None,
         description="new rate over old, such as 2, 2.5 or 5/2; 2 if no fps is given; fastblend: whole, "
         "frames from key to key",
     )
     fps: int | float | str | None = Field(
-        None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
+        default=None, description="new rate in frames a second, such as 30, 29.97 or 30000/1001"
     )
 
-    cut: float = Field(CUT, ge=0, le=1, description=CUT_TEXT)
-    refine: bool = Field(False, description="correct the mix by a second network, at twice the time (rife)")
+    cut: float = Field(default=CUT, ge=0, le=1, description=CUT_TEXT)
+    refine: bool = Field(
+        default=False, description="correct the mix by a second network, at twice the time (rife)"
+    )
     weights: str | None = Field(
-        None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"
+        default=None, description="a name that 'flowsynth weights list' prints, or a checkpoint file (rife)"
     )
     fallback: Literal["blend"] | None = Field(
-        None, description="method to take if the weights can't be had; else the run ends with a message"
+        default=None,
+        description="method to take if the weights can't be had; else the run ends with a message",
     )
-    precision: Precision = Field("auto", description=PRECISION_TEXT)
+    precision: Precision = Field(default="auto", description=PRECISION_TEXT)
     batch: int = Field(
-        1,
+        default=1,
         ge=1,
         le=64,
         description="rife: frames made together: quicker on a GPU, for as many times the memory",
     )
-    tile: int | None = Field(None, ge=0, description=f"rife: {TILE_TEXT}")
+    tile: int | None = Field(default=None, ge=0, description=f"rife: {TILE_TEXT}")
 
-    patch: Patch = Field(5, description=f"fastblend: {PATCH_TEXT}")
-    iterations: Iterations = Field(5, description=f"fastblend: {ITERATIONS_TEXT}")
-    tracking: bool = Field(False, description=f"fastblend: {TRACKING_TEXT}")
-    seed: int = Field(0, ge=0, description=f"fastblend: {SEED_TEXT}")
+    patch: Patch = Field(default=5, description=f"fastblend: {PATCH_TEXT}")
+    iterations: Iterations = Field(default=5, description=f"fastblend: {ITERATIONS_TEXT}")
+    tracking: bool = Field(default=False, description=f"fastblend: {TRACKING_TEXT}")
+    seed: int = Field(default=0, ge=0, description=f"fastblend: {SEED_TEXT}")
 
     @field_validator("factor", "fps")
     @classmethod

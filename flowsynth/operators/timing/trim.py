@@ -37,11 +37,11 @@ class Trim(Operator):
     same_size: ClassVar[str] = "frames"
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
-    start: float = Field(0.0, allow_inf_nan=False, description="first moment kept")
+    start: float = Field(default=0.0, allow_inf_nan=False, description="first moment kept")
     stop: float | None = Field(
-        None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
+        default=None, allow_inf_nan=False, description="first moment dropped again; null keeps the rest"
     )
-    unit: Literal["frames", "seconds"] = Field("frames", description="of start and stop")
+    unit: Literal["frames", "seconds"] = Field(default="frames", description="of start and stop")
 
     def stream(self) -> StreamKind:
         """An index map of its own."""

@@ -36,8 +36,8 @@ class IpAdapter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Source = Field(description="folder or .safetensors file")
-    scale: float = Field(1.0, description="factor on what the picture adds")
-    weight_name: str | None = Field(None, description="file inside the folder")
+    scale: float = Field(default=1.0, description="factor on what the picture adds")
+    weight_name: str | None = Field(default=None, description="file inside the folder")
 
 
 def ip_adapter_file(adapter: IpAdapter, *, offline: bool = False) -> Path:

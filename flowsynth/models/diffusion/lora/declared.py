@@ -21,8 +21,8 @@ class Lora(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Source = Field(description="folder or .safetensors file")
-    scale: float = Field(1.0, description="factor on the adapter")
-    weight_name: str | None = Field(None, description="file inside the folder")
+    scale: float = Field(default=1.0, description="factor on the adapter")
+    weight_name: str | None = Field(default=None, description="file inside the folder")
 
 
 class InFile(Protocol):

@@ -40,13 +40,17 @@ def option_model(name: str, verb: str) -> type[Options]:
     fields: dict[str, Any] = {
         option.strip("_"): (
             _type(known, option),
-            Field(_default(known, option), alias=option, description=f"of {name}, as diffusers documents it"),
+            Field(
+                default=_default(known, option),
+                alias=option,
+                description=f"of {name}, as diffusers documents it",
+            ),
         )
         for option in names
     }
     if verb == "denoise" and sees_pictures(known):
-        fields["consistent"] = (Share, Field(0.0, description=SHARE_TEXT))
-        fields["consistent_layers"] = (Layers, Field("up", description=LAYERS_TEXT))
+        fields["consistent"] = (Share, Field(default=0.0, description=SHARE_TEXT))
+        fields["consistent_layers"] = (Layers, Field(default="up", description=LAYERS_TEXT))
     return create_model(f"{name}{verb.title().replace('_', '')}Options", __base__=Options, **fields)
 
 

@@ -35,7 +35,7 @@ class PartLora(Lora):
     """A low-rank adapter on a pipeline's denoiser and text encoders."""
 
     part: str | None = Field(
-        None, description="denoiser that it is for, such as transformer_2; null takes the first"
+        default=None, description="denoiser that it is for, such as transformer_2; null takes the first"
     )
 
 
@@ -49,14 +49,15 @@ class DiffusersSpec(ModelSpec):
     """
 
     family: Literal["diffusers"] = "diffusers"
-    pipeline: str | None = Field(None, description="pipeline class; null takes what the source says")
+    pipeline: str | None = Field(default=None, description="pipeline class; null takes what the source says")
     components: dict[str, Source] = Field(default_factory=dict, description="parts from elsewhere, by name")
-    loras: tuple[PartLora, ...] = Field((), description="adapters, in order")
+    loras: tuple[PartLora, ...] = Field(default=(), description="adapters, in order")
     ip_adapters: tuple[IpAdapter, ...] = Field(
-        (), description="adapters that pictures at `image_prompt` feed, one each; `image_encoder` sees those"
+        default=(),
+        description="adapters that pictures at `image_prompt` feed, one each; `image_encoder` sees those",
     )
     motion_norm: MotionNorm = Field(
-        "clip",
+        default="clip",
         description="what motion modules normalise: each `frame`, as AnimateDiff's published ones want it, or"
         " the `clip`, as diffusers does",
     )
@@ -64,25 +65,25 @@ class DiffusersSpec(ModelSpec):
         default_factory=dict, description="of parts whose dtype is another, by name"
     )
     offload: Literal["none", "group", "disk"] = Field(
-        "none", description="where weights lie until their layer runs: host memory, or files"
+        default="none", description="where weights lie until their layer runs: host memory, or files"
     )
     storage: Literal["float8"] | None = Field(
-        None, description="how a denoiser's weights are held; each layer is cast as it runs"
+        default=None, description="how a denoiser's weights are held; each layer is cast as it runs"
     )
     quantize: Literal["torchao:int8", "gguf"] | None = Field(
-        None,
+        default=None,
         description="torchao:int8 holds a denoiser's matrices in that; gguf is for a .gguf file under"
         " components; layers are widened as they run",
     )
-    vae_tiling: bool = Field(False, description="decode and encode large pictures tile by tile")
-    vae_slicing: bool = Field(False, description="decode and encode pictures one by one")
+    vae_tiling: bool = Field(default=False, description="decode and encode large pictures tile by tile")
+    vae_slicing: bool = Field(default=False, description="decode and encode pictures one by one")
     step_cache: Annotated[str, Field(pattern=r"^(first_block:0?\.\d+|deepcache:[1-9]\d?)$")] | None = Field(
-        None,
+        default=None,
         description="first_block:0.1 skips a transformer's later blocks where the first changes by less;"
         " deepcache:3 runs a UNet's deep blocks at every third step",
     )
     compile: Literal["none", "regional"] = Field(
-        "none", description="compile the denoiser's repeated blocks with torch"
+        default="none", description="compile the denoiser's repeated blocks with torch"
     )
 
     def folder(self, *, offline: bool = False) -> Path:

@@ -19,7 +19,9 @@ class GanSpec(ModelSpec):
     """A checkpoint of BigGAN-deep, StyleGAN2, pix2pix or SPADE, in one file; which it is its tensors say."""
 
     family: Literal["gan"] = "gan"
-    weight_name: str | None = Field(None, description="file inside the folder, where it holds several")
+    weight_name: str | None = Field(
+        default=None, description="file inside the folder, where it holds several"
+    )
 
     def checkpoint(self, *, offline: bool = True) -> Path:
         """The file.
@@ -52,12 +54,12 @@ class GanOptions(Options):
     """What generators leave open."""
 
     truncation: float = Field(
-        0.7,
+        default=0.7,
         ge=0,
         le=1,
         description="BigGAN, StyleGAN2 (psi): how far from the mean; less is surer, more alike",
     )
     noise: Literal["stored", "random"] = Field(
-        "stored", description="StyleGAN2: fine detail as the file keeps it, or by the seed"
+        default="stored", description="StyleGAN2: fine detail as the file keeps it, or by the seed"
     )
-    dropout: bool = Field(True, description="pix2pix: drop channels by the seed, as the paper does")
+    dropout: bool = Field(default=True, description="pix2pix: drop channels by the seed, as the paper does")

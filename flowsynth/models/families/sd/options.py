@@ -39,8 +39,10 @@ class SdTextOptions(Options):
     skip" of AUTOMATIC1111's web UI and of Diffutoon (arXiv 2401.16224): their 2 is 1 here.
     """
 
-    clip_skip: ClipSkip | None = Field(None, description="layers left out at the end; null takes the model's")
-    syntax: Literal["weights", "plain"] = Field("weights", description="whether brackets weigh words")
+    clip_skip: ClipSkip | None = Field(
+        default=None, description="layers left out at the end; null takes the model's"
+    )
+    syntax: Literal["weights", "plain"] = Field(default="weights", description="whether brackets weigh words")
 
 
 class SdDenoiseOptions(Options):
@@ -56,10 +58,10 @@ class SdDenoiseOptions(Options):
     once.
     """
 
-    guidance_rescale: Share = Field(0.0, description="phi of arXiv 2305.08891; 0 is off")
-    eta: Share = Field(0.0, description="eta of ddim and tcd")
-    noise: NoiseMode = Field("auto", description="noise of the frames")
-    timestep_spacing: SpacingMode = Field("scheduler", description="which timesteps")
-    window_batch: int = Field(1, ge=1, description="windows in one pass")
-    consistent: Share = Field(0.0, description=SHARE_TEXT)
-    consistent_layers: Layers = Field("up", description=LAYERS_TEXT)
+    guidance_rescale: Share = Field(default=0.0, description="phi of arXiv 2305.08891; 0 is off")
+    eta: Share = Field(default=0.0, description="eta of ddim and tcd")
+    noise: NoiseMode = Field(default="auto", description="noise of the frames")
+    timestep_spacing: SpacingMode = Field(default="scheduler", description="which timesteps")
+    window_batch: int = Field(default=1, ge=1, description="windows in one pass")
+    consistent: Share = Field(default=0.0, description=SHARE_TEXT)
+    consistent_layers: Layers = Field(default="up", description=LAYERS_TEXT)

@@ -20,8 +20,8 @@ class TextualInversion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Source = Field(description="folder or file with the embedding")
-    token: str | None = Field(None, description="the word in prompts; by default the one in the file")
-    weight_name: str | None = Field(None, description="file inside the folder")
+    token: str | None = Field(default=None, description="the word in prompts; by default the one in the file")
+    weight_name: str | None = Field(default=None, description="file inside the folder")
 
 
 def _known_scheduler(name: str) -> str:
@@ -39,7 +39,7 @@ class SchedulerChoice(BaseModel):
 
     __pydantic_extra__: dict[str, JsonValue]
     name: Annotated[str, AfterValidator(_known_scheduler)] | None = Field(
-        None, description="scheduler's name; by default the model's own"
+        default=None, description="scheduler's name; by default the model's own"
     )
 
     @property
@@ -57,25 +57,27 @@ class SdSpec(ModelSpec):
     controlnets: Mapping[str, Source] = Field(
         default_factory=dict, description="ControlNets by name, in the order of the controls"
     )
-    motion: Source | None = Field(None, description="AnimateDiff motion adapter")
+    motion: Source | None = Field(default=None, description="AnimateDiff motion adapter")
     motion_noise: Literal["independent", "shared"] = Field(
-        "independent", description="what denoise's `noise: auto` is with motion: as it was trained"
+        default="independent", description="what denoise's `noise: auto` is with motion: as it was trained"
     )
     motion_norm: MotionNorm = Field(
-        "clip",
+        default="clip",
         description="what motion modules normalise: each `frame`, as AnimateDiff's published ones want it, or"
         " the `clip`, as diffusers does",
     )
-    loras: tuple[Lora, ...] = Field((), description="adapters, in order")
-    textual_inversion: tuple[TextualInversion, ...] = Field((), description="learned words")
-    vae: Source | None = Field(None, description="VAE in place of the model's own")
+    loras: tuple[Lora, ...] = Field(default=(), description="adapters, in order")
+    textual_inversion: tuple[TextualInversion, ...] = Field(default=(), description="learned words")
+    vae: Source | None = Field(default=None, description="VAE in place of the model's own")
     scheduler: SchedulerChoice = Field(
         default_factory=SchedulerChoice, description="default scheduler, by name or with overrides"
     )
     step_cache: Annotated[str, Field(pattern=r"^deepcache:[1-9]\d?$")] | None = Field(
-        None, description="deepcache:3 runs the UNet's deep blocks at every third step"
+        default=None, description="deepcache:3 runs the UNet's deep blocks at every third step"
     )
-    clip_skip: int = Field(0, ge=0, le=11, description="default of text_encode: layers left out at the end")
+    clip_skip: int = Field(
+        default=0, ge=0, le=11, description="default of text_encode: layers left out at the end"
+    )
 
     @field_validator("controlnets", mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""Completion of command lines: what may stand where the cursor is, and the shells that ask."""
