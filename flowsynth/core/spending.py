@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ class Spending:
         requests: how many answers it pays for.
         each: US dollars for one, as the user says.
         keys: names of environment variables, one of which holds the key; empty where none is sent.
+        package: the distribution that asks.
+        module: what is imported of it.
     """
 
     requests: int
     each: float
     keys: tuple[str, ...] = ()
+    package: str = ""
+    module: str = ""
 
     @property
     def total(self) -> float:
@@ -44,7 +49,7 @@ def require_paid(spent: Mapping[str, Spending], max_cost: float, *, offline: boo
         offline: the network must not be touched.
 
     Raises:
-        RequestError: it costs more, the network may not be touched, or a key is not set.
+        RequestError: it costs more, the network may not be touched, a client or a key is missing.
     """
     if not spent:
         return
@@ -53,6 +58,9 @@ def require_paid(spent: Mapping[str, Spending], max_cost: float, *, offline: boo
             f"offline: {listing(spent)} would have to ask a hosted model, and is not in the cache"
         )
     for node, asked in spent.items():
+        if asked.module and not _installed(asked.module):
+            install = "pip install 'flowsynth-engine[hosted]'"
+            raise RequestError(f"nodes.{node}: {asked.package} is not installed; expected {install}")
         if asked.keys and not any(os.environ.get(name) for name in asked.keys):
             raise RequestError(
                 f"nodes.{node}: no key; expected it in the environment variable {' or '.join(asked.keys)}"
@@ -74,3 +82,10 @@ def require_affordable(spent: Iterable[Spending], max_cost: float, who: str) -> 
             f"max_cost: {who} would cost {dollars(total)} ({answers});"
             f" expected max_cost={total:.6g} or more, given {max_cost:g}. Nothing was sent"
         )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False

@@ -18,6 +18,8 @@ EXPECTED = {
     "long_video",
     "story_video",
     "short_video",
+    "short_video_drawn",
+    "short_video_topic",
     "stylize_video",
     "text_to_image",
     "text_to_video",

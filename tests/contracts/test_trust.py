@@ -69,6 +69,8 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("save_subtitles", "formats"): [("srt", "ass"), ("vtt",)],
     ("dream", "layers"): [("conv1",), ("conv5", "conv1"), ("conv1", "conv5")],
     ("denoise", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
+    ("fit_clips", "folder"): [str(asset_folder("pictures")), str(asset_folder("clip"))],
+    ("speak", "voice"): ["espeak:de"],
     ("hosted_image", "base_url"): ["http://127.0.0.1:1", "https://a.example/v1"],
     ("hosted_text", "base_url"): ["http://127.0.0.1:1", "https://a.example/v1"],
     ("frame_to_frame", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],

@@ -13,8 +13,9 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.operator import Operator
 from flowsynth.core.paths import user_path
+from flowsynth.core.shipped import asset_folder
 from flowsynth.core.sizes import Size
-from flowsynth.media.errors import MediaError
+from flowsynth.media.errors import MediaError, MediaNotFoundError
 from flowsynth.media.rational import parse_fps, parse_instant
 from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames
@@ -42,7 +43,7 @@ Side = Annotated[int | None, Field(ge=1, le=32_768)]
 #: Which of several streams: its place among those of its kind, or its language.
 StreamChoice = Annotated[int, Field(ge=0)] | str | None
 
-_CLIP = "clip:"
+_CLIP, _SOUND = "clip:", "sound:"
 #: Frames converted at a time: a frame of 1080p is 25 MB as float32.
 _STEP = 4
 
@@ -50,12 +51,16 @@ _STEP = 4
 def find_file(ctx: RunContext, path: str) -> Path:
     """Turns what a user gives into a file: a path, or ``clip:NAME`` of the catalogue, fetched at first use.
 
+    ``sound:NAME`` is music inside the package.
+
     ``clip:default`` is real footage, or without network a clip made of a shipped picture; a note says which.
 
     Raises:
         InputError: No such name.
         FetchError: It can't be had.
     """
+    if path.startswith(_SOUND):
+        return _shipped_sound(path)
     if not path.startswith(_CLIP):
         return user_path(path)
     from flowsynth.cache.location import default_cache_dir
@@ -68,6 +73,14 @@ def find_file(ctx: RunContext, path: str) -> Path:
     file, description = default_clip(folder, offline=ctx.offline)
     ctx.note(f"{path} is {description}")
     return file
+
+
+def _shipped_sound(path: str) -> Path:
+    files = {file.stem: file for file in asset_folder("sounds").glob("*.ogg")}
+    found = files.get(path.removeprefix(_SOUND))
+    if found is None:
+        raise MediaNotFoundError(path, f"a file, or {_SOUND} and one of {', '.join(sorted(files))}", "none")
+    return found
 
 
 class Rated(Operator):

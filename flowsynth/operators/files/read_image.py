@@ -18,6 +18,7 @@ from flowsynth.core.sizes import Size, Sizes
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.errors import MediaNotFoundError, MediaRangeError
 from flowsynth.media.rational import Resample, parse_fps
+from flowsynth.media.suffixes import PICTURE_SUFFIXES
 from flowsynth.operators.files._media import FrameRate, FrameType, Rated, Side, to_tensor
 from flowsynth.values import Frames
 
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-#: File suffixes that are taken from a folder or a pattern.
 _SHIPPED = "picture:"
-_SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".avifs", ".bmp", ".dib", ".gif"),
-    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".icb", ".vda", ".vst", ".ico"),
-    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf", ".mpo"),
-)
 
 
 class ReadImage(Rated):
@@ -148,15 +143,15 @@ class ReadImage(Rated):
         path = user_path(self.path)
         if path.is_dir():
             watch_folder(path)
-            found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
+            found = [file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES]
         elif glob.has_magic(str(path)) and not path.exists():
             watch_folder(path, deep=True)
             found = [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207  absolute patterns too
-            found = [file for file in found if file.suffix.lower() in _SUFFIXES]
+            found = [file for file in found if file.suffix.lower() in PICTURE_SUFFIXES]
         else:
             return [path]
         if not found:
-            raise MediaNotFoundError(self.path, f"pictures ({', '.join(_SUFFIXES)})", "none")
+            raise MediaNotFoundError(self.path, f"pictures ({', '.join(PICTURE_SUFFIXES)})", "none")
         return sorted(found, key=_natural)[: self.max_frames]
 
 
@@ -170,7 +165,7 @@ def _of_another_size(
 def _shipped(name: str) -> Path:
     """The file of ``picture:NAME``, a picture inside the package."""
     folder = asset_folder("pictures")
-    files = {file.stem: file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES}
+    files = {file.stem: file for file in folder.glob("*") if file.suffix.lower() in PICTURE_SUFFIXES}
     found = files.get(name.removeprefix(_SHIPPED))
     if found is None:
         raise MediaNotFoundError(name, f"a file, or {_SHIPPED} and one of {', '.join(sorted(files))}", "none")

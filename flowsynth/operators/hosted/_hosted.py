@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -64,7 +63,9 @@ class Hosted(Operator):
 
     def spending(self) -> Spending:
         """What it costs."""
-        return Spending(self.answers(), self.price, key_names(self.asked_vendor, self.base_url))
+        vendor = self.asked_vendor
+        keys = key_names(vendor, self.base_url)
+        return Spending(self.answers(), self.price, keys, vendor.package, vendor.module)
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
         """What is asked; not how often, how long, or for how much."""
@@ -72,7 +73,7 @@ class Hosted(Operator):
         return {name: value for name, value in kept.items() if name not in ("price", "retries", "timeout")}
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """A prompt, once; options that the vendor has; the client."""
+        """A prompt, once; options that the vendor has."""
         faults = []
         if self.prompt.strip() and "text" in inputs:
             faults.append(Fault("params.prompt", "the edge to the port text says it", "one of them", "both"))
@@ -83,11 +84,6 @@ class Hosted(Operator):
             kind.model_validate(self.options)
         except ValidationError as error:
             faults += faults_of(error, self.options, "params.options", kind.model_fields, "option")
-        if not _installed(self.asked_vendor.module):
-            package = self.asked_vendor.package
-            faults.append(
-                Fault("op", f"{package} is not installed", "pip install 'flowsynth-engine[hosted]'")
-            )
         return faults
 
     def place(self, ctx: RunContext) -> Place:
@@ -114,10 +110,3 @@ class Hosted(Operator):
         return Place(
             self.asked_vendor, address, key, name, self.timeout, self.retries, ctx.check_cancelled, wait
         )
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
-        return False

@@ -53,7 +53,7 @@ class ReadAudio(Operator):
     io: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ("av",)
 
-    path: str = Field(description="a file with sound, or clip:NAME")
+    path: str = Field(description="a file with sound, clip:NAME, or sound:pad, which is music")
     start: float | str = Field(default=0.0, description='first moment: seconds or "1:02.5"')
     end: float | str | None = Field(default=None, description="moment to stop before, in the same forms")
     rate: int | None = Field(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Collection, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -14,6 +12,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault, InputError
 from flowsynth.core.operator import Operator
+from flowsynth.operators.sound._voices import HEART, Voice, voice_fault, voice_files, voice_of, voice_version
 from flowsynth.values import Audio
 
 if TYPE_CHECKING:
@@ -21,13 +20,10 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_PACKAGE, _INSTALL = "hibari-tts", "pip install 'flowsynth-engine[speech]'"
 #: What is below this share of a sentence's loudest sample is silence before and after it.
 _SILENCE = 0.01
 #: What of that silence stays before and after, seconds: breaths and the ends of words.
-_BEFORE, _AFTER = 0.02, 0.05
-#: The voice inside the package; it would fetch others by itself, unchecked.
-_VOICE = "heart"
+_BEFORE, _AFTER = 0.02, 0.03
 
 
 class Spoken(NamedTuple):
@@ -38,21 +34,22 @@ class Spoken(NamedTuple):
 
 
 class Speak(Operator):
-    """Read an English text out, sentence by sentence, without a network: what is said when is known exactly.
+    """Read a text out, sentence by sentence, without a network: what is said when is known exactly.
 
-    Hibari (extra ``speech``), a small American voice distilled from Kokoro-82M: some hundred times quicker
-    than real time on one core. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers, dates and
-    money are read as words.
+    English by Hibari (extra ``speech``), a small American voice distilled from Kokoro-82M: some hundred times
+    quicker than real time on one core. A hundred languages by espeak-ng where it is installed, which sounds
+    like a machine: ``voice: espeak:de``. Sentences end at ``.``, ``!``, ``?`` and at line breaks; numbers,
+    dates and money are read as words.
 
     Inputs:
         text: what to say, such as another node's; or the parameter.
 
     Outputs:
-        audio: samples, 1: float32 in [-1, 1], 24 kHz.
+        audio: samples, 1: float32 in [-1, 1], 24 kHz; 22.05 kHz of espeak-ng.
         cues: a list of ``{"start": seconds, "end": seconds, "text": sentence}``, for `burn_subtitles`.
 
     Errors:
-        InputError: the package is not installed; nothing that could be said.
+        InputError: the voice is not installed; nothing that could be said.
     """
 
     op: ClassVar[str] = "speak"
@@ -60,6 +57,11 @@ class Speak(Operator):
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "numpy")
 
     text: str = Field(default="", description="what to say, unless it comes along an edge")
+    voice: str = Field(
+        default=HEART,
+        pattern=r"^(heart|espeak:[\w\-+]+)$",
+        description="heart, or espeak:LANGUAGE such as espeak:de",
+    )
     speed: float = Field(default=1.0, ge=0.5, le=2.0, description="of speech; 1 is the voice's own")
     pause: float = Field(default=0.25, ge=0, le=10, description="silence after each sentence, seconds")
     seed: int | None = Field(
@@ -73,27 +75,19 @@ class Speak(Operator):
             faults.append(Fault("params.text", "the edge to the port text says it", "one of them", "both"))
         if not self.text.strip() and "text" not in inputs:
             faults.append(Fault("params.text", "nothing to say", "a text", repr(self.text)))
-        if importlib.util.find_spec("hibari") is None:
-            faults.append(Fault("op", f"{_PACKAGE} is not installed", _INSTALL))
+        lacks, expected = voice_fault(self.voice)
+        if lacks:
+            faults.append(Fault("params.voice", lacks, expected))
         return faults
 
     def files(self, ctx: RunContext) -> Mapping[str, Path]:
-        """The package's own list of its files with their hashes: the voice is a part of the key."""
+        """What says by its content which voice it is: the package's list of its files, or espeak-ng's own."""
         del ctx
-        try:
-            found = distribution(_PACKAGE)
-        except PackageNotFoundError:
-            raise InputError(f"speak: {_PACKAGE} is not installed; expected {_INSTALL}") from None
-        record = next((file for file in found.files or () if file.name == "RECORD"), None)
-        return {} if record is None else {"package": Path(str(found.locate_file(record)))}
+        return voice_files(self.voice)
 
     def key_params(self, files: Collection[str]) -> dict[str, Json]:
-        """The params, and the exact version of the package."""
-        try:
-            version = distribution(_PACKAGE).version
-        except PackageNotFoundError:
-            version = ""
-        return {**super().key_params(files), "package": version}
+        """The params, and the exact version of what speaks."""
+        return {**super().key_params(files), "package": voice_version(self.voice)}
 
     def run(self, ctx: RunContext, /, *, text: str | None = None) -> Spoken:
         """Say it."""
@@ -101,28 +95,28 @@ class Speak(Operator):
 
         from flowsynth.operators.sound._sound import to_audio
 
-        speaker = _speaker()
+        voice = voice_of(self.voice)
         pieces: list[Array] = []
         cues: list[Any] = []
-        rate, done = int(speaker.sample_rate), 0
-        rest = np.zeros(round(self.pause * rate), np.float32)
-        for sentence, sound in self._sentences(ctx, speaker, text or self.text):
+        done = 0
+        for sentence, sound in self._sentences(ctx, voice, text or self.text):
+            rate = voice.rate
+            rest = np.zeros(round(self.pause * rate), np.float32)
             cues.append({"start": done / rate, "end": (done + len(sound)) / rate, "text": sentence})
             pieces += [sound, rest]
             done += len(sound) + len(rest)
         if not cues:
             raise InputError(f"{ctx.node or self.op}: nothing that could be said in {(text or self.text)!r}")
-        return Spoken(to_audio([piece[None] for piece in pieces], rate, 1), cues)
+        return Spoken(to_audio([piece[None] for piece in pieces], voice.rate, 1), cues)
 
-    def _sentences(self, ctx: RunContext, speaker: Any, text: str) -> Iterator[tuple[str, Array]]:
-        sentences = speaker.split_sentences(text)
+    def _sentences(self, ctx: RunContext, voice: Voice, text: str) -> Iterator[tuple[str, Array]]:
+        sentences = voice.sentences(text)
         for number, sentence in enumerate(sentences):
             ctx.check_cancelled()
             ctx.progress(number, len(sentences))
-            # Each by the same seed: a sentence sounds the same wherever it stands.
             if any(letter.isalnum() for letter in sentence):
-                sound = speaker(sentence, speed=self.speed, seed=self.seed or 0)
-                yield sentence.strip(), _spoken(sound, int(speaker.sample_rate))
+                sound = voice.say(sentence, self.speed, self.seed or 0)
+                yield sentence.strip(), _spoken(sound, voice.rate)
 
 
 def _spoken(sound: Array, rate: int) -> Array:
@@ -133,12 +127,3 @@ def _spoken(sound: Array, rate: int) -> Array:
     if not len(loud):
         return sound[:0]
     return sound[max(0, loud[0] - round(_BEFORE * rate)) : loud[-1] + round(_AFTER * rate)]
-
-
-def _speaker() -> Any:
-    """The voice, loaded; a fifth of a second."""
-    try:
-        from hibari import Hibari
-    except ImportError:
-        raise InputError(f"speak: {_PACKAGE} is not installed; expected {_INSTALL}") from None
-    return Hibari(voice=_VOICE, threads=1)

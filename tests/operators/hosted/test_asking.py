@@ -15,7 +15,6 @@ from flowsynth.cli import main
 from flowsynth.core.context import RunContext
 from flowsynth.core.errors import FlowsynthError, GraphError, RequestError
 from flowsynth.operators.hosted.hosted_image import HostedImage
-from flowsynth.operators.hosted.hosted_text import HostedText
 from flowsynth.values import Frames
 from tests.operators.hosted.vendor import KEY, Vendor, picture, png, refusal, words
 
@@ -235,10 +234,13 @@ def test_a_price_must_be_said(vendor: Vendor) -> None:
 
 
 @pytest.mark.parametrize("name", ["openai", "google"])
-def test_without_the_client_a_graph_says_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_without_the_client_a_run_says_what_to_install_and_a_graph_is_right(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    wanted = graph(a=node(vendor, vendor=name))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    faults = HostedText.model_validate({"vendor": name, "model": "m", "prompt": "x", "price": 0}).check({})
-    assert "is not installed; expected pip install 'flowsynth-engine[hosted]'" in str(faults[0])
+    with pytest.raises(RequestError, match=r"nodes\.a: .* is not installed; expected pip install .*hosted"):
+        wanted.run(cache_dir=tmp_path, max_cost=1)
 
 
 @needs_clients
@@ -256,3 +258,14 @@ def test_a_text_is_written_by_a_server_of_the_users(vendor: Vendor, tmp_path: Pa
     assert [m["role"] for m in vendor.asked[0].json["messages"]] == ["system", "user"]
     assert wanted.run(cache_dir=tmp_path)["a"] == "It was cold."
     assert len(vendor.asked) == 1
+
+
+@needs_clients
+def test_a_short_films_text_comes_from_a_language_model(vendor: Vendor, tmp_path: Path) -> None:
+    vendor.answers = [words("openai", "Rain carries salt to the sea.")]
+    asked = ["topic=salt", "llm=llama", f"base_url={vendor.address}", "sentences=1"]
+    run = fs.compose("short_video_topic", asked).run(outputs=["writer"], cache_dir=tmp_path)
+    assert run["writer"] == "Rain carries salt to the sea."
+    sent = vendor.asked[0].json
+    assert sent["model"] == "llama"
+    assert sent["messages"][-1]["content"] == "Write 1 short sentences about this: salt"
