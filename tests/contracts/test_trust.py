@@ -75,8 +75,8 @@ VALUES: dict[tuple[str, str], list[object]] = {
     ("hosted_text", "base_url"): ["http://127.0.0.1:1", "https://a.example/v1"],
     ("frame_to_frame", "controlnets"): [("lines",), ("lines", "tile"), ("tile", "lines")],
 }
-#: Params that name files: those that are tried are not there.
-FILES = ("path", "file", "font", "audio", "weights")
+#: Params that name files, or a program: those that are tried are not there.
+FILES = ("path", "file", "font", "audio", "weights", "voice")
 #: Operators whose defaults name no file.
 READS: dict[str, dict[str, object]] = {
     "read_image": {"path": str(asset_folder("pictures") / "astronaut.jpg")},
