@@ -43,9 +43,14 @@ class DuckAudio(Operator):
     version: ClassVar[int] = 1
 
     gain: float | None = Field(
-        default=-8.0, ge=-80, le=40, description="of the music, decibels; null leaves it out and the port alone"
+        default=-8.0,
+        ge=-80,
+        le=40,
+        description="of the music, decibels; null leaves it out and the port alone",
     )
-    depth: float = Field(default=14.0, ge=0, le=80, description="how far it is turned down under speech, decibels")
+    depth: float = Field(
+        default=14.0, ge=0, le=80, description="how far it is turned down under speech, decibels"
+    )
     fade: float = Field(default=0.35, ge=0, le=5, description="seconds that turning down takes, and up again")
     end: float = Field(default=1.5, ge=0, le=60, description="seconds for which it fades out at the end")
 

@@ -66,7 +66,8 @@ class FitClips(Operator):
 
     folder: Path | None = Field(default=None, description="pictures and clips to choose from by their names")
     terms: tuple[str, ...] = Field(
-        default=(), description="words to look for in names, for each cue in order; those that are said unless given"
+        default=(),
+        description="words to look for in names, for each cue in order; those that are said unless given",
     )
 
     def stream(self) -> StreamKind:
