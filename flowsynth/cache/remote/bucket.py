@@ -1,8 +1,9 @@
 """A bucket of an object store as a place: ``s3://`` and ``gs://``, by obstore.
 
 Credentials, region and endpoint come from the environment, by the names that the vendors' own programs use
-(``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``, ...), or
-from the machine that runs in the cloud: https://developmentseed.org/obstore/latest/authentication/
+(``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``, ...; for
+Google's endpoint obstore's own ``GOOGLE_BASE_URL``), or from the machine that runs in the cloud:
+https://developmentseed.org/obstore/latest/authentication/
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _RETRY = timedelta(seconds=10)
 #: What an answer says of why: S3's XML, else the status.
 _CODE = re.compile(r"<Code>(\w{3,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3}(?: [A-Z][\w -]{2,40})?)")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+}
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]+(/[\w./~-]*)?")
 _NO_CREDENTIALS = "no credentials in the environment"
 _REFUSALS = frozenset(
@@ -62,7 +66,7 @@ class BucketPlace:
             ) from None
         self._api: Any = obstore
         make: Callable[..., Any] = (S3Store if scheme == "s3" else GCSStore).from_url
-        options = _client_options()
+        options = _client_options(scheme)
         try:
             self._store = make(address, client_options=options, retry_config=_retries())
         except Exception as error:  # obstore's own, or ValueError
@@ -99,14 +103,14 @@ class BucketPlace:
             return None
 
 
-def _client_options() -> dict[str, Any]:
+def _client_options(store: str) -> dict[str, Any]:
     """How long to wait; plain HTTP only to an endpoint that says so.
 
     Raises:
         RequestError: the endpoint is no address (obstore would not survive it).
     """
-    variable = next((name for name in _ENDPOINTS if os.environ.get(name)), "")
-    scheme, _, host = os.environ.get(variable, "https://s3").partition("://")
+    variable = next((name for name in _ENDPOINTS[store] if os.environ.get(name)), "")
+    scheme, _, host = os.environ.get(variable, "https://store").partition("://")
     if scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise RequestError(f"cache.remote: {variable}: expected the address of a server, as http://HOST:PORT")
     plain = {"allow_http": True} if scheme == "http" else {}

@@ -47,6 +47,20 @@ def test_endpoints_that_are_none(
     assert "word" not in str(error.value)
 
 
+def test_an_endpoint_is_that_of_its_store(
+    tmp_path: Path, nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "secret-of-mine")
+    with pytest.raises(RequestError, match="it does not answer") as error:
+        run(tmp_path, "first", "gs://some-bucket/folder")
+    assert "secret-of-mine" not in str(error.value)
+    monkeypatch.setenv("GOOGLE_BASE_URL", "ftp://host")
+    with pytest.raises(RequestError, match="GOOGLE_BASE_URL: expected the address of a server"):
+        run(tmp_path, "first", "gs://some-bucket/folder")
+
+
 def test_offline_leaves_the_network_alone(tmp_path: Path) -> None:
     found = run(tmp_path, "first", ADDRESS, offline=True)
     assert found.record.notes == [f"cache.remote: {ADDRESS} was not used: offline"]

@@ -17,7 +17,7 @@ from flowsynth.cache.remote.bucket import BucketPlace
 from flowsynth.cache.remote.place import DeniedError
 from flowsynth.core.errors import RequestError
 from tests.cache.remote.machines import graph, results, run, statuses
-from tests.cache.remote.server import BUCKET, SECRET, Server, serving
+from tests.cache.remote.server import BUCKET, GOOGLE_BUCKET, SECRET, Server, serving
 
 pytest.importorskip("obstore", reason="s3:// goes by obstore (extra remote)")
 pytest.importorskip("moto", reason="the S3 server of these tests is moto's: pip install 'moto[server]'")
@@ -49,9 +49,18 @@ def body(place: BucketPlace, name: str) -> bytes:
     return data
 
 
+@pytest.fixture(params=["s3", "gs"])
+def address(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder of a bucket, by the client of either vendor."""
+    google = request.param == "gs"
+    for name, value in (server.google_environment if google else server.environment).items():
+        monkeypatch.setenv(name, value)
+    return f"gs://{GOOGLE_BUCKET}/some/folder" if google else ADDRESS
+
+
 @pytest.mark.parametrize("size", [0, 1, 5000, 12_000_000])
-def test_bytes_come_back(bucket: Server, size: int) -> None:
-    place = BucketPlace(ADDRESS)
+def test_bytes_come_back(address: str, size: int) -> None:
+    place = BucketPlace(address)
     data = os.urandom(size)
     assert place.get(f"rows/{size}") is None
     assert place.size(f"rows/{size}") is None
@@ -61,8 +70,8 @@ def test_bytes_come_back(bucket: Server, size: int) -> None:
     assert body(place, f"rows/{size}") == b"other"
 
 
-def test_an_empty_machine_takes_all_from_a_bucket(tmp_path: Path, bucket: Server) -> None:
-    address = f"{ADDRESS}/hits"
+def test_an_empty_machine_takes_all_from_a_bucket(tmp_path: Path, address: str) -> None:
+    address = f"{address}/hits"
     first = run(tmp_path, "first", address)
     second = run(tmp_path, "second", address)
     assert statuses(second) == {"hit"}
@@ -83,11 +92,15 @@ def test_an_empty_machine_takes_all_from_a_bucket(tmp_path: Path, bucket: Server
     assert not any("damaged" in note for note in fourth.record.notes)
 
 
-def test_a_bucket_that_is_not_there(tmp_path: Path, bucket: Server) -> None:
+def test_a_bucket_that_is_not_there(tmp_path: Path, bucket: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match=r"cache\.remote: s3://no-such-bucket/x: NoSuchBucket; expected"):
         run(tmp_path, "first", "s3://no-such-bucket/x")
     with pytest.raises(DeniedError, match="NoSuchBucket"):
         BucketPlace("s3://no-such-bucket/x").put("a", b"")
+    for name, value in bucket.google_environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RequestError, match=r"cache\.remote: gs://nosuchbucket/x: NoSuchBucket; expected"):
+        run(tmp_path, "first", "gs://nosuchbucket/x")
 
 
 def test_keys_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
