@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 from flowsynth.config.plugins import LAUNCHERS, SWEEPERS
 from flowsynth.core.record import SweepRecord, json_schema
 from tests.cli.conftest import ROOT, Cli, Shell
+from tests.cli.slurm import missing, slurm
 
 SMALL = ("--operators", "my_ops.py", "run", "--multirun", "graph=small", "cache.dir=c", "output_dir=o")
 STUDY = ("hydra/sweeper=optuna", "sweep.objective=last", "hydra.sweeper.direction=minimize")
@@ -195,11 +198,31 @@ assert not OmegaConf.has_resolver("now")
 def test_the_real_launchers_leave_what_the_merged_sweep_does(
     shell: Shell, home: Path, choice: tuple[str, str]
 ) -> None:
-    name, option = choice
-    needs(name)
+    needs(choice[0])
+    as_merged(shell, *choice, {"RAY_AUTH_MODE": "disabled"})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_real_slurm_leaves_what_the_merged_sweep_does(shell: Shell, home: Path) -> None:
+    needs("submitit_slurm")
+    if missing():
+        pytest.skip(missing())
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, slurm(Path(folder)) as env:
+        as_merged(shell, "submitit_slurm", "hydra.launcher.partition=main", env)
+        done = shell(
+            *SMALL, "by=1,2", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=other", env=env
+        )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "invalid partition specified: other" in done.stderr
+
+
+def as_merged(shell: Shell, name: str, option: str, env: Mapping[str, str]) -> None:
+    """A launcher leaves the same rows and keys as a merged sweep."""
     lines = ("by=1,2", "graph.nodes.other.params.by=100,x", "-q")
     merged = shell(*SMALL[:-1], "output_dir=m", "cache.dir=d", *lines)
-    done = shell(*SMALL, *lines, f"hydra/launcher={name}", option, env={"RAY_AUTH_MODE": "disabled"})
+    done = shell(*SMALL, *lines, f"hydra/launcher={name}", option, env=env)
     assert merged.returncode == done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
 

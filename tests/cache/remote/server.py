@@ -82,7 +82,7 @@ def _key() -> str:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     made = generate_private_key(public_exponent=65537, key_size=2048)
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return str(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "ascii")
 
 
 @contextmanager
