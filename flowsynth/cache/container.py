@@ -297,14 +297,13 @@ def open_tensors(header: Header, data: memoryview, rows: Rows | None = None) -> 
     return StoredObject(header.codec_name, header.codec_version, encoded, rows[0] if rows else 0)
 
 
-def open_view(view: memoryview, key: str, check: bool) -> tuple[Header, Encoded]:
-    """Header and value of an object from the bytes of its file: see `open_header` and `open_tensors`.
+def open_view(view: memoryview, key: str, check: bool) -> StoredObject:
+    """The value of an object from the bytes of its file: see `open_header` and `open_tensors`.
 
     Raises:
         FormatError: it is damaged, or it is another object under this name.
     """
-    header, data = open_header(view, key, check)
-    return header, open_tensors(header, data).encoded
+    return open_tensors(*open_header(view, key, check))
 
 
 def _has(header: Header, name: str, rows: Rows) -> bool:

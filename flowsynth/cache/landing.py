@@ -73,9 +73,9 @@ def _received(temp: Path, key: str, size: int, parts: Iterable[bytes | memoryvie
         view = map_private(fd, size)
     finally:
         os.close(fd)
-    header, encoded = container.open_view(view, key, check=True)
+    found = container.open_view(view, key, check=True)
     try:
-        require_identity(key, header.codec_name, encoded)
+        require_identity(key, found.codec_name, found.encoded)
     except _NONSENSE as error:
         raise FormatError(f"its header makes no sense ({type(error).__name__})") from None
-    return StoredObject(header.codec_name, header.codec_version, encoded)
+    return found

@@ -55,12 +55,11 @@ def read_spooled(path: Path) -> StoredObject | None:
         return None
     try:
         view = map_private(fd, os.fstat(fd).st_size)
-        header, encoded = container.open_view(view, _KEY, check=False)
+        return container.open_view(view, _KEY, check=False)
     except (OSError, FormatError):
         return None
     finally:
         os.close(fd)
-    return StoredObject(header.codec_name, header.codec_version, encoded)
 
 
 def remove_spooled(path: Path) -> None:

@@ -75,6 +75,11 @@ def as_float(data: torch.Tensor) -> torch.Tensor:
     return data.to(torch.float32).div_(255) if data.dtype == torch.uint8 else data.to(torch.float32)
 
 
+def as_rgb(data: torch.Tensor) -> torch.Tensor:
+    """Bring `(T, 1, 3 or 4, H, W)` to three channels: grey is repeated (a view), alpha dropped."""
+    return data.expand(-1, 3, -1, -1) if data.shape[1] == 1 else data[:, :3]
+
+
 def as_dtype(data: torch.Tensor, dtype: str) -> torch.Tensor:
     """Float frames in [0, 1] as ``uint8`` (rounded), ``float32`` or ``float16``; clamped to the range.
 

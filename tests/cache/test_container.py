@@ -41,8 +41,9 @@ def tensor(dtype: Any, shape: Any, *offsets: Any) -> dict[str, Any]:
 
 def test_the_helper_makes_a_good_file() -> None:
     good = file_of(document({"x": tensor("U8", [2, 2], 0, 4), "y": tensor("F32", [], 4, 8)}), b"12345678")
-    _, encoded = container.open_view(memoryview(good), KEY, check=True)
-    assert {name: bytes(b.data) for name, b in encoded.tensors.items()} == {"x": b"1234", "y": b"5678"}
+    found = container.open_view(memoryview(good), KEY, check=True)
+    assert (found.codec_name, found.codec_version) == ("S", 1)
+    assert {name: bytes(b.data) for name, b in found.encoded.tensors.items()} == {"x": b"1234", "y": b"5678"}
 
 
 HUGE = 1 << 62
@@ -112,7 +113,7 @@ def test_deep_nesting_and_long_numbers_are_misses() -> None:
 def parses_or_refuses(data: bytes) -> None:
     """A view of any bytes: either a good object inside its file, or a FormatError, nothing else."""
     try:
-        _, encoded = container.open_view(memoryview(data), KEY, check=False)
+        encoded = container.open_view(memoryview(data), KEY, check=False).encoded
     except FormatError:
         return
     assert all(isinstance(b, Buffer) for b in encoded.tensors.values())
@@ -199,8 +200,8 @@ def test_any_value_comes_back(examples: int) -> None:
         buffers = {name: Buffer("U8", (len(data),), memoryview(data)) for name, data in tensors.items()}
         stored = StoredObject("S", 1, Encoded(meta, buffers))
         header, pieces = container.build_header(KEY, "S", 1, stored.encoded, 1.0)
-        _, encoded = container.open_view(memoryview(header + b"".join(pieces)), KEY, check=False)
-        assert same(StoredObject("S", 1, encoded), stored)
+        found = container.open_view(memoryview(header + b"".join(pieces)), KEY, check=False)
+        assert same(found, stored)
         assert len(key_of(stored)) == 40
 
     holds()

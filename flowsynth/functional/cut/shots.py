@@ -12,7 +12,7 @@ from flowsynth.functional.cut.threshold import CUT
 from flowsynth.functional.motion.displacement import displacement, overlap
 from flowsynth.functional.motion.optical_flow import classical_flow, occlusion, warp
 from flowsynth.functional.picture.color import luma
-from flowsynth.values.frames import as_float
+from flowsynth.values.frames import as_float, as_rgb
 
 __all__ = ["same_shot", "shots", "similarity"]
 
@@ -95,8 +95,7 @@ def _visible(a: Tensor, b: Tensor) -> tuple[float, float]:
 
 def _small(frame: Tensor) -> Tensor:
     """Bring a frame to float RGB, no longer than `_SIDE`."""
-    rgb = as_float(frame[:, :3])
-    rgb = rgb.expand(-1, 3, -1, -1) if rgb.shape[1] == 1 else rgb
+    rgb = as_float(as_rgb(frame))
     height, width = rgb.shape[-2:]
     scale = _SIDE / max(height, width)
     if scale >= 1:

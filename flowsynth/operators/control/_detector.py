@@ -12,9 +12,10 @@ from flowsynth.core.errors import Fault, InputError
 from flowsynth.core.keys import library_version
 from flowsynth.core.streams import Map, StreamKind
 from flowsynth.nets.roles import Role
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.operators.shared.frames import map_frames
 from flowsynth.operators.shared.weights import Precision, weight_files
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -105,7 +105,7 @@ def control_reader(
     Raises:
         RequestError: another number of frames, or another size.
     """
-    from flowsynth.operators.shared.frames import as_rgb
+    from flowsynth.values.frames import as_rgb
 
     require_frames(frames, latents, frame_size(latents, factor), name, single=True, keys=keys)
 

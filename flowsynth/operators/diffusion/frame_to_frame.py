@@ -144,8 +144,7 @@ class FrameToFrame(Operator):
         """What a frame is drawn from, `(1, 3, H, W)`, and whether next to nothing was seen before."""
         from flowsynth.functional.motion.optical_flow import warp
         from flowsynth.functional.picture.blur import gaussian_blur
-        from flowsynth.operators.shared.frames import as_rgb
-        from flowsynth.values.frames import as_float
+        from flowsynth.values.frames import as_float, as_rgb
 
         own = as_rgb(as_float(frames.frame(i)[None].to(ctx.device)))
         hidden = as_float(occlusion.frame(i)[None].to(ctx.device))

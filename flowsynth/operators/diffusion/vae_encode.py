@@ -15,9 +15,8 @@ from flowsynth.models import Model
 from flowsynth.models.protocol import EncodesFrames
 from flowsynth.models.requests import EncodeSettings
 from flowsynth.operators.diffusion._models import in_portions, model_faults, model_stream
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames, Latents
-from flowsynth.values.frames import as_float
+from flowsynth.values.frames import as_float, as_rgb
 
 
 class VaeEncode(Operator):

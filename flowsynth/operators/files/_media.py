@@ -17,8 +17,8 @@ from flowsynth.core.shipped import asset_folder
 from flowsynth.core.sizes import Size
 from flowsynth.media.errors import MediaError, MediaNotFoundError
 from flowsynth.media.rational import parse_fps, parse_instant
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -145,8 +145,6 @@ def to_arrays(frames: Frames, *, deep: bool = False) -> Iterator[Array]:
     """
     import numpy as np
     import torch
-
-    from flowsynth.values.frames import as_dtype, as_float
 
     for part in frames.chunks(_STEP):
         rgb = as_rgb(part.cpu())

@@ -93,7 +93,7 @@ class HostedImage(Hosted):
 def _files(image: Frames) -> tuple[bytes, ...]:
     """Each frame as a PNG file."""
     from flowsynth.media.pictures import encode_picture
-    from flowsynth.operators.shared.frames import as_rgb
+    from flowsynth.values.frames import as_rgb
     from flowsynth.values.frames import as_dtype
 
     frames = (as_dtype(as_rgb(image.frame(i)[None]), "uint8")[0].cpu() for i in range(image.num_frames))

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from flowsynth.core.context import RunContext
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames, Tensors
+from flowsynth.values.frames import as_float, as_rgb
 
 
 class Blockiness(Operator):
@@ -41,7 +41,6 @@ class Blockiness(Operator):
 
         from flowsynth.functional.measure.blockiness import steps
         from flowsynth.functional.picture.color import luma
-        from flowsynth.values.frames import as_float
 
         sums = [torch.zeros(max(0, side - 3), dtype=torch.float64) for side in (frames.width, frames.height)]
         for i in range(frames.num_frames):

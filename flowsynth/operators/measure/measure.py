@@ -16,9 +16,9 @@ from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import LIKENESS, NATURALNESS
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.operators.shared.weights import with_checksum
 from flowsynth.values import FileSet, Frames, Tensors
+from flowsynth.values.frames import as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -205,8 +205,6 @@ def _require_alike(frames: Frames, reference: Frames) -> None:
 
 def _prepared(clip: Frames, index: int, device: str) -> Tensor:
     """Return one frame as `(1, 3, H, W)` float32."""
-    from flowsynth.values.frames import as_float
-
     return as_rgb(as_float(clip.frame(index)[None].to(device)))
 
 

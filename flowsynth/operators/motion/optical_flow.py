@@ -14,9 +14,9 @@ from flowsynth.core.streams import StreamKind, Window
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import MOTION
 from flowsynth.operators.motion._motion import Estimator, load_estimator, motion_weights
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.operators.shared.weights import with_checksum
 from flowsynth.values import Flow, Frames, Mask
+from flowsynth.values.frames import as_float, as_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,6 @@ def _motion(
     import torch
 
     from flowsynth.functional.motion.optical_flow import occlusion
-    from flowsynth.values.frames import as_float
 
     own = frames.frame(index)
     if not 0 <= other < frames.num_frames:

@@ -246,7 +246,7 @@ class TemporalSmooth(Operator):
 
     def _along_flow(self, ctx: RunContext, part: _Part) -> Tensor:
         from flowsynth.functional.motion.flow_smooth import along_motion
-        from flowsynth.operators.shared.frames import as_rgb
+        from flowsynth.values.frames import as_rgb
 
         estimate = load_estimator(ctx, self.estimator)
         return along_motion(

@@ -11,8 +11,9 @@ from flowsynth.core.errors import RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Scan, StreamKind
 from flowsynth.functional.cut.threshold import CUT, CUT_TEXT
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.operators.shared.frames import map_frames
 from flowsynth.values import Frames, Tensors
+from flowsynth.values.frames import as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +111,6 @@ class ColorMatch(Operator):
         """Describe the colours of a whole clip."""
         from flowsynth.functional.motion.color_match import describe, sample
         from flowsynth.functional.show.sheet import evenly_spaced
-        from flowsynth.values.frames import as_float
 
         picked = []
         for index in evenly_spaced(_MOST_FRAMES, clip.num_frames):

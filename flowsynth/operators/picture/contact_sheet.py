@@ -12,8 +12,8 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RunError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Fold, StreamKind
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import FileSet, Frames, Tensors
+from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,7 +98,6 @@ class ContactSheet(Operator):
 
     def _thumbnail(self, frame: Tensor) -> Tensor:
         from flowsynth.functional.picture.resize import lanczos
-        from flowsynth.values.frames import as_dtype, as_float
 
         rgb = as_rgb(as_float(frame[None].cpu()))
         height, width = rgb.shape[-2:]

@@ -18,8 +18,8 @@ from flowsynth.operators.picture._align import (
     frame_beside,
     render_each,
 )
-from flowsynth.operators.shared.frames import as_rgb
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,10 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.streams import Scan, StreamKind
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import LIKENESS
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.operators.shared.frames import map_frames
 from flowsynth.operators.shared.weights import WeightedOperator
 from flowsynth.values import Frames, Tensors
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,9 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import RequestError
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
-from flowsynth.operators.shared.frames import as_rgb, dtype_name
+from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,8 +47,6 @@ class SideBySide(Operator):
         """Lay out the frames asked for."""
         import torch
 
-        from flowsynth.values.frames import as_dtype
-
         lengths = [clip.num_frames for clip in frames]
         if len(set(lengths)) != 1:
             raise RequestError(f"side_by_side: frames: expected clips of one length, given {lengths} frames")
@@ -62,8 +61,6 @@ class SideBySide(Operator):
     def _row(self, pictures: list[Tensor]) -> Tensor:
         """Join one frame of each clip, `(1, 3, H', W')`."""
         import torch
-
-        from flowsynth.values.frames import as_float
 
         along = -1 if self.direction == "row" else -2
         cells = [as_rgb(as_float(picture[None])) for picture in pictures]

@@ -13,8 +13,9 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import Fault
 from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Map, StreamKind
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.operators.shared.frames import map_frames
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -42,11 +42,6 @@ def map_frames(
     return replace(frames, data=data, kind=frames.kind if kind is None else kind)
 
 
-def as_rgb(frame: Tensor) -> Tensor:
-    """Bring `(N, 1, 3 or 4, H, W)` to three channels: grey is repeated, alpha dropped."""
-    return frame.expand(-1, 3, -1, -1) if frame.shape[1] == 1 else frame[:, :3]
-
-
 def dtype_name(frames: Frames) -> str:
     """Return the clip's dtype as `as_dtype` takes it."""
     return str(frames.parts[0].dtype).removeprefix("torch.")

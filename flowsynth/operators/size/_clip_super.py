@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
-from flowsynth.operators.shared.frames import as_rgb, dtype_name
+from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +71,6 @@ def enlarge_clip(
     from flowsynth.models.networks import load_network
     from flowsynth.nets.roles import CLIP_UPSCALING
     from flowsynth.operators.size._super import finished
-    from flowsynth.values.frames import as_dtype
 
     network = load_network(ctx, CLIP_UPSCALING, weights, precision)
     made: list[Tensor] = []
@@ -92,7 +92,6 @@ def _enlarged(
     import torch
 
     from flowsynth.operators.size._super import in_tiles
-    from flowsynth.values.frames import as_float
 
     given = as_float(frames.slice(block.start, block.stop).tensor.to(ctx.device))
     keep = range(block.keep_start - block.start, block.keep_stop - block.start)

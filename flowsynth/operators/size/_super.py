@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowsynth.core.context import Portions
 from flowsynth.core.errors import RequestError
-from flowsynth.operators.shared.frames import as_rgb
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

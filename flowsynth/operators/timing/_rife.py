@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from flowsynth.core.context import RunContext
-from flowsynth.operators.shared.frames import as_rgb, dtype_name
+from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.operators.size._super import in_tiles
 from flowsynth.values import Frames
-from flowsynth.values.frames import as_dtype, as_float
+from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor

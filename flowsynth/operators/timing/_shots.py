@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from flowsynth.operators.shared.frames import as_rgb
+from flowsynth.values.frames import as_rgb
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:

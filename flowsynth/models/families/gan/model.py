@@ -138,7 +138,7 @@ def _read(net: PictureTranslator, image: Frames, number: int, device: str) -> to
     """
     import torch
 
-    from flowsynth.values.frames import as_float
+    from flowsynth.values.frames import as_float, as_rgb
 
     frame = image.frame(number)[None]
     if net.reads == "labels":
@@ -148,5 +148,4 @@ def _read(net: PictureTranslator, image: Frames, number: int, device: str) -> to
                 f" given {frame.shape[1]} channels of {frame.dtype}"
             )
         return frame[:, :1].to(device)
-    rgb = frame.expand(-1, 3, -1, -1) if frame.shape[1] == 1 else frame[:, :3]
-    return as_float(rgb.to(device)).to(_dtype(net))
+    return as_float(as_rgb(frame).to(device)).to(_dtype(net))

@@ -18,8 +18,9 @@ from flowsynth.core.context import RunContext
 from flowsynth.core.errors import InputError
 from flowsynth.core.streams import Map, Scan, StreamKind
 from flowsynth.operators.control._detector import Detector, DetectorParams, Kind
-from flowsynth.operators.shared.frames import as_rgb, map_frames
+from flowsynth.operators.shared.frames import map_frames
 from flowsynth.values import Frames
+from flowsynth.values.frames import as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
