@@ -7,7 +7,8 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -96,26 +97,11 @@ def read_picture(
         PictureTooLargeError: More than ``max_pixels``.
         TruncatedMediaError: The file ends inside the picture.
     """
-    from PIL import Image, UnidentifiedImageError
-
     file = require_file(path, "a picture file")
-    with warnings.catch_warnings():
-        # Our own limit is below; Pillow's first one is a mere warning.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            with open_picture(file) as picture:
-                if picture.width * picture.height > max_pixels:
-                    raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
-                pixels = _upright(picture, file, path, note)
-        except UnidentifiedImageError as error:
-            raise _unknown(path, file) from error
-        except Image.DecompressionBombError as error:
-            raise _too_large(path, "more", max_pixels) from error
-        except (*DAMAGE, MemoryError) as error:
-            raise_if_limit(path, error)
-            raise TruncatedMediaError(
-                path, "a whole picture", f"damaged or missing data ({error})"
-            ) from error
+    with _named_faults(path, file, max_pixels), open_picture(file) as picture:
+        if picture.width * picture.height > max_pixels:
+            raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
+        pixels = _upright(picture, file, path, note)
     rgb = blend(pixels, background) if pixels.shape[2] == 4 else pixels
     return rgb if deep or rgb.dtype == np.uint8 else ((rgb + np.uint32(128)) // 257).astype(np.uint8)
 
@@ -126,22 +112,31 @@ def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         MediaError: As :func:`read_picture`.
     """
+    file = require_file(path, "a picture file")
+    with _named_faults(path, file, MAX_PIXELS), open_picture(file) as picture:
+        a, *_ = exif_orientation(picture.getexif().get(0x0112, 1))
+        return picture.size if a else (picture.height, picture.width)
+
+
+@contextmanager
+def _named_faults(path: str | os.PathLike[str], file: Path, max_pixels: int) -> Iterator[None]:
+    """Say what is wrong with a picture that cannot be read, as `MediaError` does."""
     from PIL import Image, UnidentifiedImageError
 
-    file = require_file(path, "a picture file")
     with warnings.catch_warnings():
+        # Pillow warns of large pictures, for which we have a limit of our own, and of odd headers.
         warnings.simplefilter("ignore")
         try:
-            with open_picture(file) as picture:
-                a, *_ = exif_orientation(picture.getexif().get(0x0112, 1))
-                return picture.size if a else (picture.height, picture.width)
+            yield
         except UnidentifiedImageError as error:
             raise _unknown(path, file) from error
         except Image.DecompressionBombError as error:
-            raise _too_large(path, "more", MAX_PIXELS) from error
+            raise _too_large(path, "more", max_pixels) from error
         except (*DAMAGE, MemoryError) as error:
             raise_if_limit(path, error)
-            raise TruncatedMediaError(path, "a whole picture", f"damaged data ({error})") from error
+            raise TruncatedMediaError(
+                path, "a whole picture", f"damaged or missing data ({error})"
+            ) from error
 
 
 def _upright(

@@ -28,6 +28,7 @@ from flowsynth.operators.files._media import (
     stored_size,
     to_tensor,
 )
+from flowsynth.operators.shared.kept import keep_last
 from flowsynth.values import Frames
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 #: Frames decoded between two looks at whether the run was asked to stop.
 _STEP = 16
-#: Open readers a thread keeps, so that the next chunk goes on where the last one ended; and files probed.
-_KEPT = 4
 
 
 class ReadVideo(Rated):
@@ -189,8 +188,9 @@ class ReadVideo(Rated):
         kept: OrderedDict[tuple[object, ...], VideoReader] = _readers.__dict__.setdefault(
             "kept", OrderedDict()
         )
-        if key not in kept:
-            kept[key] = VideoReader(
+
+        def opened() -> VideoReader:
+            return VideoReader(
                 file,
                 start=self.start,
                 end=self.end,
@@ -204,10 +204,8 @@ class ReadVideo(Rated):
                 tone_map=self.tone_map,
                 info=self._info(file, stamp),
             )
-            while len(kept) > _KEPT:
-                kept.popitem(last=False)[1].close()
-        kept.move_to_end(key)
-        return kept[key]
+
+        return keep_last(kept, key, opened, VideoReader.close)
 
     def _info(self, file: Path, stamp: tuple[object, ...]) -> VideoInfo:
         """The probed file: once a process, since some files must be decoded whole to know their frames."""
@@ -215,13 +213,12 @@ class ReadVideo(Rated):
 
         key = (*stamp, self.video_stream, self.on_damage)
         with _probing:
-            if key not in _probed:
-                _probed[key] = probe(file, stream=self.video_stream, damage=self.on_damage)
-                while len(_probed) > _KEPT:
-                    _probed.popitem(last=False)
-            return _probed[key]
+            return keep_last(
+                _probed, key, lambda: probe(file, stream=self.video_stream, damage=self.on_damage)
+            )
 
 
+#: Open, for each thread, so that the next chunk goes on where the last one ended.
 _readers = threading.local()
 _probing = threading.Lock()
 _probed: OrderedDict[tuple[object, ...], VideoInfo] = OrderedDict()

@@ -18,15 +18,13 @@ from flowsynth.core.operator import Operator
 from flowsynth.core.streams import Source, StreamInfo, StreamKind
 from flowsynth.media.rational import parse_instant
 from flowsynth.operators.files._media import StreamChoice, find_file, order_faults
+from flowsynth.operators.shared.kept import keep_last
 from flowsynth.operators.sound._sound import to_audio
 from flowsynth.values import Audio
 from flowsynth.values.audio import BLOCK, MOST_CHANNELS, sound_info
 
 if TYPE_CHECKING:
     from flowsynth.media.sound import SoundInfo, SoundRange, SoundReader
-
-#: Open readers a thread keeps, so that the next part goes on where the last one ended; and files probed.
-_KEPT = 4
 
 
 class ReadAudio(Operator):
@@ -115,15 +113,14 @@ class ReadAudio(Operator):
             "kept", OrderedDict()
         )
         key = (*stamp, self.model_dump_json(exclude={"path"}))
-        if key not in kept:
+
+        def opened() -> SoundReader:
             end = None if self.end is None else Fraction(parse_instant(self.end))
             wanted = SoundRange(file, Fraction(parse_instant(self.start)), end, self.audio_stream)
             info = _probed(wanted, stamp)
-            kept[key] = SoundReader(wanted, info, self.rate or info.rate, self.channels or info.channels)
-            while len(kept) > _KEPT:
-                kept.popitem(last=False)[1].close()
-        kept.move_to_end(key)
-        return kept[key]
+            return SoundReader(wanted, info, self.rate or info.rate, self.channels or info.channels)
+
+        return keep_last(kept, key, opened, SoundReader.close)
 
 
 def _probed(wanted: SoundRange, stamp: tuple[object, ...]) -> SoundInfo:
@@ -132,13 +129,10 @@ def _probed(wanted: SoundRange, stamp: tuple[object, ...]) -> SoundInfo:
 
     key = (*stamp, wanted)
     with _probing:
-        if key not in _found:
-            _found[key] = probe_sound(wanted)
-            while len(_found) > _KEPT:
-                _found.popitem(last=False)
-        return _found[key]
+        return keep_last(_found, key, lambda: probe_sound(wanted))
 
 
+#: Open, for each thread, so that the next part goes on where the last one ended.
 _readers = threading.local()
 _probing = threading.Lock()
 _found: OrderedDict[tuple[object, ...], SoundInfo] = OrderedDict()

@@ -162,23 +162,26 @@ def cogvideo_from_clip() -> Any:
     return d.CogVideoXVideoToVideoPipeline(**cogvideo_parts())
 
 
+#: What the tiny networks of Wan and of those that were made of it have in common.
+WAN: dict[str, Any] = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "in_channels": 16,
+    "out_channels": 16,
+    "text_dim": 32,
+    "freq_dim": 256,
+    "ffn_dim": 32,
+    "num_layers": 2,
+    "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads",
+    "rope_max_seq_len": 32,
+}
+
+
 def wan_parts(channels: int = 16, **config: Any) -> dict[str, Any]:
     encoder, tokenizer = t5()
-    net = d.WanTransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=channels,
-        out_channels=16,
-        text_dim=32,
-        freq_dim=256,
-        ffn_dim=32,
-        num_layers=2,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=32,
-        **config,
-    )
+    net = d.WanTransformer3DModel(**{**WAN, "in_channels": channels, **config})
     return {
         "transformer": net,
         "transformer_2": None,
@@ -222,20 +225,7 @@ def wan_from_clip() -> Any:
 def wan_vace() -> Any:
     parts = wan_parts()
     parts["transformer"] = d.WanVACETransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=16,
-        out_channels=16,
-        text_dim=32,
-        freq_dim=256,
-        ffn_dim=32,
-        num_layers=3,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=32,
-        vace_layers=[0, 2],
-        vace_in_channels=96,
+        **{**WAN, "num_layers": 3}, vace_layers=[0, 2], vace_in_channels=96
     )
     return d.WanVACEPipeline(**parts)
 
@@ -243,20 +233,7 @@ def wan_vace() -> Any:
 @case("SkyReelsV2Pipeline", text=SHORT, settings=TWO_STEPS, size=SMALL)
 def skyreels() -> Any:
     encoder, tokenizer = t5()
-    net = d.SkyReelsV2Transformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=16,
-        out_channels=16,
-        text_dim=32,
-        freq_dim=256,
-        ffn_dim=32,
-        num_layers=2,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=32,
-    )
+    net = d.SkyReelsV2Transformer3DModel(**WAN)
     scheduler = d.UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True)
     return d.SkyReelsV2Pipeline(
         transformer=net, vae=wan_vae(), scheduler=scheduler, text_encoder=encoder, tokenizer=tokenizer

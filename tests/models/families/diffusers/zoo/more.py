@@ -7,7 +7,7 @@ from typing import Any
 import diffusers as d
 
 from tests.models.families.diffusers.zoo.case import case
-from tests.models.families.diffusers.zoo.clips import GUIDED, SHORT, TWO_STEPS, animate_parts, wan_parts
+from tests.models.families.diffusers.zoo.clips import GUIDED, SHORT, TWO_STEPS, WAN, animate_parts, wan_parts
 from tests.models.families.diffusers.zoo.parts import (
     chatglm,
     clip_text,
@@ -67,20 +67,9 @@ def wan_animate() -> Any:
     parts = wan_parts()
     parts.pop("transformer_2")
     net = d.WanAnimateTransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=36,
+        **{**WAN, "in_channels": 36},
         latent_channels=16,
-        out_channels=16,
-        text_dim=32,
-        freq_dim=256,
-        ffn_dim=32,
-        num_layers=2,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
         image_dim=4,
-        rope_max_seq_len=32,
         motion_encoder_channel_sizes={"4": 16, "8": 16, "16": 16},
         motion_encoder_size=16,
         motion_style_dim=8,
