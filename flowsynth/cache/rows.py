@@ -36,38 +36,32 @@ _DELETE = "DELETE FROM Cache WHERE key = ? AND raw = 1"
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, also where the folder may not be written either."""
-    uri = path.absolute().as_uri()
-    connection = sqlite3.connect(
-        f"{uri}?mode=ro",
-        uri=True,
-        timeout=platform.LOCK_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = _connect(path, "mode=ro")
     try:
         connection.execute("PRAGMA user_version")
     except sqlite3.OperationalError as error:
         connection.close()
         if not any(word in str(error) for word in ("unable to open", "readonly")):
             raise
-        connection = sqlite3.connect(
-            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
-        )
+        connection = _connect(path, "mode=ro&immutable=1")
     return connection
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes to an index that exists; a commit is not flushed to the platter."""
-    uri = path.absolute().as_uri()
-    connection = sqlite3.connect(
-        f"{uri}?mode=rw",
+    connection = _connect(path, "mode=rw")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}",
         uri=True,
         timeout=platform.LOCK_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
 
 
 def tidy(path: Path) -> None:
