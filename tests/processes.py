@@ -22,7 +22,19 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 #: Imported once for all processes; a process that needs code of its own forgets all but torch.
-PRELOADED = ["torch", "flowsynth.api", "flowsynth.cli.run", "flowsynth.config.hydra_compose", "tests.streams"]
+PRELOADED = [
+    "torch",
+    "flowsynth.api",
+    "flowsynth.cache.disk",
+    "flowsynth.cli.run",
+    "flowsynth.config.hydra_compose",
+    "flowsynth.executors.engine",
+    "flowsynth.executors.loops",
+    "flowsynth.models.registry",
+    "pydantic.type_adapter",
+    "tests.executors.lives",
+    "tests.streams",
+]
 
 
 def server() -> ForkServerContext:
