@@ -93,8 +93,7 @@ class HostedImage(Hosted):
 def _files(image: Frames) -> tuple[bytes, ...]:
     """Each frame as a PNG file."""
     from flowsynth.media.pictures import encode_picture
-    from flowsynth.values.frames import as_rgb
-    from flowsynth.values.frames import as_dtype
+    from flowsynth.values.frames import as_dtype, as_rgb
 
     frames = (as_dtype(as_rgb(image.frame(i)[None]), "uint8")[0].cpu() for i in range(image.num_frames))
     return tuple(encode_picture(frame.permute(1, 2, 0).numpy(), "png") for frame in frames)
