@@ -144,7 +144,7 @@ class Run:
         old, new = (Trace.from_bytes(row) if row is not None else None for row in rows)
         if old is None or new is None:
             return []
-        return differences(old.reasons(), new.reasons())[:MOST_CHANGES]
+        return differences(old.reasons(), new.reasons(), run.step)[:MOST_CHANGES]
 
     def __getitem__(self, name: Name) -> Any:
         """The value of a node's output.

@@ -18,11 +18,13 @@ _COLOURS = {
     "Flow": "#b45309",
 }
 _OTHER = "#667085"
-_STYLE = (
-    "text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;fill:#101828}"
-    ".op{font-size:11px;fill:#667085}.name{font-size:13px;font-weight:600}"
-    ".port{font-size:9.5px;fill:#667085;paint-order:stroke;stroke:#fff;stroke-width:3px}"
-)
+#: Attributes, not a style sheet, and nothing newer than SVG 1.1: every viewer knows them.
+_TEXT = "font-family=\"'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif\""
+_OP = 'font-size="11" fill="#667085"'
+_NAME = 'font-size="13" font-weight="600" fill="#101828"'
+_PORT = 'font-size="9.5" fill="#667085"'
+#: What lies under the name of a port, so that it can be read on a line.
+_HALO = 'font-size="9.5" fill="#fff" stroke="#fff" stroke-width="3" stroke-linejoin="round"'
 
 
 def to_svg(outline: Outline) -> str:
@@ -40,12 +42,12 @@ def to_svg(outline: Outline) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}">',
-        f"<title>{escape(outline.name)}</title><style>{_STYLE}</style>",
-        '<rect width="100%" height="100%" fill="#fff"/>',
+        f"<title>{escape(outline.name)}</title>",
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/><g {_TEXT}>',
         *(_path(i, outline, layout, at) for i in range(len(outline.arrows))),
         *(_label(i, outline, layout, at) for i in range(len(outline.arrows))),
         *(_box(box, at[box.name]) for box in outline.boxes),
-        "</svg>",
+        "</g></svg>",
     ]
     return "\n".join(parts)
 
@@ -89,7 +91,8 @@ def _label(index: int, outline: Outline, layout: Layout, at: dict[str, tuple[flo
     start = at[last[0]][2]
     # Ports that enter one box at one height would write over each other: stand back along the curve.
     y = end + (start - end) * 0.18 - 5
-    return f'<text class="port" text-anchor="end" x="{left - 9:.1f}" y="{y:.1f}">{escape(arrow.port)}</text>'
+    place = f'text-anchor="end" x="{left - 9:.1f}" y="{y:.1f}"'
+    return "".join(f"<text {look} {place}>{escape(arrow.port)}</text>" for look in (_HALO, _PORT))
 
 
 def _box(box: Box, place: tuple[float, float, float]) -> str:
@@ -102,6 +105,6 @@ def _box(box: Box, place: tuple[float, float, float]) -> str:
     return (
         f'<rect x="{left:.1f}" y="{y - HEIGHT / 2:.1f}" width="{width:.1f}" height="{HEIGHT}" rx="8" '
         f'fill="{fill}" stroke="{stroke}" stroke-width="1.4"{dash}/>'
-        f'<text class="name" text-anchor="middle" x="{middle:.1f}" y="{y - 2:.1f}">{escape(box.name)}</text>'
-        f'<text class="op" text-anchor="middle" x="{middle:.1f}" y="{y + 13:.1f}">{escape(box.text)}</text>'
+        f'<text {_NAME} text-anchor="middle" x="{middle:.1f}" y="{y - 2:.1f}">{escape(box.name)}</text>'
+        f'<text {_OP} text-anchor="middle" x="{middle:.1f}" y="{y + 13:.1f}">{escape(box.text)}</text>'
     )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from flowsynth.operators.size.resize import Resize
     from flowsynth.operators.size.upscale import Upscale
     from flowsynth.operators.sound.concat_audio import ConcatAudio
+    from flowsynth.operators.sound.duck_audio import DuckAudio
     from flowsynth.operators.sound.fade_audio import FadeAudio
     from flowsynth.operators.sound.mix_audio import MixAudio
     from flowsynth.operators.sound.normalize_loudness import NormalizeLoudness
@@ -72,6 +73,7 @@ __all__ = [
     "Denoise",
     "DetailTransfer",
     "Dream",
+    "DuckAudio",
     "EmptyLatents",
     "EncodeVideo",
     "FadeAudio",

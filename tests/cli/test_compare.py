@@ -104,3 +104,79 @@ def test_a_file_that_is_no_video_is_one_message(
         assert code == 2
         assert len(err.splitlines()) == 1
         assert "text.mp4: expected a video file" in err
+
+
+@pytest.fixture
+def pictures(home: Path) -> Path:
+    """A run's folder with two pictures, and a picture beside it."""
+    from PIL import Image
+
+    graph = fs.Graph("shown")
+    picture = graph.add("picture", "read_image", path="picture:astronaut", width=24, height=16, copies=2)
+    graph.add("image", "save_images", frames=picture)
+    graph.run(output_dir=home / "made", cache_dir=home / "c")
+    with Image.open(home / "made" / "image" / "000000.png") as first:
+        first.resize((48, 32)).save(home / "large.png")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("pair", "frames"),
+    [
+        (("made", "large.png"), 1),
+        (("made/run.json", "made/image"), 2),
+        (("made/image/000000.png", "made/image/000001.png"), 1),
+        (("large.png", "made"), 1),
+    ],
+)
+def test_pictures_and_runs_are_compared(cli: Cli, pictures: Path, pair: tuple[str, str], frames: int) -> None:
+    from PIL import Image
+
+    code, out, err = cli("compare", *pair, "--json", "-o", "both")
+    assert (code, err) == (0, "")
+    figures = json.loads(out)
+    assert figures["frames"] == frames
+    assert figures["b"]["ssim"] > 0.8
+    made = sorted((pictures / "both" / "side_by_side").iterdir())
+    assert [path.name for path in made] == [f"{k:06d}.png" for k in range(frames)]
+    with Image.open(made[0]) as shown:
+        assert shown.size == ((100, 32) if pair[0] == "large.png" else (52, 16))
+
+
+def test_nothing_is_written_over(cli: Cli, pictures: Path) -> None:
+    first, second = (
+        cli("compare", "made", "large.png", "--cache-dir", "c")[1].splitlines()[-1] for _ in range(2)
+    )
+    assert first != second
+    assert first.startswith("outputs/compare/")
+    assert (pictures / first).is_file()
+    assert cli("compare", "made", "large.png", "-o", "both")[0] == 0
+    code, _, err = cli("compare", "large.png", "made", "-o", "both")
+    assert code == 2
+    assert "--out: both/side_by_side is there already; expected another folder" in err
+
+
+def test_a_run_s_video_is_taken(cli: Cli, home: Path, videos: list[str]) -> None:
+    folder = str(Path(videos[0]).parent)
+    code, out, _ = cli("compare", folder, videos[0], "--json", "--no-video")
+    assert code == 0
+    assert json.loads(out)["b"]["psnr"] is None  # equal
+    assert not (home / "outputs").exists()
+
+
+def test_what_cannot_be_compared_is_one_message(cli: Cli, pictures: Path, videos: list[str]) -> None:
+    (pictures / "empty").mkdir()
+    (pictures / "broken").mkdir()
+    (pictures / "broken" / "run.json").write_text("{}")
+    for pair, words in (
+        (("made", videos[0]), "expected two videos or two pictures; given pictures and a video"),
+        (("empty", "made"), "empty: expected a video, a picture, a folder of pictures or of a run"),
+        (("broken", "made"), "broken"),
+        (("made", "made", "--start", "3"), "--start: only read with videos"),
+        (("made", "nothing.png"), "nothing.png"),
+    ):
+        code, _, err = cli("compare", *pair)
+        assert code == 2, pair
+        assert words in err
+        assert len(err.splitlines()) == 1
+    assert not (pictures / "outputs").exists()

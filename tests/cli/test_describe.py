@@ -127,6 +127,15 @@ def test_the_svg_is_well_formed_and_its_boxes_do_not_overlap(cli: Cli, home: Pat
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
 
 
+def test_the_svg_holds_nothing_that_only_browsers_know(cli: Cli) -> None:
+    """No style sheet, nothing of SVG 2: drawing programs and converters read attributes alone."""
+    out = cli("graph", "graph=small", "--format", "svg")[1]
+    assert not [word for word in ("<style", "class=", "style=", "paint-order", "var(", "%") if word in out]
+    space = "{http://www.w3.org/2000/svg}"
+    texts = [text for text in ET.fromstring(out).iter(f"{space}text") if text.text == "x"]
+    assert [text.get("stroke") for text in texts] == ["#fff", None] * 2, "a halo below each name of a port"
+
+
 def test_names_with_markup_do_not_break_the_drawing() -> None:
     from flowsynth.drawing import FORMATS
     from flowsynth.drawing.outline import Arrow, Box, Outline

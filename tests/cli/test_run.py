@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,25 @@ def test_explain_names_the_part_of_the_key_that_changed(cli: Cli) -> None:
     code, _, err = cli("explain", "othr", *SMALL)
     assert code == 2
     assert "did you mean 'other'" in err
+
+
+def test_hashes_are_short_and_say_what_they_are_of(cli: Cli, home: Path) -> None:
+    from PIL import Image
+
+    given = ("graph=shown", "cache.dir=c")
+    (home / "graphs" / "shown.yaml").write_text(
+        "nodes:\n  picture: {op: read_image, params: {path: a.png}}\n"
+        "  small: {op: resize, inputs: {frames: picture}, params: {factor: 0.5}}\n"
+    )
+    Image.new("RGB", (8, 8), "red").save(home / "a.png")
+    cli("run", "-q", *given)
+    Image.new("RGB", (8, 8), "blue").save(home / "a.png")
+    told = cli("explain", "picture", *given)[1].splitlines()[1]
+    assert re.fullmatch(r"  files\.path \(content of a\.png\): [0-9a-f]{8} -> [0-9a-f]{8}", told)
+    assert told.strip() in cli("plan", *given)[1]
+    cli("run", "-q", *given, "--outputs", "picture")
+    told = cli("explain", "small", *given)[1].splitlines()[1]
+    assert re.fullmatch(r"  inputs\.frames \(from picture\): [0-9a-f]{8} -> [0-9a-f]{8}", told)
 
 
 def test_explain_sees_an_edited_operator(cli: Cli, home: Path) -> None:

@@ -103,7 +103,7 @@ def test_explain_after_a_run_of_a_part(tmp_path: Path) -> None:
     assert graph(5).explain("a", cache_dir=tmp_path) == []
     assert graph(5).explain("b", cache_dir=tmp_path) == []
     (line,) = graph(5).explain("c", cache_dir=tmp_path)
-    assert line.startswith("inputs.x: ")
+    assert line.startswith("inputs.x (from a): ")
     assert graph(1).explain("c", cache_dir=tmp_path) == []
     assert graph(1).explain("a", cache_dir=tmp_path) == ["params.step: 5 -> 1"]
 

@@ -17,6 +17,13 @@ from flowsynth.models.protocol import Denoises
 from flowsynth.models.requests import DeflickerRequest, DenoiseRequest, DenoiseSettings, Hooks
 from flowsynth.nets.registry import networks_code
 from flowsynth.nets.roles import MOTION
+from flowsynth.operators.diffusion._apart import (
+    apart_faults,
+    each_picture,
+    require_one_prompt,
+    seed_of,
+    within,
+)
 from flowsynth.operators.diffusion._denoise import (
     control_reader,
     frame_size,
@@ -51,6 +58,10 @@ class Denoise(Operator):
 
     **Noise** is drawn on the CPU from `seed`, or from one seed a frame; a null seed takes a new one every
     run, and is never cached. The scheduler's own noise follows the same rule.
+
+    **Pictures of their own.** With `apart` no frame sees another: each is drawn by itself, the first from
+    `seed`, the next from `seed + 1`, and is to the bit what a run of that seed alone gives. Of every clip
+    given that has as many frames as the latents a picture gets its own frame.
 
     **Controls.** Each input of `control` goes to a ControlNet of the model, in the order of the spec, or to
     those that `controlnets` names. `control_scale`, `control_start` and `control_end` are one number for all
@@ -125,6 +136,10 @@ class Denoise(Operator):
     seed: Seed | tuple[Seed, ...] | None = Field(
         default=0, description="one, one a frame, or null for a new one"
     )
+    apart: bool = Field(
+        default=False,
+        description="draw each frame by itself, a picture of its own: the next with the next seed",
+    )
     scheduler: str | None = Field(default=None, description="name; null takes the model's")
     scheduler_options: dict[str, JsonValue] = Field(
         default_factory=dict, description="options of the scheduler's diffusers class"
@@ -167,6 +182,7 @@ class Denoise(Operator):
         return [
             *number_faults(self._settings(), counts(inputs).get("control", 0)),
             *guide_faults(self.deflicker, "guide" in inputs),
+            *(apart_faults(inputs, self.deflicker) if self.apart else ()),
         ]
 
     def run(
@@ -210,31 +226,50 @@ class Denoise(Operator):
         loaded = model.open(ctx, settings, counts(given))
         if not isinstance(loaded, Denoises):
             raise model.broken(self.op)
-        form = model.latent_format(offline=ctx.offline)
-        require_space(latents, form.space, self.op)
+        require_space(latents, model.latent_format(offline=ctx.offline).space, self.op)
         require_family(conditioning, model.family)
-        keys = model.control_frames(settings)
+        if not self.apart:
+            asked = DenoiseRequest(settings, latents, conditioning, [], pictures)
+            return self._drawn(ctx, model, loaded, asked, guide)
+        require_one_prompt(conditioning)
+        seeds = self._seed(ctx)
+        parts = []
+        for index, (own, clips) in enumerate(each_picture(latents, pictures)):
+            of_it = replace(settings, seed=seed_of(seeds, index))
+            asked = DenoiseRequest(of_it, own, conditioning, [], clips)
+            parts.append(self._drawn(within(ctx, index, latents.num_frames), model, loaded, asked, None))
+        return Latents.concat(parts)
+
+    def _drawn(
+        self, ctx: RunContext, model: Model, loaded: Denoises, asked: DenoiseRequest, guide: Frames | None
+    ) -> Latents:
+        """What the model makes of a request, its controls, smoothing and hooks filled in."""
+        latents, factor = asked.latents, model.latent_format(offline=ctx.offline).factor
+        keys = model.control_frames(asked.settings)
         readers = [
-            control_reader(f"control[{i}]", clip, latents, form.factor, keys)
-            for i, clip in enumerate(controls)
+            control_reader(f"control[{i}]", clip, latents, factor, keys)
+            for i, clip in enumerate(asked.pictures.get("control", ()))
         ]
-        smoothing = self._deflicker(ctx, latents, guide, form.factor) if self.deflicker else None
+        smoothing = self._deflicker(ctx, latents, guide, factor) if self.deflicker else None
         hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept, ctx.portions)
-        request = DenoiseRequest(settings, latents, conditioning, readers, pictures, smoothing, hooks)
-        made = loaded.denoise(request)
+        made = loaded.denoise(replace(asked, controls=readers, deflicker=smoothing, hooks=hooks))
         return made.with_data(made.tensor.to(latents.tensor.device).contiguous())
 
+    def _seed(self, ctx: RunContext | None) -> int | tuple[int, ...]:
+        """The seed, or those of the frames; with a context, a null one is drawn and told."""
+        if self.seed is not None:
+            return self.seed
+        return 0 if ctx is None else self._new_seed(ctx)
+
     def _settings(self, ctx: RunContext | None = None) -> DenoiseSettings:
-        """What the parameters ask of the model; with a context, a null seed is drawn and told."""
-        seed = self.seed
-        if seed is None:
-            seed = 0 if ctx is None else self._drawn(ctx)
+        """What the parameters ask of the model; of pictures of their own, of the first."""
+        seed = self._seed(None if self.apart else ctx)
         return DenoiseSettings(
             options=self.options,
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
             strength=self.strength,
-            seed=seed,
+            seed=seed_of(seed, 0) if self.apart else seed,
             scheduler=self.scheduler,
             scheduler_options=self.scheduler_options,
             window=self.window,
@@ -246,7 +281,7 @@ class Denoise(Operator):
             deflicker=self.deflicker,
         )
 
-    def _drawn(self, ctx: RunContext) -> int:
+    def _new_seed(self, ctx: RunContext) -> int:
         import secrets
 
         seed = secrets.randbelow(2**32)

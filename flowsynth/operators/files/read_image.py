@@ -60,6 +60,9 @@ class ReadImage(Rated):
     )
     fps: FrameRate = Field(default=None, description="frames a second, where the pictures are a clip")
     max_frames: int | None = Field(default=None, ge=1, description="at most so many pictures")
+    copies: int = Field(
+        default=1, ge=1, le=10_000, description="of all pictures, one after another: for as many variations"
+    )
     width: Side = Field(default=None, description="of a frame, pixels")
     height: Side = Field(default=None, description="of a frame, pixels")
     short_side: Side = Field(
@@ -92,7 +95,7 @@ class ReadImage(Rated):
         pictures = self._pictures()
         if len(pictures) > 1 and self.width is None and self.height is None and self.short_side is None:
             self._require_one_size(ctx, pictures)
-        return StreamInfo(len(pictures), None if self.fps is None else parse_fps(self.fps))
+        return StreamInfo(len(pictures) * self.copies, None if self.fps is None else parse_fps(self.fps))
 
     def _require_one_size(self, ctx: RunContext, pictures: Sequence[Path]) -> None:
         from flowsynth.media.pictures import picture_size
@@ -108,16 +111,17 @@ class ReadImage(Rated):
         import numpy as np
 
         pictures = self._pictures()
-        start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(pictures))
+        start, stop = (ctx.span.start, ctx.span.stop) if ctx.span else (0, len(pictures) * self.copies)
         first = self._read(ctx, pictures[0])
         target = first.shape[1], first.shape[0]
         frames = []
         for k in range(start, stop):
             ctx.progress(k - start, stop - start)
-            frames.append(first if k == 0 else self._read(ctx, pictures[k], target))
+            picture = pictures[k % len(pictures)]
+            frames.append(first if picture == pictures[0] else self._read(ctx, picture, target))
             if frames[-1].shape != first.shape:
                 size = frames[-1].shape[1], frames[-1].shape[0]
-                raise _of_another_size(pictures[k], size, pictures[0], target)
+                raise _of_another_size(picture, size, pictures[0], target)
         if len({frame.dtype for frame in frames}) > 1:
             # 8 and 16 bits mixed: 255 * 257 is 65535.
             frames = [f if f.dtype == np.uint16 else f.astype(np.uint16) * np.uint16(257) for f in frames]
