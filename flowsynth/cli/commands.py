@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "grid": ("flowsynth.cli.grid", "lay a sweep's pictures and videos out, with their values on them"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
+    "import": ("flowsynth.cli.importing", "write another program's workflow (ComfyUI) as a graph"),
     "schema": ("flowsynth.cli.schema", "print the JSON Schema of graphs, stages or experiments, for editors"),
     "completion": ("flowsynth.cli.completion", "print what makes bash, zsh or fish complete these commands"),
 }

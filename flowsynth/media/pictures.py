@@ -74,6 +74,7 @@ def read_picture(
     deep: bool = False,
     max_pixels: int = MAX_PIXELS,
     note: Callable[[str], None] | None = None,
+    take: Literal["picture", "colour", "alpha"] = "picture",
 ) -> Array:
     """Reads a picture as it is meant to be seen.
 
@@ -87,6 +88,7 @@ def read_picture(
         deep: uint16 for pictures of 16 bits.
         max_pixels: Refuse larger ones before decoding.
         note: Told what was done that a user should know.
+        take: All of it; its colours without alpha; or its alpha as grey, white where it is opaque.
 
     Returns:
         (H, W, 3), uint8, or uint16 for a deep picture.
@@ -102,8 +104,22 @@ def read_picture(
         if picture.width * picture.height > max_pixels:
             raise _too_large(path, f"{picture.width}x{picture.height}", max_pixels)
         pixels = _upright(picture, file, path, note)
-    rgb = blend(pixels, background) if pixels.shape[2] == 4 else pixels
+    rgb = _taken(pixels, take, background)
     return rgb if deep or rgb.dtype == np.uint8 else ((rgb + np.uint32(128)) // 257).astype(np.uint8)
+
+
+def _taken(pixels: Array, take: str, background: tuple[int, int, int]) -> Array:
+    """What is asked of a picture, (H, W, 3)."""
+    if take == "alpha":
+        alpha = pixels[..., 3:] if pixels.shape[2] == 4 else np.full_like(pixels[..., :1], _most(pixels))
+        return np.repeat(alpha, 3, axis=2)
+    if pixels.shape[2] == 4 and take == "picture":
+        return blend(pixels, background)
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def _most(pixels: Array) -> int:
+    return int(np.iinfo(pixels.dtype).max)
 
 
 def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:

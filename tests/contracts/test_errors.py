@@ -32,6 +32,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "HubError": ("model", "a/b", "a folder", ValueError("no")),
     "RunFailedError": (),
     "Cut": (1, "two"),
+    "WorkflowFileError": ("a.json", "nothing"),
 }
 
 

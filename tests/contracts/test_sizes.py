@@ -26,8 +26,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "contrast": [{}],
     "crop": [{"width": 20, "height": 10}, {"left": 5}, {"top": 1, "height": 7}],
     "detail_transfer": [{}],
+    "fill": [{}],
     "fit_clips": [{"width": 20, "height": 30}],
     "interpolate": [{"method": "blend", "factor": 2}],
+    "invert": [{}],
     "overlay": [{"text": "x"}],
     "resize": [
         {"width": 31, "height": 17},
@@ -39,13 +41,14 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "reverse": [{}],
     "sharpen": [{}],
     "stylize": [{"style": "toon"}],
+    "take_mask": [{"grow": 2}],
     "temporal_smooth": [{"method": "gaussian"}],
     "trim": [{"stop": 2}],
     "upscale": [{"factor": 1.5}, {"width": 33}, {"width": 20, "height": 30}],
     "warp": [{}],
 }
-#: Those that read files say what they were asked for, or need weights: their own tests.
-ELSEWHERE = {"read_image", "read_video", "dream", "frame_to_frame"}
+#: Those that read files say what they were asked for, need weights or give more: their own tests.
+ELSEWHERE = {"read_image", "read_video", "dream", "frame_to_frame", "pad"}
 
 
 def clip() -> Frames:
@@ -58,6 +61,7 @@ def feeds(op: str) -> dict[str, Any]:
         "fit_clips": {"cues": [{"start": 0, "end": 1, "text": "x"}], "audio": Audio(torch.zeros(9, 1), 9)},
         "burn_subtitles": {"cues": [{"start": 0, "end": 1, "text": "x"}]},
         "blend_mask": {"over": clip(), "mask": clip()},
+        "fill": {"mask": clip()},
         "color_match": {"reference": clip()},
         "detail_transfer": {"redrawn": clip(), "reference": clip()},
         "warp": {"flow": Flow(torch.zeros(3, 2, HEIGHT, WIDTH), fps=Fraction(8))},

@@ -38,7 +38,7 @@ from flowsynth.values import Conditioning, Frames, Latents
 if TYPE_CHECKING:
     import torch
 
-Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**64)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 

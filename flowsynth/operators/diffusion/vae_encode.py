@@ -45,7 +45,7 @@ class VaeEncode(Operator):
     model_parts: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("vae",)}
 
     sample: bool = Field(default=False, description="draw from the posterior instead of taking its mode")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the draw")
+    seed: int = Field(default=0, ge=0, lt=2**64, description="of the draw")
     tile_size: int = Field(default=0, ge=0, multiple_of=8, description="pixels; 0 encodes whole frames")
     batch_size: int = Field(default=1, ge=1, description="frames at once; changes results in the last bits")
 

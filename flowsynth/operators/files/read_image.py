@@ -6,7 +6,7 @@ import glob
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,7 +34,8 @@ class ReadImage(Rated):
     """Read one picture, or several as the frames of a clip.
 
     EXIF orientation is applied, colours of an embedded profile (Display P3, CMYK) are brought to sRGB with a
-    note, grey becomes RGB, alpha is laid over white, an animation gives its first frame. Several pictures
+    note, grey becomes RGB, alpha is laid over white unless `take` says
+    otherwise, an animation gives its first frame. Several pictures
     come in the order of their names, numbers by value (2 before 10). Resizing is that of `read_video`: the
     centre is cropped to the aspect first. Without it, all pictures must have one size.
 
@@ -70,6 +71,10 @@ class ReadImage(Rated):
     )
     resample: Resample = Field(default="lanczos", description="filter of the resize")
     dtype: FrameType = Field(default="uint8", description="of the frames; floats keep 16-bit pictures whole")
+    take: Literal["picture", "colour", "alpha"] = Field(
+        default="picture",
+        description="with alpha over white, its colours without alpha, or its alpha as grey",
+    )
 
     def frame_size(self, sizes: Sizes, /) -> Size | None:
         """The size asked for, where both sides are given."""
@@ -133,7 +138,10 @@ class ReadImage(Rated):
         from flowsynth.media.pictures import read_picture
 
         picture = read_picture(
-            path, deep=self.dtype != "uint8", note=lambda text: ctx.note(f"{path.name}: {text}")
+            path,
+            deep=self.dtype != "uint8",
+            note=lambda text: ctx.note(f"{path.name}: {text}"),
+            take=self.take,
         )
         if self.width is None and self.height is None and self.short_side is None:
             return picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -37,7 +37,8 @@ class Resize(Operator):
 
     The methods: ``lanczos`` (Lanczos-3, the sharpest), ``bicubic`` (Keys 1981, a = -1/2), both widened
     against aliasing when reducing, and ``area`` (the exact mean of what a pixel covers: never rings, best
-    for strong reductions of drawings and masks). A frame that has the size already stays bit for bit.
+    for strong reductions of drawings and masks); ``nearest`` keeps hard edges and ``bilinear`` mixes the four
+    pixels around, both without care for aliasing. A frame that has the size already stays bit for bit.
     Colours under alpha are weighed by it, so that hidden colours don't bleed.
 
     Inputs:
@@ -65,7 +66,9 @@ class Resize(Operator):
     mode: Literal["stretch", "fit", "fill", "pad"] = Field(
         default="stretch", description="where both sides are given"
     )
-    method: Literal["lanczos", "bicubic", "area"] = Field(default="lanczos", description="the kernel")
+    method: Literal["lanczos", "bicubic", "area", "bilinear", "nearest"] = Field(
+        default="lanczos", description="the kernel"
+    )
     background: Color = Field(default="black", description="pad: such as white or #ffcc00")
 
     def stream(self) -> StreamKind:
@@ -97,9 +100,9 @@ class Resize(Operator):
 
     def run(self, ctx: RunContext, /, *, frames: Frames) -> Frames:
         """Resize each frame."""
-        from flowsynth.functional.picture import layout, resize
+        from flowsynth.functional.picture import layout
 
-        kernel = {"lanczos": resize.lanczos, "bicubic": resize.bicubic, "area": layout.area}[self.method]
+        kernel = self._kernel()
         box = self.box(frames.height, frames.width)
         background = as_channels(self.background, frames.frame_shape[0])
 
@@ -109,6 +112,15 @@ class Resize(Operator):
         if box == (frames.height, frames.width):
             return frames
         return map_frames(ctx, frames, render)
+
+    def _kernel(self) -> Callable[[Tensor, tuple[int, int]], Tensor]:
+        from flowsynth.functional.picture import layout, resize
+        from flowsynth.functional.picture.resize_grid import resized
+
+        method = self.method
+        if method in ("nearest", "bilinear"):
+            return lambda x, size: resized(x, size, method)
+        return {"lanczos": resize.lanczos, "bicubic": resize.bicubic, "area": layout.area}[method]
 
     def box(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to bring frames of a size to (under ``fit``: at most).

@@ -314,7 +314,7 @@ def test_options_of_the_family_are_checked_before_a_run_and_in_a_plain_call(ctx:
     spec = model().spec
     text = TextEncode(options={"clip_skp": 1, "syntax": "a1111"})
     assert [str(fault) for fault in text.check({"model": spec})] == [
-        "params.options.syntax: input should be 'weights' or 'plain'; given 'a1111'",
+        "params.options.syntax: input should be 'weights', 'comfy' or 'plain'; given 'a1111'",
         "params.options.clip_skp: unknown key; expected clip_skip, syntax; did you mean 'clip_skip'?",
     ]
     deep = TextEncode(options={"clip_skip": 3})

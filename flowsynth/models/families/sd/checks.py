@@ -28,6 +28,7 @@ def faults(spec: SdSpec, asked: Asked, inputs: Mapping[str, int]) -> list[Fault]
             *_deflicker_faults(asked),
             *_control_faults(spec, asked, inputs.get("control", 0)),
             *_consistent_faults(spec, asked),
+            *_part_faults(asked),
             *_stride_faults(asked),
             *_window_faults(spec, asked),
             *_scheduler_faults(asked),
@@ -52,11 +53,11 @@ def _conditioning_faults(inputs: Mapping[str, int]) -> list[Fault]:
 
 
 def _picture_faults(inputs: Mapping[str, int]) -> list[Fault]:
-    expected = "latents from vae_encode, and control"
+    expected = "latents from vae_encode, control and mask"
     return [
         Fault(f"inputs.{port}", "no use for it", expected, f"{port} connected")
         for port in PICTURE_PORTS
-        if inputs.get(port)
+        if inputs.get(port) and port != "mask"
     ]
 
 
@@ -109,6 +110,32 @@ def _consistent_faults(spec: SdSpec, asked: DenoiseSettings) -> list[Fault]:
         return []
     expected = "0 with motion modules, by which frames see each other"
     return [Fault("params.options.consistent", "not with motion", expected, f"{share:g}")]
+
+
+def _part_faults(asked: DenoiseSettings) -> list[Fault]:
+    """Steps that are none, and noise that is left of none."""
+    options = options_of(asked, SdDenoiseOptions)
+    total = numbers(asked).num_inference_steps
+    first, last = options.first_step, options.last_step
+    found = []
+    if first >= min(total, last or total):
+        found.append(
+            Fault(
+                "params.options.first_step",
+                "no step left",
+                f"less than {min(total, last or total)}",
+                str(first),
+            )
+        )
+    if options.leftover_noise and last is None:
+        found.append(Fault("params.options.leftover_noise", "of no step", "last_step beside it", "none"))
+    if options.timestep_spacing == "diffutoon" and (first or last is not None):
+        found.append(
+            Fault(
+                "params.options.first_step", "not with diffutoon", "timestep_spacing: scheduler", "diffutoon"
+            )
+        )
+    return found
 
 
 def _stride_faults(asked: DenoiseSettings) -> list[Fault]:

@@ -29,6 +29,8 @@ from flowsynth.models.diffusion.x0 import (
     require_steps,
 )
 from flowsynth.models.families.sd.options import SdDenoiseOptions, numbers
+from flowsynth.models.families.sd.partial import Kept, mask_of, some_steps
+from flowsynth.models.families.sd.regional import Regions, predict_regions
 from flowsynth.models.requests import DenoiseSettings, Hooks
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class DenoiseInputs:
         controls: ControlNets in order.
         clean_edit: what becomes of the predicted clean latents at some steps; None leaves them.
         interval: the UNet's deep blocks run at each step that is a multiple of it; 0 leaves the UNet alone.
+        regions: several prompts, each for its part; None where one on each side is for the whole.
+        mask: T or 1 x 1 x H x W, 1 where the initial latents are drawn anew; None draws all.
     """
 
     unet: Any
@@ -63,6 +67,8 @@ class DenoiseInputs:
     controls: Sequence[Control] = ()
     clean_edit: CleanEdit | None = None
     interval: int = 0
+    regions: Regions | None = None
+    mask: torch.Tensor | None = None
 
 
 def denoise(
@@ -114,6 +120,8 @@ class _Run:
             options.timestep_spacing,
             self.device,
         )
+        self.steps = some_steps(self.scheduler, self.timesteps, options)
+        self.timesteps = self.steps.timesteps
         self.generators = make_generators(settings.seed, self.frames, options.noise, self.motion)
         self.passes = Passes(None if inputs.interval else hooks.kept)  # what is skipped depends on others
         self.job = self._prediction()
@@ -130,17 +138,22 @@ class _Run:
                 share = f"strength {numbers.strength:g} of {numbers.num_inference_steps} steps"
                 self.hooks.note(f"{share} is less than one step: the latents stay as they are")
             return self.inputs.init
-        latents = self._start()
+        latents, kept = self._start()
         extra = step_arguments(self.scheduler, self.options.eta, self.generators)
         seed_path(self.scheduler, self.generators, latents)
         for i, t in enumerate(self.timesteps):
             noise = self._predict(latents, t, i, steps)
             if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
                 noise = self._with_clean_edited(self.inputs.clean_edit, noise, latents, t, i)
-            latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
+            if self.steps.cut_short(i):
+                latents = self.steps.clean(noise, latents, i)
+            else:
+                latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
+            if kept is not None:
+                latents = self._layout(kept.put_back(self._frames_first(latents), self.steps, i))
             self.hooks.progress(i + 1, steps)
         self.passes.done()
-        return self._frames_first(latents)
+        return self.steps.handed_on(self._frames_first(latents))
 
     def _prediction(self) -> Prediction:
         window = min(self.numbers.window, self.frames)
@@ -212,17 +225,31 @@ class _Run:
         moved: torch.Tensor = embedding.to(device=self.device, dtype=self.dtype)
         return moved
 
-    def _start(self) -> torch.Tensor:
-        """Latents at the first timestep, T x C x h x w, or 1 x C x T x h x w with motion modules."""
+    def _start(self) -> tuple[torch.Tensor, Kept | None]:
+        """Latents at the first timestep, T x C x h x w, or 1 x C x T x h x w with motion modules.
+
+        Beside them what a mask leaves alone, if there is one.
+        """
         init = self.inputs.init
         if init is None:
             noise = draw_noise(self._layout_shape(), self.generators, self.device, self.dtype)
-            scaled: torch.Tensor = noise * self.scheduler.init_noise_sigma
-            return scaled
+            return noise * self.scheduler.init_noise_sigma, None
         # A convolution's last bits depend on its input's memory format, and VAEs give channels-last.
         init = init.to(device=self.device, dtype=self.dtype).contiguous()
         # AnimateDiff's video-to-video draws its noise frame after frame, its text-to-video in C x T order.
         noise = draw_noise(self.inputs.shape, self.generators, self.device, self.dtype)
+        if not self.options.add_noise:
+            noise = noise * 0
+            noisy = self.steps.taken_over(init)
+        else:
+            noisy = self._noised(init, noise)
+        kept = None
+        if self.inputs.mask is not None:
+            mask = mask_of(self.inputs.mask, (init.shape[-2], init.shape[-1]), init)
+            kept = Kept(init, mask, noise)
+        return self._layout(noisy), kept
+
+    def _noised(self, init: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         start = self.timesteps[:1].repeat(self.frames)
         if not hasattr(self.scheduler, "add_noise"):
             raise RequestError(
@@ -230,7 +257,10 @@ class _Run:
                 " expected one for given latents, such as ddim, euler or dpmpp_2m"
             )
         noisy: torch.Tensor = self.scheduler.add_noise(init, noise, start)
-        return noisy[None].transpose(1, 2) if self.motion else noisy
+        return noisy
+
+    def _layout(self, latents_TCHW: torch.Tensor) -> torch.Tensor:
+        return latents_TCHW[None].transpose(1, 2) if self.motion else latents_TCHW
 
     def _layout_shape(self) -> tuple[int, ...]:
         frames, channels, height, width = self.inputs.shape
@@ -247,7 +277,11 @@ class _Run:
         sample_GTCHW = scaled.transpose(1, 2) if self.motion else split_first(scaled, -1, self.frames)
         factors = [(control, control.scale_at(step, steps)) for control in self.inputs.controls]
         active = [(control, factor) for control, factor in factors if factor != 0.0]
-        noise_GTCHW = predict_noise(self.job, active, t, sample_GTCHW)
+        if (regions := self.inputs.regions) is not None:
+            sides, at = regions.sides(self.guided), (t, step, steps)
+            noise_GTCHW = predict_regions(self.job, sides, active, at, sample_GTCHW[0], regions.factor)
+        else:
+            noise_GTCHW = predict_noise(self.job, active, t, sample_GTCHW)
         guided = self._guide(noise_GTCHW)
         return guided[None].transpose(1, 2) if self.motion else guided
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from flowsynth.models.diffusion.control import Control
     from flowsynth.models.diffusion.x0 import CleanEdit
+    from flowsynth.models.families.sd.regional import Regions
     from flowsynth.models.families.sd.text import TextEncoder
     from flowsynth.models.protocol import PartStore
     from flowsynth.values import Conditioning, Latents
@@ -275,6 +276,8 @@ class SdModel:
             controls=self._controls(request),
             clean_edit=None if request.deflicker is None else self._clean_edit(request.deflicker),
             interval=interval_of(self.spec.step_cache),
+            regions=self._regions(request.conditioning),
+            mask=self._mask(request),
         )
         options = self._with_noise(options_of(settings, SdDenoiseOptions))
         made = denoise(inputs, settings, request.hooks, options)
@@ -282,6 +285,20 @@ class SdModel:
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(device=self.device, dtype=self.dtype)
+
+    def _regions(self, conditioning: Conditioning | None) -> Regions | None:
+        """Several prompts, or one for a part; None for one that is for the whole."""
+        from flowsynth.models.diffusion.vae import vae_factor
+        from flowsynth.models.families.sd.conditioning import several
+
+        config = component_config(self.spec, "vae", offline=self._store.offline)
+        return several(conditioning, vae_factor(config))
+
+    def _mask(self, request: DenoiseRequest) -> torch.Tensor | None:
+        from flowsynth.models.families.sd.conditioning import mask_frames
+
+        given = request.pictures.get("mask")
+        return mask_frames(given[0], request.latents) if given else None
 
     def _controls(self, request: DenoiseRequest) -> list[Control]:
         from flowsynth.models.diffusion.control import Control

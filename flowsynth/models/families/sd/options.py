@@ -37,12 +37,18 @@ class SdTextOptions(Options):
 
     `clip_skip` counts as diffusers does: 1 takes the layer before the last. It is one less than the "clip
     skip" of AUTOMATIC1111's web UI and of Diffutoon (arXiv 2401.16224): their 2 is 1 here.
+
+    With `syntax: comfy`, round brackets alone weigh, the innermost number is the weight, states move away
+    from those of the empty prompt, and words stay whole where a chunk of 75 tokens ends.
     """
 
     clip_skip: ClipSkip | None = Field(
         default=None, description="layers left out at the end; null takes the model's"
     )
-    syntax: Literal["weights", "plain"] = Field(default="weights", description="whether brackets weigh words")
+    syntax: Literal["weights", "comfy", "plain"] = Field(
+        default="weights",
+        description="how brackets weigh words: as in AUTOMATIC1111's web UI, in ComfyUI, or not",
+    )
 
 
 class SdDenoiseOptions(Options):
@@ -56,6 +62,10 @@ class SdDenoiseOptions(Options):
     With `consistent` above 0 a model without motion modules draws the frames of a window as pictures of one
     story: `window` and `stride` then act as with motion modules, and all frames of a window go through at
     once.
+
+    `first_step`, `last_step`, `add_noise` and `leftover_noise` run a part of the steps, so that another model
+    can go on: noise that is left is in the latents as x_0 + sigma eps, whatever the scheduler. Without
+    `leftover_noise` the last step gives what it predicts to be clean.
     """
 
     guidance_rescale: Share = Field(default=0.0, description="phi of arXiv 2305.08891; 0 is off")
@@ -63,5 +73,13 @@ class SdDenoiseOptions(Options):
     noise: NoiseMode = Field(default="auto", description="noise of the frames")
     timestep_spacing: SpacingMode = Field(default="scheduler", description="which timesteps")
     window_batch: int = Field(default=1, ge=1, description="windows in one pass")
+    first_step: int = Field(
+        default=0, ge=0, le=1000, description="steps of the schedule that are left out before"
+    )
+    last_step: int | None = Field(default=None, ge=1, le=1000, description="step to stop before; null: none")
+    add_noise: bool = Field(
+        default=True, description="put noise on the given latents; false takes them as noisy"
+    )
+    leftover_noise: bool = Field(default=False, description="with last_step: leave the noise of that step in")
     consistent: Share = Field(default=0.0, description=SHARE_TEXT)
     consistent_layers: Layers = Field(default="up", description=LAYERS_TEXT)

@@ -7,15 +7,21 @@ because its ``clip_skip`` reads ``text_encoder.text_model``, which transformers 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowsynth.core.errors import RequestError
+from flowsynth.models.diffusion.comfy_syntax import parse_comfy
 from flowsynth.models.diffusion.prompt_syntax import Piece, parse_prompt, taken_as_words
 
 if TYPE_CHECKING:
     import torch
+
+#: States 1 x 77 x D and weights 1 x 77 x 1 -> weighed states.
+Weigh: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+#: Words of so many tokens may be cut by the end of a chunk (``comfy``).
+_LONG_WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,10 @@ def encode_prompts(
     longest one's number, so positive and negative prompts fit each other.
 
     A weight multiplies a token's states; then the chunk is rescaled to the mean it had before, as
-    AUTOMATIC1111's "original" emphasis does. A prompt without weights is left exactly as it is, and one of at
-    most 75 tokens equals diffusers' ``encode_prompt`` bit for bit.
+    AUTOMATIC1111's "original" emphasis does. Under ``comfy`` it moves the token's states away from those that
+    the empty prompt has in its place, z0 + w (z - z0), and the mean is left as it comes out. A prompt without
+    weights is left exactly as it is, and one of at most 75 tokens equals diffusers' ``encode_prompt`` bit for
+    bit.
 
     Args:
         encoder: the text encoder.
@@ -66,8 +74,9 @@ def encode_prompts(
         clip_skip: layers left out at the end, as diffusers counts: 0 takes the last layer, 1 the one before
             it (then the final layer norm). It is one less than the "clip skip" of AUTOMATIC1111's web UI and
             of Diffutoon (arXiv 2401.16224): their 2 is 1 here. It holds for negative prompts too, as theirs.
-        syntax: ``weights`` reads brackets (see :mod:`flowsynth.models.diffusion.prompt_syntax`), ``plain``
-            takes the text as it stands.
+        syntax: ``weights`` reads brackets (see :mod:`flowsynth.models.diffusion.prompt_syntax`), ``comfy``
+            ComfyUI's (see :mod:`flowsynth.models.diffusion.comfy_syntax`), ``plain`` takes the text as it
+            stands.
 
     Returns:
         N x (77 k) x D in the encoder's dtype.
@@ -82,7 +91,8 @@ def encode_prompts(
     empty = _chunk(encoder, [], [])
     rows = [chunks + [empty] * (longest - len(chunks)) for chunks in chunked]
     with torch.no_grad():
-        encoded = {chunk: _encode_chunk(encoder, chunk, clip_skip) for row in rows for chunk in row}
+        weigh = _against(encoder, empty, clip_skip) if syntax == "comfy" else _with_mean_kept
+        encoded = {chunk: _encode_chunk(encoder, chunk, clip_skip, weigh) for row in rows for chunk in row}
         return torch.cat([torch.cat([encoded[chunk] for chunk in row], dim=1) for row in rows])
 
 
@@ -92,9 +102,12 @@ def split_chunks(encoder: TextEncoder, prompt: str, syntax: str = "weights") -> 
     Args:
         encoder: the text encoder.
         prompt: the text.
-        syntax: ``weights`` or ``plain``.
+        syntax: ``weights``, ``comfy`` or ``plain``.
     """
-    pieces = parse_prompt(prompt) if syntax == "weights" else [Piece(prompt)]
+    if syntax == "comfy":
+        pieces = parse_comfy(prompt)
+    else:
+        pieces = parse_prompt(prompt) if syntax == "weights" else [Piece(prompt)]
     chunks: list[Chunk] = []
     ids: list[int] = []
     weights: list[float] = []
@@ -108,13 +121,21 @@ def split_chunks(encoder: TextEncoder, prompt: str, syntax: str = "weights") -> 
         if piece.text is None:
             close()
             continue
-        for group in token_groups(encoder, piece.text):
+        for group in _kept_together(encoder, token_groups(encoder, piece.text), syntax):
             if len(ids) + len(group) > encoder.chunk_tokens and ids:
                 close()
             ids += group[: encoder.chunk_tokens]
             weights += [piece.weight] * min(len(group), encoder.chunk_tokens)
     close()
     return chunks
+
+
+def _kept_together(encoder: TextEncoder, groups: list[list[int]], syntax: str) -> list[list[int]]:
+    """Under ``comfy`` the tokens of a word of fewer than eight stay in one chunk."""
+    whole = [token for group in groups for token in group]
+    if syntax != "comfy" or len(whole) >= _LONG_WORD or len(whole) > encoder.chunk_tokens:
+        return groups
+    return [whole] if whole else []
 
 
 def token_groups(encoder: TextEncoder, text: str) -> list[list[int]]:
@@ -135,7 +156,7 @@ def prompt_notes(words: Sequence[str], prompts: Sequence[str], syntax: str) -> l
     Args:
         words: the learned words, as they are written in prompts.
         prompts: all of a node, negative ones too.
-        syntax: ``weights`` or ``plain``.
+        syntax: ``weights``, ``comfy`` or ``plain``.
     """
     notes = []
     commands = [c for prompt in prompts for c in taken_as_words(prompt)] if syntax == "weights" else []
@@ -163,8 +184,19 @@ def _chunk(encoder: TextEncoder, ids: Sequence[int], weights: Sequence[float]) -
     )
 
 
-def _encode_chunk(encoder: TextEncoder, chunk: Chunk, clip_skip: int) -> torch.Tensor:
+def _encode_chunk(encoder: TextEncoder, chunk: Chunk, clip_skip: int, weigh: Weigh) -> torch.Tensor:
     """States of one chunk, 1 x 77 x D."""
+    import torch
+
+    states = _plain_states(encoder, chunk, clip_skip)
+    if all(weight == 1.0 for weight in chunk.weights):
+        return states
+    weights = torch.tensor(chunk.weights, device=states.device, dtype=states.dtype)
+    return weigh(states, weights[None, :, None])
+
+
+def _plain_states(encoder: TextEncoder, chunk: Chunk, clip_skip: int) -> torch.Tensor:
+    """States of one chunk without its weights."""
     import torch
 
     net = encoder.net
@@ -173,11 +205,23 @@ def _encode_chunk(encoder: TextEncoder, chunk: Chunk, clip_skip: int) -> torch.T
     if getattr(net.config, "use_attention_mask", False):
         end = chunk.ids.index(encoder.tokenizer.eos_token_id, 1)
         mask = torch.tensor([[1] * (end + 1) + [0] * (len(chunk.ids) - end - 1)], device=net.device)
-    states = _states(net, ids, mask, clip_skip)
-    if all(weight == 1.0 for weight in chunk.weights):
-        return states
-    weights = torch.tensor(chunk.weights, device=net.device, dtype=states.dtype)
-    return _with_mean_of(states * weights[None, :, None], states)
+    found: torch.Tensor = _states(net, ids, mask, clip_skip)
+    return found
+
+
+def _with_mean_kept(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """States times their weights, brought back to their mean."""
+    return _with_mean_of(states * weights, states)
+
+
+def _against(encoder: TextEncoder, empty: Chunk, clip_skip: int) -> Weigh:
+    """States moved by their weights away from those of an empty prompt."""
+
+    def weigh(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        nothing = _plain_states(encoder, empty, clip_skip)
+        return (states - nothing) * weights + nothing
+
+    return weigh
 
 
 def _with_mean_of(weighted: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

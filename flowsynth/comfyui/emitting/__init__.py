@@ -1,0 +1,1 @@
+"""Graphs as YAML, and workflows as JSON."""

@@ -1,0 +1,1 @@
+"""What each class of ComfyUI's nodes is here."""

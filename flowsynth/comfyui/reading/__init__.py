@@ -1,0 +1,1 @@
+"""Files that hold workflows, and the JSON inside them."""
