@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.api.declared import model_faults, unused_models
 from flowsynth.api.execute import execute
+from flowsynth.api.notebook import usual_observer
 from flowsynth.api.outputs import require_folder
 from flowsynth.api.run import Run, RunFailedError
 from flowsynth.api.session import Session
@@ -18,6 +19,7 @@ from flowsynth.core.errors import Fault, GraphError, RequestError, did_you_mean,
 from flowsynth.core.events import Observer
 from flowsynth.core.options import SESSION_OPTIONS, GivenOptions, RunOptions
 from flowsynth.core.refs import Trace
+from flowsynth.core.secrets import hidden_text
 from flowsynth.core.seeds import draw_seeds
 from flowsynth.core.spec import build, to_spec
 from flowsynth.core.spending import require_paid
@@ -75,6 +77,12 @@ class Graph(core.CoreGraph):
 
         return cls.from_dict(load_yaml(text, where))
 
+    def _repr_svg_(self) -> str:
+        """As notebooks show it: a drawing."""
+        from flowsynth.drawing import FORMATS, outline_of
+
+        return hidden_text(FORMATS["svg"](outline_of(self)))
+
     def to_dict(self) -> dict[str, Any]:
         """The graph as a mapping: only what differs from the defaults."""
         return to_spec(self)
@@ -102,7 +110,7 @@ class Graph(core.CoreGraph):
             outputs: what to deliver, as handles or names (``node``, ``node.port``, ``stage``); only what they
                 need runs. The graph's outputs unless given.
             output_dir: where to write files and `run.json`; nowhere unless given.
-            observer: hears what happens.
+            observer: hears what happens; unless given, bars in a notebook show it, and nothing elsewhere.
             check: raise if a node failed.
             session: an open session to use instead of opening one; cache, budgets, device and offline are
                 its own then.
@@ -116,7 +124,7 @@ class Graph(core.CoreGraph):
         """
         start = time.perf_counter()
         options = _options(options, given, session)
-        observer = observer or Observer()
+        observer = observer or usual_observer()
         own = session or Session.of(options)
         try:
             with own.running():

@@ -97,6 +97,12 @@ class Run:
         shown = [repr(self.graph.name), self.record.status, *(f"{name}={n}" for name, n in counts.items())]
         return f"Run({', '.join(shown)})"
 
+    def _repr_html_(self) -> str:
+        """As notebooks show it: what it made, and what became of its nodes."""
+        from flowsynth.api.showing import run_html
+
+        return run_html(self)
+
     @property
     def ok(self) -> bool:
         """Whether no node failed."""

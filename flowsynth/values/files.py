@@ -51,6 +51,12 @@ class Video:
         data = encoded.tensors["file"].data
         return cls(data, str(encoded.meta["suffix"]), info if isinstance(info, dict) else {})
 
+    def _repr_html_(self) -> str:
+        """As notebooks show it: it plays."""
+        from flowsynth.values.shown import video_html
+
+        return video_html(self.data, self.suffix, self.info)
+
 
 @register_value
 @dataclass(frozen=True, slots=True)
@@ -80,3 +86,9 @@ class FileSet:
         names = encoded.meta["names"]
         found = enumerate(names if isinstance(names, list) else [])
         return cls({str(name): encoded.tensors[f"{i:06d}"].data for i, name in found})
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: the first pictures."""
+        from flowsynth.values.shown import files_html
+
+        return files_html(self.files)

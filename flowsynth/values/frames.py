@@ -67,6 +67,12 @@ class Frames(Clip):
         """Frames from float32 in [0, 1], stored in this clip's dtype (rounded when that is uint8)."""
         return self.with_data(as_dtype(data, str(self.parts[0].dtype).removeprefix("torch.")))
 
+    def _repr_png_(self) -> bytes | None:
+        """As notebooks show it: a picture, or a strip of eight."""
+        from flowsynth.values.shown import clip_png
+
+        return clip_png(self)
+
 
 def as_float(data: torch.Tensor) -> torch.Tensor:
     """Frames of any dtype as float32 in [0, 1]."""
@@ -102,6 +108,12 @@ class Mask(Clip):
     codec_name: ClassVar[str] = "mask"
     dtypes: ClassVar[tuple[str, ...]] = ("uint8", "float32")
     unit: ClassVar[bool] = True
+
+    def _repr_png_(self) -> bytes | None:
+        """As notebooks show it: a picture, or a strip of eight."""
+        from flowsynth.values.shown import clip_png
+
+        return clip_png(self)
 
 
 @register_value
