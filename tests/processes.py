@@ -12,8 +12,9 @@ import runpy
 import signal
 import sys
 import tempfile
+import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -103,6 +104,12 @@ class Child:
             self.wait(timeout)
             return out, self._errors.read()
 
+    def finish(self) -> int:
+        """Wait for its end, whatever it says; see `returncode`."""
+        self.communicate()
+        assert self.returncode is not None
+        return self.returncode
+
 
 def run(*arguments: str, **how: Any) -> CompletedProcess[str]:
     """Run one to its end; see `Child`."""
@@ -110,6 +117,24 @@ def run(*arguments: str, **how: Any) -> CompletedProcess[str]:
     out, err = child.communicate()
     assert child.returncode is not None
     return CompletedProcess(arguments, child.returncode, out, err)
+
+
+def fork(work: Callable[[], object]) -> int:
+    """What some work ends with that a fork of this process does; minus a signal's number, 1 if it raises.
+
+    For what imports diffusers: this process has it already, and the server has not.
+    """
+    number = os.fork()
+    if number == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
 def start(code: str, *arguments: object) -> Child:

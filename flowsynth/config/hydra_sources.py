@@ -75,11 +75,16 @@ class FolderSource(ConfigSource):  # type: ignore[misc]
             raise InputError(f"{config_path}: no such configuration below {self.folder}")
         data, header = self._read(file)
         try:
-            config = OmegaConf.create(data)
+            config = OmegaConf.create(self._served(config_path, file, data))
         except (OmegaConfBaseException, RecursionError) as error:
             fault = Fault(str(file), "cannot be interpolated", "${KEY}", str(error).partition("\n")[0])
             raise GraphError([fault], "YAML") from None
         return ConfigResult(self.provider, self.full_path(), config, dict(header))
+
+    def _served(self, config_path: str, file: Path, data: dict[str, Any]) -> dict[str, Any]:
+        """What of a file's content is the config of that name."""
+        del config_path, file
+        return data
 
     def _path(self, config_path: str) -> Path | None:
         # Only the text is normalised: a link in the folder may point wherever its owner likes.
@@ -120,22 +125,17 @@ class GraphSource(FolderSource):
         """The scheme in Hydra's own messages."""
         return "graphs"
 
-    def load_config(self, config_path: str) -> ConfigResult:
+    def _served(self, config_path: str, file: Path, data: dict[str, Any]) -> dict[str, Any]:
         """A graph, or the settings that it brings."""
         name = config_path.removesuffix(".yaml")
         if name.endswith(_SUFFIX):
-            result = super().load_config(name.removesuffix(_SUFFIX))
-            result.config = OmegaConf.create(_settings(result.config, self._file(name)))
-            return result
-        result = super().load_config(name)
-        data: Any = OmegaConf.to_container(result.config, resolve=False)
+            return _settings(data, file)
         if "/" not in name.removeprefix(f"{GROUP}/"):
             data = {"name": Path(name).name, **data}
             if data.pop(SETTINGS, None):
                 defaults = data.get("defaults", ["_self_"])
                 data["defaults"] = [f"{Path(name).name}{_SUFFIX}@_global_", *defaults]
-        result.config = OmegaConf.create(data)
-        return result
+        return data
 
     def _path(self, config_path: str) -> Path | None:
         first, _, rest = config_path.partition("/")
@@ -171,8 +171,7 @@ def _only_ours(mains: Sequence[Path]) -> None:
             )
 
 
-def _settings(config: Any, file: Path | None) -> Any:
-    data: Any = OmegaConf.to_container(config, resolve=False)
+def _settings(data: dict[str, Any], file: Path) -> dict[str, Any]:
     settings = data.get(SETTINGS)
     if not isinstance(settings, dict):
         raise GraphError([Fault(SETTINGS, "not a mapping", "a mapping", repr(settings)[:80])], str(file))

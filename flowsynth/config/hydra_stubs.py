@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
@@ -43,5 +41,5 @@ class StubSource(ConfigSource):  # type: ignore[misc]
 
     def load_config(self, config_path: str) -> ConfigResult:
         """A copy of it."""
-        config = OmegaConf.create(copy.deepcopy(self._configs[config_path.removesuffix(".yaml")]))
+        config = OmegaConf.create(self._configs[config_path.removesuffix(".yaml")])
         return ConfigResult(self.provider, self.path, config, {"package": None})

@@ -1,8 +1,11 @@
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,10 +129,17 @@ def assert_quick(argv: list[str], tries: int = 4) -> subprocess.CompletedProcess
 
     Both read bytecode, as they do for users, wherever these tests may write any.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        return _quick(
-            argv, tries, {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-        )
+    return _quick(
+        argv, tries, {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _bytecode()}
+    )
+
+
+@lru_cache(maxsize=1)
+def _bytecode() -> str:
+    """Where all these processes have their bytecode."""
+    folder = tempfile.mkdtemp(prefix="bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _quick(argv: list[str], tries: int, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

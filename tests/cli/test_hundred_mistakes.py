@@ -192,6 +192,7 @@ def test_there_are_a_hundred() -> None:
     assert len({text for text, *_ in GRAPHS}) == len(GRAPHS)
 
 
+@pytest.mark.sample(25)
 @pytest.mark.parametrize("case", GRAPHS, ids=range(len(GRAPHS)))
 def test_graphs(cli: Cli, home: Path, case: tuple[str, str, str, str]) -> None:
     text, path, expected, given = case
@@ -200,6 +201,7 @@ def test_graphs(cli: Cli, home: Path, case: tuple[str, str, str, str]) -> None:
     assert not (home / "c").exists()
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("case", LINES, ids=[" ".join(line[0]) for line in LINES])
 def test_command_lines(cli: Cli, home: Path, case: tuple[list[str], str, str, str]) -> None:
     line, *parts = case

@@ -20,6 +20,7 @@ import pytest
 
 from flowsynth.config.plugins import LAUNCHERS, SWEEPERS
 from flowsynth.core.record import SweepRecord, json_schema
+from tests import processes
 from tests.cli.conftest import ROOT, Cli, Shell
 from tests.cli.slurm import missing, slurm
 
@@ -99,12 +100,12 @@ def changed(home: Path, before: str, after: str) -> None:
     file.write_text(text.replace(before, after))
 
 
-def test_jobs_go_through_a_launcher_whatever_else_is_installed(shell: Shell, home: Path) -> None:
+def test_jobs_go_through_a_launcher_whatever_else_is_installed(forked: Shell, home: Path) -> None:
     env = plugin(home, "hydra_joblib_launcher", LAUNCHER)
     plugin(home.joinpath(), "hydra_ax_sweeper", "raise AttributeError('np.bool')")
-    done = shell(*SMALL, "by=zip(1,2,x)", "seed=zip(1,2,3)", "hydra/launcher=joblib", env=env)
+    done = forked(*SMALL, "by=zip(1,2,x)", "seed=zip(1,2,3)", "hydra/launcher=joblib", env=env)
     assert done.returncode == 2, done.stderr  # the graph reads no seed: as without a launcher
-    done = shell(
+    done = forked(
         *SMALL, "by=1,x,3", "hydra/launcher=joblib", "hydra.sweep.subdir=n_${hydra:job.num}", env=env
     )
     assert done.returncode == 1
@@ -131,8 +132,8 @@ def test_jobs_go_through_a_launcher_whatever_else_is_installed(shell: Shell, hom
         (LAUNCHER.replace("return found", "raise OSError('queue is gone')"), "OSError: queue is gone"),
     ],
 )
-def test_a_broken_plugin_is_one_message(shell: Shell, home: Path, text: str, words: str) -> None:
-    done = shell(
+def test_a_broken_plugin_is_one_message(forked: Shell, home: Path, text: str, words: str) -> None:
+    done = forked(
         *SMALL, "by=1,2", "-q", "hydra/launcher=joblib", env=plugin(home, "hydra_joblib_launcher", text)
     )
     assert done.returncode == (1 if "queue" in text else 2)
@@ -161,7 +162,7 @@ def test_slurm_is_refused_where_there_is_none(cli: Cli, monkeypatch: pytest.Monk
     assert "no sbatch on this machine" in err
 
 
-def test_hydra_is_left_as_it_was(shell: Shell, home: Path) -> None:
+def test_hydra_is_left_as_it_was(home: Path) -> None:
     env = plugin(home, "hydra_joblib_launcher", LAUNCHER)
     code = f"""
 from hydra.core.singleton import Singleton
@@ -175,15 +176,7 @@ assert all(Singleton._instances[kind] is found for kind, found in before.items()
 assert Plugins.__dict__["_scan_all_plugins"].__func__ is scan
 assert not OmegaConf.has_resolver("now")
 """
-    environment = {**os.environ, **env, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=False,
-    )
+    done = processes.run("-c", code, environment=env)
     assert done.returncode == 0, done.stderr
 
 

@@ -161,6 +161,7 @@ def check(code: int, err: str, words: list[str]) -> None:
     assert not [word for word in words if word not in err], err
 
 
+@pytest.mark.sample(15)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graphs(cli: Cli, home: Path, name: str) -> None:
     text, words = GRAPHS[name]
@@ -173,6 +174,7 @@ def test_graphs(cli: Cli, home: Path, name: str) -> None:
     assert not (home / "c").exists(), "nothing is touched before the request is right"
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_overrides_and_files(cli: Cli, home: Path, name: str) -> None:
     overrides, words = OVERRIDES[name]

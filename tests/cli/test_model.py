@@ -33,7 +33,6 @@ MODELS = shipped_folders().conf / "model"
 
 
 @pytest.mark.sample(4)
-@pytest.mark.sample(9)
 @pytest.mark.parametrize("name", sorted(path.stem for path in MODELS.glob("*.yaml")))
 def test_every_shipped_model_has_a_page(cli: Cli, name: str) -> None:
     code, text, error = cli("model", name)

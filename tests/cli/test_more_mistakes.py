@@ -123,6 +123,7 @@ def test_there_are_sixty() -> None:
     assert len(LINES) >= 60
 
 
+@pytest.mark.sample(25)
 @pytest.mark.parametrize("case", LINES, ids=[" ".join(line[0]) for line in LINES])
 def test_command_lines(cli: Cli, home: Path, case: tuple[list[str], str, str, str]) -> None:
     line, *parts = case
@@ -155,7 +156,7 @@ def test_places_that_are_no_files(cli: Cli, home: Path, case: str) -> None:
     assert err.count("flowsynth: ") == 1
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.skipif(os.name != "posix", reason="shells")
 @pytest.mark.parametrize(
     ("line", "redirect", "code"),

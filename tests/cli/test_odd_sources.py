@@ -68,7 +68,6 @@ def frames_of(home: Path, node: str) -> Array:
 
 
 @pytest.mark.sample(3)
-@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SOURCES]
 )

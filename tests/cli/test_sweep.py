@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ import pytest
 from flowsynth.cache import Cache
 from flowsynth.core.record import SweepPlanRecord, SweepRecord, json_schema
 from flowsynth.core.refs import JsonRef, Trace
-from tests.cli.conftest import ROOT, Cli
+from tests.cli.conftest import Cli
+from tests.processes import Child
 
 SWEEP = ("graph=small", "cache.dir=c", "output_dir=o", "by=1,2", "graph.nodes.other.params.by=100,200")
 
@@ -163,11 +162,10 @@ outputs: [inner]
 AXES = ("a=10,20,30,40", "b=100,200,300,400")
 
 
-def start(home: Path, folder: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flowsynth", "--operators", "slow_ops.py", "run", "--multirun"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SWEEP_LOG": str(home / "log")}
+def start(home: Path, folder: str) -> Child:
+    command = ["-m", "flowsynth", "--operators", "slow_ops.py", "run", "--multirun"]
     more = ["graph=logged", "cache.dir=c", f"output_dir={folder}", *AXES, "-q"]
-    return subprocess.Popen([*command, *more], cwd=home, env=env, stdout=subprocess.DEVNULL)
+    return Child(*command, *more, folder=home, environment={"SWEEP_LOG": str(home / "log")})
 
 
 @pytest.fixture
@@ -214,21 +212,21 @@ def test_a_sweep_that_was_ended_goes_on_where_it_was(logged: Path, kills: int, s
     for _ in range(kills):
         process = start(logged, "o")
         want = min(before + rng.randint(1, max(1, 18 // kills)), 20)
-        while process.poll() is None and len(computed(logged)) < want:
+        while process.returncode is None and len(computed(logged)) < want:
             time.sleep(0.005)
         process.send_signal(getattr(signal, sent))
-        process.wait()
+        process.finish()
         assert there.isdisjoint(computed(logged, before))
         before, there = len(computed(logged)), finished(logged) if (logged / "c").exists() else set()
         if (logged / "o" / "sweep.json").is_file():
             assert all(job["status"] == "done" for job in table(str(logged / "o"))["jobs"])
-    assert start(logged, "o").wait() == 0
+    assert start(logged, "o").finish() == 0
     # What was finished is not computed again, what is left is, and each node once.
     last = computed(logged, before)
     assert sorted(last) == sorted(finished(logged) - there)
     assert len(finished(logged)) == len(set(computed(logged))) == 21
     assert [job["outputs"]["inner"] for job in table(str(logged / "o"))["jobs"]] == EXPECTED
-    assert start(logged, "calm").wait() == 0
+    assert start(logged, "calm").finish() == 0
     assert what(table(str(logged / "o"))["jobs"]) == what(table(str(logged / "calm"))["jobs"])
 
 
@@ -247,9 +245,9 @@ def test_terminals_share_the_work_though_one_of_them_dies(logged: Path, terminal
         time.sleep(0.005)
     if kill:
         processes[0].kill()
-        processes[0].wait()
+        processes[0].finish()
     left = range(int(kill), terminals)
-    assert [processes[i].wait() for i in left] == [0] * len(left)
+    assert [processes[i].finish() for i in left] == [0] * len(left)
     made = computed(logged)
     assert set(made) == finished(logged)
     assert len(set(made)) == 21

@@ -47,6 +47,7 @@ def test_a_shipped_graph_is_right_and_says_what_it_is(folder: Writer, name: str)
     assert compose_graph(name)["description"].endswith(".")
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_shipped_graph_round_trips_through_yaml(folder: Writer, name: str) -> None:
     text = fs.compose(name).to_yaml()

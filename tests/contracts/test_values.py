@@ -14,8 +14,8 @@ from flowsynth.cache.store import Cache
 from flowsynth.core.codec import is_temporal, value_types
 from flowsynth.values import Audio, Conditioning, FileSet, Flow, Frames, Latents, Mask, Tensors, Video
 from flowsynth.values.audio import BLOCK
-from tests.cache.helpers import python
 from tests.executors.lives import identity
+from tests.processes import python
 
 
 def ramp(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

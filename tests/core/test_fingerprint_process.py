@@ -289,7 +289,6 @@ def test_the_memo_survives_the_process_and_sees_every_edit(folder: Path) -> None
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(2)
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 3}', "\x00\xff", "cut", "wrong index"])
 def test_a_damaged_memo_counts_as_empty(folder: Path, damage: str) -> None:
     first = remembered(folder)[0]

@@ -32,7 +32,6 @@ def run(source: Path, cache: Path, executor: str, outputs: list[str] | None = No
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(2)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_flipped_byte_in_every_object_of_a_mixed_graph(tmp_path: Path, executor: str, seed: int) -> None:

@@ -298,7 +298,7 @@ def raising(source: Path, **params: str) -> Graph:
     return g
 
 
-@pytest.mark.sample(20)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("what", [name for name in RAISED if name != "interrupt"])
 @pytest.mark.parametrize("where", ["run", "output_info", "reads"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from flowsynth.values import Frames
 from tests.cache.helpers import python
 from tests.executors.kinds import Both, Drift, Pile, Spread, Tally
 from tests.executors.lives import identity
+from tests.processes import start
 from tests.streams import Counter, Invert, write_source
 
 #: Less than the smallest object takes.
@@ -49,7 +49,6 @@ def graph(kind: str, length: int) -> Graph:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(3)
 @pytest.mark.parametrize("executor", ["serial", "threads"])
 @pytest.mark.parametrize("kind", ["whole", "port", "scan", "wanted"])
 def test_few_chunks_are_in_memory_whatever_the_budget(tmp_path: Path, kind: str, executor: str) -> None:
@@ -102,31 +101,24 @@ def test_a_disk_without_room_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 KILLED = """
-import os, sys
-from pathlib import Path
+import sys, time
 from flowsynth.core.events import Observer
 from tests.executors.test_spool import TINY, graph
 class Stop(Observer):
     def task_finished(self, node, status, count, total):
         if node == "mapped" and count == 9:
             print("waits", flush=True)
-            sys.stdin.read()
+            time.sleep(120)
 graph("whole", 40).run(cache_dir=sys.argv[1], chunk=4, max_bytes=TINY, observer=Stop())
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_killed_run_leaves_files_that_the_next_one_sweeps(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waits\n"
-        process.send_signal(signal.SIGKILL)
+    process = start(KILLED, tmp_path)
+    assert process.stdout.readline() == "waits\n"
+    process.kill()
+    assert process.finish() == -signal.SIGKILL
     assert len(waiting(tmp_path)) >= 8
     run = graph("whole", 40).run(cache_dir=tmp_path, chunk=4)
     assert run.ok

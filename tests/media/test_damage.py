@@ -94,7 +94,6 @@ def read_video_anyhow(path: Path) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.mark.sample(2)
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("name", VIDEOS)
 def test_videos(make_clip: MakeClip, tmp_path: Path, name: str) -> None:

@@ -61,6 +61,7 @@ def frames(case: Case, folder: Path, settings: Mapping[str, Any] | None = None, 
     return made
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name",
     [

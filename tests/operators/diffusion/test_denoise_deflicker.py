@@ -66,7 +66,6 @@ def figures(clip: Frames, source: Frames) -> dict[str, float]:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 @pytest.mark.parametrize(
     ("method", "scheduler"), [("flow", None), ("flow", "euler"), ("fastblend", None)], ids=str

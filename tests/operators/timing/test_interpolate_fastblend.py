@@ -59,7 +59,6 @@ def test_a_frame_is_both_keys_mixed_linearly_in_time() -> None:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(2)
 @pytest.mark.parametrize("tracking", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 5, 8])
 def test_chunks_give_the_bits_of_a_plain_call(chunk: int, tracking: bool) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +50,21 @@ def noise(count: int, height: int, width: int, channels: int) -> Frames:
 
 def build(case: Case, folder: Path) -> type[Any]:
     """Save a case's pipeline; its class."""
+    cls, made = _saved(case.build)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return cls
+
+
+@cache
+def _saved(make: Callable[[], Any]) -> tuple[type[Any], Path]:
+    """A pipeline's class and its folder, made once a process."""
     torch.manual_seed(0)
-    pipe = case.build()
+    pipe = make()
     draw_buffers(pipe)
+    folder = Path(tempfile.mkdtemp(prefix="zoo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     pipe.save_pretrained(folder)
-    return type(pipe)
+    return type(pipe), folder
 
 
 def draw_buffers(pipe: Any) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import processes
 
 ROOT = Path(__file__).parents[4]
 
@@ -17,14 +16,9 @@ ROOT = Path(__file__).parents[4]
 def said(folder: Path, *arguments: str) -> dict[str, Any]:
     """What the script writes."""
     out = folder / "figures.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu_pipelines.py"), "--device", "cpu", "--tiny"]
-    done = subprocess.run(
-        [*command, "--out", str(out), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+    script = str(ROOT / "benchmarks" / "gpu_pipelines.py")
+    done = processes.run(
+        script, "--device", "cpu", "--tiny", "--out", str(out), *arguments, folder=folder, afresh=True
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(out.read_text())

@@ -80,7 +80,6 @@ class Calls:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LAST]
 )

@@ -123,6 +123,7 @@ def loads(beside: Path, scale: float = 0.6) -> Any:
     return change
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("name", "kind", "count"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import torch
 from flowsynth.cache import Cache
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.models.families.diffusers.family import Diffusers
+from flowsynth.models.families.diffusers.model import DiffusersModel
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
 from flowsynth.models.parse import parse_model
 from tests.models.families.diffusers.call import build, by_hand, graph_of
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES, Case
-from tests.processes import start
+from tests.processes import fork
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
@@ -55,23 +57,15 @@ def test_weights_in_files_give_the_same_but_for_last_bits(tmp_path: Path) -> Non
     torch.testing.assert_close(plain, other, atol=1e-4, rtol=0)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import tests.models.families.diffusers.test_lines as lines
-from flowsynth.models.families.diffusers.model import DiffusersModel
-
-DiffusersModel.decode_latents = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-lines.frames(lines.CASES["FluxPipeline"], Path(sys.argv[1]), Path(sys.argv[2]), offload="disk")
-"""
-
-
 def test_weights_in_files_go_with_the_cache_s_next_open_after_a_kill(tmp_path: Path) -> None:
     folder, cache = tmp_path / "model", tmp_path / "cache"
     build(CASES["FluxPipeline"], folder)
-    child = start(KILLED, folder, cache)
-    _, errors = child.communicate()
-    assert child.returncode == -signal.SIGKILL, errors
+
+    def killed() -> None:
+        DiffusersModel.decode_latents = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment, method-assign]
+        frames(CASES["FluxPipeline"], folder, cache, offload="disk")
+
+    assert fork(killed) == -signal.SIGKILL
     left = [path for path in (cache / "scratch").rglob("*") if path.suffix == ".safetensors"]
     assert {path.parent.name for path in left} == {"text_encoder", "text_encoder_2", "transformer"}
     Cache(cache).close()

@@ -78,7 +78,6 @@ def fold(folder: Path, into: Path, parts: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LAYERS]
 )

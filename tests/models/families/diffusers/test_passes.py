@@ -14,6 +14,7 @@ from flowsynth.executors.kept import CacheKept
 from flowsynth.models.diffusion import passes
 from tests import processes
 from tests.models.families.diffusers.call import build, graph_of
+from tests.models.families.diffusers.killed import main
 from tests.models.families.diffusers.zoo import clips, pictures
 from tests.models.families.diffusers.zoo.case import CASES, Case
 
@@ -25,9 +26,8 @@ __all__ = ["clips", "pictures"]
 
 def killed(name: str, folder: Path, trials: int) -> dict[str, Any]:
     """What a process tells that kills its own children while they denoise."""
-    done = processes.run("-m", "tests.models.families.diffusers.killed", name, str(folder), str(trials))
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert processes.fork(lambda: main(name, folder, trials)) == 0
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return found
 
 

@@ -69,7 +69,6 @@ def test_a_plain_file_gives_what_its_own_pipeline_gives(nets: dict[str, Any], tm
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("marks", "scheduler"),
     [
@@ -112,7 +111,6 @@ KINDS = {
 }
 
 
-@pytest.mark.sample(1)
 @pytest.mark.sample(1)
 @pytest.mark.parametrize(("channels", "refiner"), KINDS)
 def test_every_kind_of_xl_is_told_apart_and_described(channels: int, refiner: bool, tmp_path: Path) -> None:

@@ -119,7 +119,6 @@ def test_a_window_is_a_clip_of_its_own(name: str) -> None:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("name", "window"),
     [

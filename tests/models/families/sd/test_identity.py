@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,16 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         _opened.append(os.fsdecode(arguments[0]))
 
 
-sys.addaudithook(_hook)
+@lru_cache(maxsize=1)
+def _listen() -> None:
+    """Once a process, and not before it is needed: a hook stays, and hears of all that is opened."""
+    sys.addaudithook(_hook)
 
 
 def opened_by(work: Callable[[], object], folder: Path) -> set[Path]:
     """The files inside a folder that some work opens."""
     global _opened
+    _listen()
     _opened = []
     try:
         work()
