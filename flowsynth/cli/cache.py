@@ -11,10 +11,10 @@ from typing import Any
 from flowsynth.cache.location import default_cache_dir
 from flowsynth.cli.carry import CARRYING, INPUTS, carry
 from flowsynth.cli.options import command_parser
-from flowsynth.cli.text import bytes_text, when_text
 from flowsynth.config.settings import CacheSettings, cache_folder
 from flowsynth.core.errors import RequestError, did_you_mean
 from flowsynth.core.options import parse_size
+from flowsynth.core.readable import bytes_text, when_text
 
 _KEYS = ("cache.dir", "cache.max_bytes")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsynth.cli.jobs import look, open_session, request
-from flowsynth.cli.text import bytes_text
 from flowsynth.core.errors import RequestError, listing
+from flowsynth.core.readable import bytes_text
 
 if TYPE_CHECKING:
     from flowsynth.api.carry import Carried

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("flowsynth.cli.compare", "measure two videos and write them side by side"),
     "best": ("flowsynth.cli.best", "say which job of a sweep has the best figure: its overrides"),
     "grid": ("flowsynth.cli.grid", "lay a sweep's pictures and videos out, with their values on them"),
+    "report": ("flowsynth.cli.report", "write a page that shows a run or a sweep, for a browser"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
     "import": ("flowsynth.cli.importing", "write another program's workflow (ComfyUI) as a graph"),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from flowsynth.cli.progress import Row, Tracker, finished_text, started_text
 from flowsynth.cli.terminal import visible
-from flowsynth.cli.text import seconds_text
 from flowsynth.core.events import NodeOutline
+from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import RunRecord
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.reference import params_schema, type_text
-from flowsynth.cli.text import bytes_text
 from flowsynth.core.errors import FlowsynthError, RequestError, did_you_mean, listing
+from flowsynth.core.readable import bytes_text
 from flowsynth.fetch.hub import HubError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from flowsynth.api.declared import unused_models
 from flowsynth.cli.money import money_lines
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
-from flowsynth.cli.text import bytes_text, seconds_text
+from flowsynth.core.readable import bytes_text, seconds_text
 from flowsynth.core.record import NodePlan, PlanRecord
 from flowsynth.core.status import PlanStatus
 

@@ -6,7 +6,7 @@ import argparse
 
 from flowsynth.cli.jobs import look
 from flowsynth.cli.money import money_lines
-from flowsynth.cli.text import seconds_text
+from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import NodesPlan, SweepPlanRecord
 
 #: Jobs that are listed one by one.

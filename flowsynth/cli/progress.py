@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from flowsynth.cli.text import seconds_text
 from flowsynth.core.events import NodeOutline, Observer
+from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import RunRecord
 from flowsynth.core.status import NodeStatus, TaskStatus
 

@@ -8,6 +8,7 @@ import sys
 from flowsynth.cli.hydra_options import add_hydra_options, apply_hydra_options
 from flowsynth.cli.jobs import open_session, outcome, output_folder, request, run_one
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
+from flowsynth.cli.report import add_report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +46,8 @@ def execute(args: argparse.Namespace) -> int:
     settings = composition.settings
     with output_folder(settings, graph.name) as folder, open_session(settings) as session:
         run = run_one(graph, composition, session, folder, args)
+        if settings.report:
+            add_report(folder, session.cache)
     for note in run.summary.notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flowsynth.cli.options import command_parser, file_name
-from flowsynth.cli.text import seconds_text
 from flowsynth.core.errors import InputError
 from flowsynth.core.read_record import read_record, record_file
+from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import Provenance, RunRecord, SweepRecord, json_text
 
 

@@ -80,8 +80,14 @@ def _is_file(folder: Path, value: object) -> bool:
     return isinstance(value, str) and (folder / value).exists()
 
 
-def finish(record: SweepRecord, base: Path, as_json: bool) -> int:
+def finish(record: SweepRecord, base: Path, as_json: bool, report: bool = False) -> int:
     """Say what became of a sweep.
+
+    Args:
+        record: its table.
+        base: its folder.
+        as_json: print the table, not where it lies.
+        report: write its page.
 
     Returns:
         0 if all went well.
@@ -89,6 +95,10 @@ def finish(record: SweepRecord, base: Path, as_json: bool) -> int:
     Raises:
         RunError: some jobs failed; says which.
     """
+    if report:
+        from flowsynth.cli.report import add_report
+
+        add_report(base, None)
     failed = [str(row.job) for row in record.jobs if row.status == "failed"]
     if as_json:
         data = {**record.model_dump(mode="json"), "folder": str(base)}

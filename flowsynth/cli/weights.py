@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.cli.options import command_parser
 from flowsynth.cli.terminal import bare
-from flowsynth.cli.text import bytes_text
 from flowsynth.config.settings import cache_folder
 from flowsynth.core.errors import RequestError
+from flowsynth.core.readable import bytes_text
 from flowsynth.weights.catalogue import Weights, catalogue, find_weights, weights_path
 from flowsynth.weights.store import fetch_weights, is_sound
 

@@ -8,9 +8,9 @@ import pytest
 
 from flowsynth.cli.live import LiveTable, progress_text
 from flowsynth.cli.progress import PlainLines, Row, finished_text
-from flowsynth.cli.text import bytes_text, seconds_text
 from flowsynth.cli.watch import watching
 from flowsynth.core.events import NodeOutline
+from flowsynth.core.readable import bytes_text, seconds_text
 from flowsynth.core.record import NodeRecord, RunRecord
 
 NODES = [
