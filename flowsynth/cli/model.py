@@ -102,7 +102,11 @@ def _family_of(name: str) -> str:
     from flowsynth.models.diffusion.single_file.known import checkpoint_of
     from flowsynth.models.families.gan.family import known_role
     from flowsynth.models.families.gan.spec import GanSpec
+    from flowsynth.models.weights import tensor_shapes
 
+    shapes = tensor_shapes(Path(name))
+    if "attn_stack.right_shift.sos" in shapes:
+        return "videogpt"
     gan = parse_model(name, {"family": "gan", "source": name})
     if isinstance(gan, GanSpec) and known_role(gan) is not None:
         return "gan"

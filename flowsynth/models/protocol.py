@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -110,12 +111,24 @@ class Denoises(LoadedModel, Protocol):
         ...
 
 
+class Generated(NamedTuple):
+    """What `generate` makes.
+
+    Attributes:
+        pictures: N x 3 x H x W, float in [0, 1].
+        fps: of clips, one after another; None for pictures.
+    """
+
+    pictures: torch.Tensor
+    fps: Fraction | None = None
+
+
 @runtime_checkable
 class Generates(LoadedModel, Protocol):
     """Has the verb `generate`: pictures in one go, or token by token, without denoising."""
 
-    def generate(self, request: GenerateRequest) -> torch.Tensor:
-        """Pictures N x 3 x H x W, float in [0, 1]; one for each frame of the request's image, if any."""
+    def generate(self, request: GenerateRequest) -> Generated:
+        """Pictures, one for each frame of the request's image where it translates; or clips."""
         ...
 
 

@@ -227,11 +227,14 @@ def read_weights(path: Path, prefixes: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _read_pickled(path: Path) -> dict[str, Any]:
+    import argparse
     import pickle
     import warnings
 
     import torch
 
+    # Trainers keep their options beside the weights: an object of nothing but attributes, which runs no code.
+    torch.serialization.add_safe_globals([argparse.Namespace])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what it then refuses

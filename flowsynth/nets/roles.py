@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic
 from flowsynth.nets.architecture import Network
 
 if TYPE_CHECKING:
+    from flowsynth.nets.clip_generation.videogpt import VideoGpt
     from flowsynth.nets.clip_upscaling.basicvsr import BasicVSR
     from flowsynth.nets.edges.hed import HED
     from flowsynth.nets.generator import PictureGenerator
@@ -46,3 +47,4 @@ NATURALNESS: Role[Niqe] = Role("naturalness")
 PEOPLE: Role[LiteModels] = Role("people")
 GENERATION: Role[PictureGenerator] = Role("generation")
 TRANSLATION: Role[PictureTranslator] = Role("translation")
+CLIP_GENERATION: Role[VideoGpt] = Role("clip_generation")

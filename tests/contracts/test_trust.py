@@ -343,11 +343,37 @@ def _gan_specs() -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def _videogpts() -> Path:
+    """Folders of checkpoints that differ in one tensor: two in one, one in the other."""
+    folder = Path(tempfile.mkdtemp(prefix="videogpts-"))
+    state = judged("videogpt_class")[0]
+    for number, place in enumerate(("one/a", "one/b", "two/a")):
+        file = folder / f"{place}.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        save_file(state | {"norm.w.weight": torch.full((24, 3), number / 8)}, file)
+    return folder
+
+
+def _videogpt_specs() -> list[dict[str, Any]]:
+    base = {"family": "videogpt", "source": str(_videogpts() / "one"), "weight_name": "a.safetensors"}
+    return [
+        base,
+        {**base, "weight_name": "b.safetensors"},
+        {**base, "source": str(_videogpts() / "two")},
+        {**base, "dtype": "float16"},
+        {**base, "heads": 2},
+        {**base, "strides": [2, 4, 4]},
+        {**base, "fps": 5},
+    ]
+
+
 #: Family -> a spec, and others that load something else. A family that is not here fails the test below.
 FAMILIES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "sd": _sd_specs,
     "diffusers": _diffusers_specs,
     "gan": _gan_specs,
+    "videogpt": _videogpt_specs,
 }
 
 

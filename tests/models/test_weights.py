@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import shutil
@@ -218,7 +219,7 @@ def test_a_hub_model_is_identified_without_being_here() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"family": "sdd", "source": "x"}, "unknown family; expected diffusers, gan, sd"),
+        ({"family": "sdd", "source": "x"}, "unknown family; expected diffusers, gan, sd, videogpt"),
         ({"source": "x"}, r"models.base.family: missing"),
         ({"family": "sd"}, r"models.base.source: missing"),
         ({"family": "sd", "source": "x", "lora": []}, r"models.base.lora: unknown key.*did you mean 'loras'"),
@@ -286,3 +287,9 @@ def test_an_edited_weight_file_changes_the_fingerprint(folder: Path) -> None:
     data[-1] ^= 1
     file.write_bytes(bytes(data))
     assert model_fingerprint(spec) != before
+
+
+def test_the_options_that_a_trainer_keeps_beside_the_weights_are_no_code(tmp_path: Path) -> None:
+    held = {"state_dict": {"w": torch.ones(2)}, "hyper_parameters": {"args": argparse.Namespace(heads=4)}}
+    torch.save(held, tmp_path / "a.ckpt")
+    assert torch.equal(read_weights(tmp_path / "a.ckpt")["w"], torch.ones(2))

@@ -1,4 +1,4 @@
-"""Make pictures in one go."""
+"""Make pictures or clips in one go."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from flowsynth.values.frames import as_dtype
 
 
 class Generate(Operator):
-    """Make pictures with a model that needs no denoising: an adversarial or an autoregressive network.
+    """Make pictures or clips with a model without denoising: an adversarial or an autoregressive network.
 
     What a model reads its family says: a class (BigGAN), a picture (pix2pix), labels of pixels (SPADE),
-    words, or nothing but chance (StyleGAN2). `flowsynth model MODEL` tells, with the options.
+    frames to go on from (VideoGPT), or nothing but chance (StyleGAN2). `flowsynth model MODEL` tells, with
+    the options.
 
     Inputs:
         model: what makes the pictures.
         image: pictures to make others of, for models that translate; frame by frame. Labels are grey
-            frames of uint8 whose values are numbers of classes.
+            frames of uint8 whose values are numbers of classes. Or the frames that a clip goes on from.
 
     Output:
-        RGB frames of N, 3, H, W; those made of a clip keep its rate.
+        RGB frames of N, 3, H, W; those made of a clip keep its rate, clips have their own, one after another.
 
     Errors:
         A class or a picture that is missing, or that the model has no use for; pictures that hold NaN.
@@ -45,7 +46,9 @@ class Generate(Operator):
     class_label: int | None = Field(
         default=None, ge=0, description="number of the class, for models that have some"
     )
-    num_images: int = Field(default=1, ge=1, le=4096, description="how many, unless made of pictures")
+    num_images: int = Field(
+        default=1, ge=1, le=4096, description="how many pictures or clips, unless made of pictures"
+    )
     seed: int | None = Field(default=0, ge=0, lt=2**32, description="of the first; null draws one")
     dtype: Literal["uint8", "float32", "float16"] = Field(default="uint8", description="of the frames")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the model family's own")
@@ -78,7 +81,8 @@ class Generate(Operator):
         if not isinstance(loaded, Generates):
             raise model.broken(self.op)
         hooks = Hooks(progress=ctx.progress, check=ctx.check_cancelled, note=ctx.note)
-        pictures = loaded.generate(GenerateRequest(settings, image, hooks))
+        pictures, fps = loaded.generate(GenerateRequest(settings, image, hooks))
         if not pictures.isfinite().all():
             raise RunError(f"{ctx.node or self.op}: the pictures hold NaN or infinity; try dtype: float32")
-        return Frames(as_dtype(pictures, self.dtype).cpu(), None if image is None else image.fps)
+        rate = fps or (None if image is None else image.fps)
+        return Frames(as_dtype(pictures, self.dtype).cpu(), rate)

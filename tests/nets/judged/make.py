@@ -4,7 +4,8 @@
     git clone https://github.com/rosinality/stylegan2-pytorch
     git clone https://github.com/NVlabs/SPADE
     git clone https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix
-    python -m tests.nets.judged.make FOLDER_OF_THE_CLONES
+    git clone https://github.com/wilson1yan/VideoGPT
+    python -m tests.nets.judged.make FOLDER_OF_THE_CLONES [NETWORK...]
 
 Nothing of theirs is in this repository but the names and shapes of tensors. Widths that they fix are made
 small by replacing the numbers in their source while it is loaded.
@@ -12,7 +13,9 @@ small by replacing the numbers in their source while it is loaded.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import itertools
 import sys
 import types
 from pathlib import Path
@@ -143,8 +146,104 @@ def pix2pix(clones: Path) -> None:
     keep("pix2pix", network, {}, picture=picture, out=network.train()(2 * (picture / 255) - 1))
 
 
+def _videogpt_modules(clones: Path) -> Any:
+    """Their module of the transformer; what trains and shows clips is left out."""
+    for name in ("pytorch_lightning", "skvideo", "skvideo.io", "gdown"):
+        sys.modules[name] = types.ModuleType(name)
+    lightning: Any = sys.modules["pytorch_lightning"]
+    lightning.LightningModule = type(
+        "LightningModule", (nn.Module,), {"save_hyperparameters": lambda _: None}
+    )
+    package = types.ModuleType("videogpt")
+    package.__path__ = []
+    sys.modules["videogpt"] = package
+    small = {"resnet": {"64_*_width": "2 * width", "128_*_width": "3 * width", "256_*_width": "4 * width"}}
+    small["gpt"] = {"240": "24"}
+    for name in ("utils", "attention", "resnet", "vqvae", "gpt"):
+        text = (clones / "VideoGPT" / "videogpt" / f"{name}.py").read_text()
+        for old, new in small.get(name, {}).items():
+            text = text.replace(old.replace("_", " "), new)
+        made = types.ModuleType(f"videogpt.{name}")
+        made.__package__ = "videogpt"
+        sys.modules[f"videogpt.{name}"] = made
+        exec(compile(text, name, "exec"), made.__dict__)
+    sys.modules["videogpt.download"] = types.ModuleType("videogpt.download")
+    vars(sys.modules["videogpt.download"])["load_vqvae"] = None
+    return sys.modules["videogpt.gpt"]
+
+
+def _given(made: Any, _: str) -> Any:
+    return made
+
+
+@torch.no_grad()
+def videogpt(clones: Path) -> None:
+    """Sparse attention after a first frame; full attention of a class. Both code by code, as they sample."""
+    theirs = _videogpt_modules(clones)
+    coder = sys.modules["videogpt.vqvae"].VQVAE
+    kinds = {
+        "videogpt": ((2, 8, 32), "sparse", 1, None, (4, 2, 2)),
+        "videogpt_class": ((2, 2, 4), "full", 0, 3, (2, 4, 4)),
+    }
+    for name, (shape, attention, first, classes, strides) in kinds.items():
+        clip = [n * s for n, s in zip(shape, strides, strict=True)]
+        sizes = types.SimpleNamespace(
+            embedding_dim=5, n_codes=16, n_hiddens=8, n_res_layers=1, downsample=strides,
+            sequence_length=clip[0], resolution=clip[1],
+        )  # fmt: skip
+        made = coder(sizes)
+        coder.load_from_checkpoint = functools.partial(_given, made)
+        coder.latent_shape = shape
+        options = types.SimpleNamespace(
+            vqvae=".", n_cond_frames=first, class_cond=classes is not None, class_cond_dim=classes,
+            resolution=clip[1], hidden_dim=24, heads=4, layers=2, dropout=0.0, attn_type=attention,
+            attn_dropout=0.0,
+        )  # fmt: skip
+        network = theirs.VideoGPT(options)
+        if first:  # theirs are square; here the places of the first frame follow the clip's
+            network.cond_pos_embd = theirs.AddBroadcastPosEmbed((first, clip[1] // 4, clip[2] // 4), 24)
+        network.fc_out.weight.normal_(0, 0.4)
+        for tensor in network.attn_stack.pos_embd.emb.values():
+            tensor.normal_(0, 0.5)
+        rounded(randomised(network))
+        _judge_videogpt(name, network, shape, clip, first, classes)
+
+
+def _judge_videogpt(
+    name: str, network: Any, shape: Any, clip: list[int], first: int, classes: int | None
+) -> None:
+    codes = torch.randint(0, 16, (1, *shape))
+    known: dict[str, Tensor] = {"codes": codes.to(torch.uint8)}
+    given: dict[str, Tensor] = {}
+    if first:
+        frames = torch.randint(0, 256, (1, 3, first, *clip[1:]), dtype=torch.uint8)
+        known["first"], given["frame_cond"] = frames, frames / 255 - 0.5
+    if classes:
+        known["label"] = torch.tensor([2])
+        given["class_cond"] = nn.functional.one_hot(known["label"], classes).float()
+    rows, before = [], None
+    for step, place in enumerate(itertools.product(*map(range, shape))):
+        here = (slice(None), *(slice(i, i + 1) for i in place))
+        vectors = network.vqvae.codebook.dictionary_lookup(codes)
+        read = here if before is None else before
+        rows.append(network(vectors[read], codes[read], dict(given), step, place)[1].flatten(1))
+        before = here
+    known["logits"] = torch.cat(rows)
+    made = network.vqvae.decode(codes)
+    source = torch.randint(0, 256, (1, 3, *clip), dtype=torch.uint8)
+    known["source"] = source
+    known["encoded"] = network.vqvae.encode(source / 255 - 0.5).to(torch.uint8)
+    known["features"] = network.vqvae.pre_vq_conv(network.vqvae.encoder(source / 255 - 0.5))
+    kept = {n: t.half() if t.is_floating_point() else t for n, t in network.state_dict().items()}
+    state = {f"state.{n}": t.contiguous() for n, t in kept.items()}
+    decoded = {"decoded": made[..., ::2, ::2]}
+    save_file(
+        {**state, **{n: t.contiguous() for n, t in (known | decoded).items()}}, HERE / f"{name}.safetensors"
+    )
+
+
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    biggan()
-    for make in (stylegan2, spade, pix2pix):
-        make(Path(sys.argv[1]))
+    chosen = sys.argv[2:] or ["biggan", "stylegan2", "spade", "pix2pix", "videogpt"]
+    for made in chosen:
+        torch.manual_seed(0)
+        globals()[made](*([] if made == "biggan" else [Path(sys.argv[1])]))

@@ -9,7 +9,7 @@ from flowsynth.core.errors import InputError, RequestError
 from flowsynth.core.filehash import file_hash
 from flowsynth.models.families.gan.spec import GanOptions, GanSpec
 from flowsynth.models.options import options_of
-from flowsynth.models.protocol import PartStore
+from flowsynth.models.protocol import Generated, PartStore
 from flowsynth.models.requests import GenerateRequest, GenerateSettings
 from flowsynth.models.weights import read_weights, tensor_bytes
 from flowsynth.nets.generator import PictureGenerator
@@ -34,7 +34,7 @@ class GanModel:
         """The network's key, once it was used."""
         return frozenset(self._keys)
 
-    def generate(self, request: GenerateRequest) -> torch.Tensor:
+    def generate(self, request: GenerateRequest) -> Generated:
         """Pictures; see `Generates.generate`."""
         import torch
 
@@ -42,8 +42,8 @@ class GanModel:
         options = options_of(request.settings, GanOptions)
         with torch.inference_mode():
             if isinstance(network, PictureTranslator):
-                return self._translated(network, request, options).clone()
-            return self._drawn(network, request, options).clone()
+                return Generated(self._translated(network, request, options).clone())
+            return Generated(self._drawn(network, request, options).clone())
 
     def _drawn(self, net: PictureGenerator, request: GenerateRequest, options: GanOptions) -> torch.Tensor:
         """One after the other, each by a seed of its own: a picture is the same however many are made."""

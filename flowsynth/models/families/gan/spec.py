@@ -7,12 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from flowsynth.core.errors import InputError, listing
-from flowsynth.models.locate import locate
+from flowsynth.models.checkpoints import checkpoint_of
 from flowsynth.models.options import Options
 from flowsynth.models.spec import ModelSpec
-
-_ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 class GanSpec(ModelSpec):
@@ -29,25 +26,7 @@ class GanSpec(ModelSpec):
         Raises:
             InputError: there is none, or there are several to choose from.
         """
-        place = locate(self.source, offline=offline)
-        if place.is_file():
-            return place
-        if self.weight_name is not None:
-            if "/" in self.weight_name or not (place / self.weight_name).is_file():
-                raise InputError(f"{place}: no file {self.weight_name!r}; expected {_files_text(place)}")
-            return place / self.weight_name
-        files = _files(place)
-        if len(files) != 1:
-            raise InputError(f"{place}: expected one checkpoint, or weight_name; found {_files_text(place)}")
-        return files[0]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS)
-
-
-def _files_text(folder: Path) -> str:
-    return listing([path.name for path in _files(folder)]) or f"no file that ends in {listing(_ENDINGS)}"
+        return checkpoint_of(self.source, self.weight_name, offline=offline)
 
 
 class GanOptions(Options):

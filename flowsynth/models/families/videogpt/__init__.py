@@ -1,0 +1,1 @@
+"""Family ``videogpt``: clips code by code."""

@@ -1,0 +1,1 @@
+"""Networks that make clips in one go, or token by token."""
