@@ -37,6 +37,7 @@ STATES: dict[str, Any] = {
     "lpips": lambda: lpips_state(Lpips()),
     "niqe": lambda: {"pop_mu": torch.zeros(1, 36), "pop_cov": torch.eye(36)},
     **{name: lambda name=name: judged(name)[0] for name in ("biggan", "stylegan2", "pix2pix", "spade")},
+    "videogpt": lambda: judged("videogpt_class")[0],
     "litert": lambda: {"model": torch.zeros(9, dtype=torch.uint8)},
 }
 ALL = {name: (role, a) for role, found in known().by_role.items() for name, a in found.items()}
