@@ -28,6 +28,7 @@ TEXT = [
 ]  # fmt: skip
 CLIPS = [
     "cogvideox_2b", "cogvideox_5b", "wan_t2v", "wan22_t2v", "ltx", "hunyuanvideo", "latte", "skyreels",
+    "skyreels_forcing",
     "animatediff_sdxl",
 ]  # fmt: skip
 #: Graph -> the configurations that it is for.
@@ -116,3 +117,17 @@ def test_options_of_a_class_are_known_before_its_files_are_here(folder: Writer) 
     fs.compose("edit_image", ["+options.image_guidance_scale=1.2"])
     with pytest.raises(FlowsynthError, match="image_guidance_scale"):
         fs.compose("edit_image", ["+options.image_guidance_scal=1.2"])
+
+
+NEAREST = sorted(path.stem for path in FOLDER.glob("like_*.yaml"))
+
+
+@pytest.mark.parametrize("model", NEAREST)
+def test_a_nearest_equivalent_says_that_it_is_one_and_stands_on_a_known_configuration(model: str) -> None:
+    text = (FOLDER / f"{model}.yaml").read_text()
+    head = " ".join(line[2:] for line in text.splitlines() if line[:1] == "#")
+    assert "the nearest open equivalent" in head
+    assert "not itself" in head
+    (base,) = [item for item in yaml.safe_load(text)["defaults"] if item != "_self_"]
+    assert f"see {base} for its licence and size" in head
+    assert base in {name for _, name in PAIRS} | set(OTHERS)

@@ -12,6 +12,7 @@ EXPECTED = {
     "edit_image",
     "continue_clip",
     "generate",
+    "hosted_image",
     "generate_clip",
     "image_to_image",
     "image_to_video",

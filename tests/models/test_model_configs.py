@@ -55,3 +55,11 @@ def test_the_toon_model_is_what_diffutoon_ran() -> None:
     assert spec.motion.hub.endswith("v1-5-2")
     with pytest.raises(InputError, match=r"models/.*: no such file or folder"):
         model_fingerprint(spec)
+
+
+def test_magictime_is_a_stable_diffusion_with_three_adapters() -> None:
+    spec: Any = parse_model("m", composed("magictime"))
+    assert [lora.scale for lora in spec.loras] == [4.0, 1.0, 1.0]
+    assert spec.motion_norm == "frame"
+    with pytest.raises(InputError, match=r"models/magictime.*: no such file or folder"):
+        model_fingerprint(spec)

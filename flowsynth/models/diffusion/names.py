@@ -35,6 +35,11 @@ _VAE = [
     )
 ]
 _VAE_UP = re.compile(r"up_blocks\.(\d+)\.(resnets\.|upsamplers\.0)")
+#: Layers of motion modules, as AnimateDiff's authors call them.
+_MOTION = {
+    ".norm1": ".norms.0", ".norm2": ".norms.1", ".norm3": ".ff_norm",
+    ".attn1": ".attention_blocks.0", ".attn2": ".attention_blocks.1",
+}  # fmt: skip
 #: What diffusers itself called the VAE's attention before.
 _VAE_OLDER = {".to_q": ".query", ".to_k": ".key", ".to_v": ".value", ".to_out.0": ".proj_attn"}
 
@@ -64,8 +69,18 @@ def _others(module: str, modules: list[str]) -> list[str]:
             module.replace(f".{new}", f".{old}") for new, old in _VAE_OLDER.items() if f".{new}" in module
         ]
         return [_vae_name(module, blocks), *older]
+    if ".motion_modules." in module:
+        return [_published_motion(module)]
     original = _control_name(module, modules) or original_name(module, modules)
     return [original] if original else []
+
+
+def _published_motion(module: str) -> str:
+    """What a layer of a motion module is called where AnimateDiff's authors publish it."""
+    name = re.sub(r"(motion_modules\.\d+)\.", r"\1.temporal_transformer.", module, count=1)
+    for ours, theirs in _MOTION.items():
+        name = name.replace(ours, theirs)
+    return name
 
 
 def _vae_name(module: str, blocks: int) -> str:

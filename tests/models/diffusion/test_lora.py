@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
@@ -43,9 +44,11 @@ def model(*files: Path, **extra: Any) -> SdModel:
     return as_sd(ModelManager().load(parse_model("base", spec)))
 
 
-def noise(unet: Any) -> torch.Tensor:
+def noise(unet: Any, frames: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    sample, text = (torch.randn(s, generator=generator) for s in ((1, 4, 8, 8), (1, 77, 32)))
+    shape = (1, 4, frames, 8, 8) if frames else (1, 4, 8, 8)
+    sample, text = (torch.randn(s, generator=generator) for s in (shape, (1, 77, 32)))
+    text = text.repeat(max(frames, 1), 1, 1)
     with torch.no_grad():
         result: torch.Tensor = unet(sample, torch.tensor(500), encoder_hidden_states=text).sample
     return result
@@ -192,6 +195,51 @@ def test_an_adapter_of_motion_modules_needs_them(tmp_path: Path) -> None:
     moving = {**spec, "motion": str(tiny_sd() / "motion_adapter")}
     net = as_sd(ModelManager().load(parse_model("m", moving))).unet
     assert torch.equal(net.get_submodule(module).lora_A["lora0"].weight, factors["down"])
+
+
+@pytest.mark.parametrize("layout", ["animatediff", "swift"])
+def test_adapters_of_motion_modules_in_their_published_names_are_folded_weights(
+    layout: str, tmp_path: Path
+) -> None:
+    """Camera movements of AnimateDiff's authors, and MagicTime's temporal adapter."""
+    ours = "mid_block.motion_modules.0.transformer_blocks.0.attn2.to_out.0"
+    theirs = "mid_block.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.1"
+    factors = [torch.randn(2, 32), torch.randn(32, 2)]
+    stems = {
+        "animatediff": [f"{theirs}.processor.to_out_lora.{half}.weight" for half in ("down", "up")],
+        "swift": [f"{theirs}.to_out.0.lora_{half}.0_SwiftLoRA.weight" for half in ("A", "B")],
+    }
+    file = tmp_path / ("adapter_model.safetensors" if layout == "swift" else "move.safetensors")
+    save_file(dict(zip(stems[layout], factors, strict=True)), file)
+    told = {"swift_type": "LORA", "peft_type": "LORA", "r": 2, "lora_alpha": 4, "lorap_lr_ratio": 16.0}
+    training = {"lorap_emb_lr": 1e-06, "lora_dtype": None, "enable_lora": None, "use_qa_lora": False}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(told | training))
+    factor = 1.0 if layout == "swift" else 0.5
+    spec = {"family": "sd", "source": str(tiny_sd() / "base"), "motion": str(tiny_sd() / "motion_adapter")}
+    loras = [{"source": str(file), "scale": 0.5}]
+    plain = as_sd(ModelManager().load(parse_model("m", spec))).unet
+    moved = as_sd(ModelManager().load(parse_model("m", {**spec, "loras": loras}))).unet
+    folded = copy.deepcopy(plain)
+    folded.get_submodule(ours).weight.data += factor * factors[1] @ factors[0]
+    acts_as(*(noise(net, frames=2) for net in (moved, folded, plain)))
+
+
+def test_magictimes_spatial_adapter_acts_four_times(tmp_path: Path) -> None:
+    """Its authors double both factors when they add it (`load_diffusers_lora`): scale 4 of our file."""
+    modules = (
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn1.",
+        "mid_block.attentions.0.transformer_blocks.0.attn2.",
+    )
+    tensors, folded = {}, copy.deepcopy(base().unet)
+    for module in modules:
+        for part, inner in (("to_q", "to_q"), ("to_v", "to_v"), ("to_out", "to_out.0")):
+            weight = folded.get_submodule(module + inner).weight
+            down, up = torch.randn(2, weight.shape[1]) / 4, torch.randn(weight.shape[0], 2) / 4
+            stem = f"{module}processor.{part}_lora"
+            tensors |= {f"{stem}.down.weight": down, f"{stem}.up.weight": up}
+            weight.data += torch.mm(up * 2, down * 2)
+    torch.save(tensors, tmp_path / "magic_adapter_s.ckpt")
+    unet_acts_as(tmp_path / "magic_adapter_s.ckpt", folded, scale=4.0)
 
 
 OTHER_KINDS = {

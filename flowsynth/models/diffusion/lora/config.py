@@ -25,7 +25,7 @@ _KNOWN = frozenset({
     "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "base_model_name_or_path",
     "revision", "task_type", "inference_mode", "auto_mapping", "peft_version", "runtime_config",
     "ensure_weight_tying", "megatron_core", "qalora_group_size", "eva_config", "loftq_config",
-    "peft_type", "init_lora_weights",
+    "peft_type", "init_lora_weights", "swift_type", "lorap_lr_ratio", "lorap_emb_lr", "lora_dtype",
 })  # fmt: skip
 #: Ways to begin training that leave the base's weights as they are; the others change them.
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva", "true", "false")
@@ -105,7 +105,7 @@ def _mapping(path: Path, text: str) -> dict[str, Any]:
 
 
 def _read(file: LoraFile, data: Mapping[str, Any], component: Component) -> LoraConfig:
-    kind = data.get("peft_type", "LORA")
+    kind = data.get("swift_type", data.get("peft_type", "LORA"))  # ms-swift names its own kinds besides
     if str(kind).rpartition(".")[2] != "LORA":
         raise InputError(f"{file.path}: an adapter of type {kind}; expected LORA")
     if data.get("init_lora_weights", True) not in _PLAIN_STARTS:
