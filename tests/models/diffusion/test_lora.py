@@ -230,7 +230,8 @@ def test_magictimes_spatial_adapter_acts_four_times(tmp_path: Path) -> None:
         "down_blocks.0.attentions.0.transformer_blocks.0.attn1.",
         "mid_block.attentions.0.transformer_blocks.0.attn2.",
     )
-    tensors, folded = {}, copy.deepcopy(base().unet)
+    tensors: dict[str, torch.Tensor] = {}
+    folded = copy.deepcopy(base().unet)
     for module in modules:
         for part, inner in (("to_q", "to_q"), ("to_v", "to_v"), ("to_out", "to_out.0")):
             weight = folded.get_submodule(module + inner).weight
