@@ -183,7 +183,7 @@ def test_the_shipped_graphs_make_pictures(files: Path, monkeypatch: pytest.Monke
     made = torch.from_numpy(np.array(Image.open("made/image/000000.png"))).permute(2, 0, 1)
     expected = spade_from_state(judged("spade")[0])(labels[None, None])[0]
     assert (made.float() / 255 - expected).abs().max() <= 0.5 / 255 + 1e-6
-    words = ["graph=generate", "model.source=stylegan2.safetensors", "num_images=2"]
+    words = ["graph=generate", "model.source=stylegan2.safetensors", "batch_size=2"]
     assert main([*common, *words]) == 0
     with Image.open("made/image/000001.png") as picture:
         assert picture.size == (16, 16)
