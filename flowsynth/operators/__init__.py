@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from flowsynth.operators.diffusion.empty_latents import EmptyLatents
     from flowsynth.operators.diffusion.frame_to_frame import FrameToFrame
     from flowsynth.operators.diffusion.generate import Generate
+    from flowsynth.operators.diffusion.join_conditioning import JoinConditioning
+    from flowsynth.operators.diffusion.mix_conditioning import MixConditioning
+    from flowsynth.operators.diffusion.place_conditioning import PlaceConditioning
+    from flowsynth.operators.diffusion.resize_latents import ResizeLatents
     from flowsynth.operators.diffusion.text_encode import TextEncode
     from flowsynth.operators.diffusion.vae_decode import VaeDecode
     from flowsynth.operators.diffusion.vae_encode import VaeEncode
@@ -36,11 +40,15 @@ if TYPE_CHECKING:
     from flowsynth.operators.picture.contrast import Contrast
     from flowsynth.operators.picture.detail_transfer import DetailTransfer
     from flowsynth.operators.picture.dream import Dream
+    from flowsynth.operators.picture.fill import Fill
+    from flowsynth.operators.picture.invert import Invert
     from flowsynth.operators.picture.overlay import Overlay
     from flowsynth.operators.picture.sharpen import Sharpen
     from flowsynth.operators.picture.side_by_side import SideBySide
     from flowsynth.operators.picture.stylize import Stylize
+    from flowsynth.operators.picture.take_mask import TakeMask
     from flowsynth.operators.size.crop import Crop
+    from flowsynth.operators.size.pad import Pad
     from flowsynth.operators.size.resize import Resize
     from flowsynth.operators.size.upscale import Upscale
     from flowsynth.operators.sound.concat_audio import ConcatAudio
@@ -77,22 +85,29 @@ __all__ = [
     "EmptyLatents",
     "EncodeVideo",
     "FadeAudio",
+    "Fill",
     "FitClips",
     "FrameToFrame",
     "Generate",
     "HostedImage",
     "HostedText",
     "Interpolate",
+    "Invert",
+    "JoinConditioning",
     "Measure",
     "MixAudio",
+    "MixConditioning",
     "NormalizeLoudness",
     "OpticalFlow",
     "Overlay",
+    "Pad",
+    "PlaceConditioning",
     "ReadAudio",
     "ReadImage",
     "ReadVideo",
     "ResampleAudio",
     "Resize",
+    "ResizeLatents",
     "Reverse",
     "SaveImages",
     "SaveSubtitles",
@@ -100,6 +115,7 @@ __all__ = [
     "SideBySide",
     "Speak",
     "Stylize",
+    "TakeMask",
     "TemporalSmooth",
     "TextEncode",
     "Trim",
