@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
@@ -205,22 +205,24 @@ class _CheckedStore:
 
 def unique_bytes(parts: Iterable[Any]) -> int:
     """Bytes of the tensors of some modules, each storage counted once."""
-    sizes: dict[tuple[str, int], int] = {}
+    sizes: dict[tuple[torch.device, int], int] = {}
     for part in parts:
         for tensor in _tensors(part):
             storage = tensor.untyped_storage()
-            sizes[str(tensor.device), storage.data_ptr()] = storage.nbytes()
+            sizes[tensor.device, storage.data_ptr()] = storage.nbytes()
     return sum(sizes.values())
 
 
-def _tensors(part: Any) -> Iterable[torch.Tensor]:
-    for name in ("parameters", "buffers"):
-        if hasattr(part, name):
-            for tensor in getattr(part, name)():
+def _tensors(part: Any) -> Iterator[torch.Tensor]:
+    """Parameters and buffers; of networks, which have thousands of modules, without making their names."""
+    layers = part.modules() if hasattr(part, "modules") else ()
+    for layer in layers:
+        for tensor in (*layer._parameters.values(), *layer._buffers.values()):
+            if tensor is not None:
                 yield from _inner(tensor)
 
 
-def _inner(tensor: Any) -> Iterable[torch.Tensor]:
+def _inner(tensor: Any) -> Iterator[torch.Tensor]:
     """What holds a tensor's numbers: quantised ones are made of several."""
     if not hasattr(tensor, "__tensor_flatten__"):
         yield tensor

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowsynth import Operator, RunContext
-from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source_fingerprint, source_parts
+from flowsynth.core.fingerprint import FingerprintMemo, NoSource, source, source_fingerprint, source_parts
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -238,6 +240,30 @@ def test_two_processes_share_a_memo(tmp_path: Path) -> None:
     first.save()
     second.save()
     assert len(json.loads((tmp_path / "memo.json").read_text())["entries"]) == 2
+
+
+def test_what_one_memo_found_another_takes_and_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "found_once.py").write_text("class One:\n    def run(self):\n        return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    one = importlib.import_module("found_once").One
+    made: list[type] = []
+    compute = source._compute
+
+    def counted(cls: type, *rest: Any) -> Any:
+        made.append(cls)
+        return compute(cls, *rest)
+
+    monkeypatch.setattr(source, "_compute", counted)
+    value = source_fingerprint(one)
+    with FingerprintMemo(tmp_path / "memo.json") as memo:
+        assert source_fingerprint(one, memo=memo) == value
+    assert made == [one]
+    assert value in (tmp_path / "memo.json").read_text(), "for the next process"
+
+    (tmp_path / "found_once.py").write_text("class One:\n    def run(self):\n        return 21\n")
+    again = importlib.reload(sys.modules["found_once"]).One
+    assert source_fingerprint(again, memo=FingerprintMemo()) != value
+    assert made == [one, again]
 
 
 def test_a_read_only_memo_reads_and_never_writes(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from flowsynth.core.fingerprint.files import Finder, Reader
 _FORMAT = f"flowsynth fingerprints 1, Python {sys.version_info.major}.{sys.version_info.minor}"
 _MOST = 4096
 """Entries kept, so that a memo used for years stays small."""
+_MADE: dict[str, Entry] = {}
+"""What this process found out, for all its memos; files are looked at as for what is on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +146,31 @@ class FingerprintMemo:
         """The entry of a key if every file it was made from still holds the same text."""
         entry = self._known.get(key)
         if entry is None:
-            entry = self._store.fresh.get(key) or self._store.entry(key)
-            if entry is None or not all(self._holds(name, place) for name, place in entry.places.items()):
-                return None
-            self._known[key] = entry
+            entry = self._still(self._store.fresh.get(key) or self._store.entry(key))
+            if entry is None and (made := self._still(_MADE.get(key))) is not None:
+                self._store.fresh[key] = entry = made
+            if entry is not None:
+                self._known[key] = entry
         return entry
 
     def put(self, key: str, entry: Entry) -> None:
         """Remember an entry."""
         self._known[key] = entry
         self._store.fresh[key] = entry
+        _MADE.pop(key, None)
+        _MADE[key] = entry
+        while len(_MADE) > _MOST:
+            _MADE.pop(next(iter(_MADE)), None)
 
     def save(self) -> None:
         """Write what is new to disk, atomically."""
         self._store.save()
+
+    def _still(self, entry: Entry | None) -> Entry | None:
+        """An entry whose files hold what they held."""
+        if entry is None or not all(self._holds(name, place) for name, place in entry.places.items()):
+            return None
+        return entry
 
     def _holds(self, name: str, place: tuple[str, str] | None) -> bool:
         answer = self._current.get((name, place))

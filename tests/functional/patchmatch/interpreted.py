@@ -44,7 +44,7 @@ class Interpreter:
         return found
 
     def prove(self) -> None:
-        self._call("prove", (4, 32), "cpu")
+        self._call("prove", TILE, "cpu")
 
     def _call(self, name: str, tile: tuple[int, int], *args: Any) -> Any:
         return _tensors(self._pool.submit(_there, name, tile, _arrays(args)).result())

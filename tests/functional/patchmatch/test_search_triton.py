@@ -62,7 +62,7 @@ def true_errors(source: Tensor, target: Tensor, field: Field, patch: int) -> Ten
     return total
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("pairs", "channels", "size", "patch"),
     [
@@ -146,9 +146,9 @@ def test_remap_gives_torchs_bits(
 
 def test_neither_batch_nor_tile_nor_repetition_changes_a_bit(kernels: Interpreter) -> None:
     draw = torch.Generator().manual_seed(6)
-    source, target = (torch.rand(2, 2, 11, 35, generator=draw) for _ in "st")
-    draws = torch.randint(-4, 5, (1, 2, 11, 35), generator=draw)
-    start = random_field(2, 11, 35)
+    source, target = (torch.rand(2, 2, 6, 33, generator=draw) for _ in "st")
+    draws = torch.randint(-4, 5, (1, 2, 6, 33), generator=draw)
+    start = random_field(2, 6, 33)
     together = kernels.improve(source, target, start, 3, (), draws)
     assert_equal(kernels.improve(source, target, start, 3, (), draws, tile=(4, 32)), together)
     one = Field(start.rows[1:], start.columns[1:])
