@@ -36,21 +36,13 @@ _FILL = "_flowsynth_fill"
 _reading: dict[type[Any], type[Any]] = {}
 
 
-def skeleton(
-    build: Callable[[], nn.Module],
-    load: Callable[[], nn.Module],
-    dtype: torch.dtype,
-    device: str,
-    ready: Callable[[nn.Module], None] = lambda _: None,
-) -> nn.Module:
-    """A network on no device that takes over the tensors of the real one at its first use.
+def skeleton(build: Callable[[], nn.Module], dtype: torch.dtype, device: str) -> nn.Module:
+    """A network on no device, without weights.
 
     Args:
         build: makes the network from its configuration; its weights are thrown away.
-        load: the real network, on the device; called once, at the first use.
         dtype: that the real one will have.
         device: what the network says that it lies on, before as after.
-        ready: is given the network once it is real.
     """
     from accelerate import init_empty_weights
     from transformers.initialization import no_init_weights
@@ -60,11 +52,23 @@ def skeleton(
         network = build()
     network.eval()
     network.__class__ = placed(type(network), device, "device")
+    return network
+
+
+def filled_at_first_use(
+    network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.Module], None] = lambda _: None
+) -> None:
+    """Have a skeleton take over the tensors of the real network at its first use.
+
+    Args:
+        network: belongs to one call.
+        load: the real network, on the device; called once, at the first use.
+        ready: is given the network once it is real.
+    """
     if not any(True for _ in network.children()):  # read, never called
         _fill(network, load())
-        return network
-    _arm(network, load, ready)
-    return network
+    else:
+        _arm(network, load, ready)
 
 
 def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.Module], None]) -> None:
@@ -103,7 +107,7 @@ def _arm(network: nn.Module, load: Callable[[], nn.Module], ready: Callable[[nn.
         if callable(getattr(type(network), name, None)):
             doors[name] = network.__dict__[name] = entrance(name)
     for layer in network.modules():
-        if layer is not network and next(layer.parameters(recurse=False), None) is not None:
+        if layer is not network and any(p is not None for p in layer._parameters.values()):
             hooks.append(layer.register_forward_pre_hook(lambda *_: fill() if hooks else None))
         if {*layer._buffers} - layer._non_persistent_buffers_set:
             layer.__class__ = _filled_when_read(type(layer))
@@ -131,14 +135,17 @@ def _fill(network: nn.Module, real: nn.Module) -> None:
     from torch import nn
 
     inside = _take_adapted(network, real)
-    for name, parameter in real.named_parameters(remove_duplicate=False):
-        if not name.startswith(inside):
-            owner, leaf = _owner(network, name)
-            owner._parameters[leaf] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
-    for name, buffer in real.named_buffers(remove_duplicate=False):
-        if not name.startswith(inside):
-            owner, leaf = _owner(network, name)
-            owner._buffers[leaf] = buffer.clone()  # small, and some are written to
+    layers = dict(network.named_modules(remove_duplicate=False))
+    for path, layer in real.named_modules(remove_duplicate=False):
+        if f"{path}.".startswith(inside):
+            continue
+        for leaf, parameter in layer._parameters.items():
+            if parameter is not None:
+                own = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+                layers[path]._parameters[leaf] = own
+        for leaf, buffer in layer._buffers.items():
+            if buffer is not None:
+                layers[path]._buffers[leaf] = buffer.clone()  # small, and some are written to
 
 
 def _take_adapted(network: nn.Module, real: nn.Module) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ from flowsynth.models.families.diffusers.seams import (
     stop_at_sound,
 )
 from flowsynth.models.families.diffusers.spec import DiffusersSpec
+from flowsynth.models.families.diffusers.templates import Templates
 from flowsynth.models.families.diffusers.windows import put_windows, window_sizes
 from flowsynth.models.quiet import ignore_library_warnings, quiet
 from flowsynth.models.requests import DecodeSettings, DenoiseRequest, Hooks, TextRequest
@@ -68,6 +69,7 @@ class DiffusersModel:
         """Open a pipeline; nothing is loaded yet."""
         self.spec, self._store = spec, store
         self._keys: set[str] = set()
+        self.templates = Templates()
 
     def part_keys(self) -> frozenset[str]:
         """Keys of the parts that this model has used."""

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowsynth.models.families.diffusers.index import constants, part_classes
-from flowsynth.models.families.diffusers.lazy import skeleton
+from flowsynth.models.families.diffusers.lazy import filled_at_first_use, skeleton
 from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, moving_builder
 from flowsynth.models.families.diffusers.part import Part
 from flowsynth.models.families.diffusers.parts import class_of, is_network
 from flowsynth.models.families.diffusers.placed import placed
+from flowsynth.models.families.diffusers.templates import Templates
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    Builder = Callable[[], nn.Module]
 
 
 class Shelf(Protocol):
@@ -25,6 +28,11 @@ class Shelf(Protocol):
     @property
     def lines(self) -> Lines:
         """What the declaration says of its networks."""
+        ...
+
+    @property
+    def templates(self) -> Templates:
+        """What a call gets copies of."""
         ...
 
     def dtype_of(self, name: str) -> torch.dtype:
@@ -59,7 +67,7 @@ def assemble(
         if name not in wanted:
             continue
         if name == "unet" and is_moving(classes):
-            given[name] = _network(name, _moving(classes, parts), shelf, device)
+            given[name] = _network(name, lambda: _moving(classes, parts), shelf, device)
         else:
             given[name] = _part(name, class_of(library, kind), parts[name], shelf, device)
     for name, parameter in wanted.items():
@@ -75,19 +83,23 @@ def assemble(
 
 
 def _part(name: str, cls: type[Any], part: Part, shelf: Shelf, device: str) -> Any:
-    return _network(name, part.builder(cls), shelf, device) if is_network(cls) else part.tool(cls)
+    if is_network(cls):
+        return _network(name, lambda: part.builder(cls), shelf, device)
+    return shelf.templates.tool(name, lambda: part.tool(cls))
 
 
-def _network(name: str, build: Callable[[], nn.Module], shelf: Shelf, device: str) -> nn.Module:
-    made = skeleton(
-        shelf.lines.built(name, build),
-        lambda: shelf.network(name),
-        shelf.dtype_of(name),
-        device,
-        lambda network: shelf.lines.ready(name, network),
-    )
-    shelf.lines.begin(name, made)
-    return made
+def _network(name: str, builder: Callable[[], Builder], shelf: Shelf, device: str) -> nn.Module:
+    lines = shelf.lines
+
+    def make() -> nn.Module:
+        build = lines.built(name, builder())  # whose code is imported outside of what a skeleton is made in
+        return skeleton(build, shelf.dtype_of(name), device)
+
+    def begin(network: nn.Module) -> None:
+        filled_at_first_use(network, lambda: shelf.network(name), lambda real: lines.ready(name, real))
+        lines.begin(name, network)
+
+    return shelf.templates.network(name, make, begin)
 
 
 def _processor(encoder: Any) -> Any:
@@ -98,6 +110,6 @@ def _processor(encoder: Any) -> Any:
     return CLIPImageProcessor(size=size, crop_size=size)
 
 
-def _moving(classes: Mapping[str, tuple[str, str]], parts: Mapping[str, Part]) -> Callable[[], nn.Module]:
+def _moving(classes: Mapping[str, tuple[str, str]], parts: Mapping[str, Part]) -> Builder:
     unet, adapter = (parts[name].builder(class_of(*classes[name])) for name in ("unet", ADAPTER))
     return moving_builder(unet, adapter)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowsynth.core.canonical import Json
 from flowsynth.core.errors import RunError
 from flowsynth.models.diffusion.passes import once
-
-if TYPE_CHECKING:
-    pass
+from flowsynth.models.families.diffusers.postponed import once_there
 
 #: Arguments of `encode_prompt` that say nothing of its result.
 _PLACES = frozenset({"device", "dtype", "lora_scale", "self"})
@@ -120,12 +118,16 @@ _AFTER_TEXT = (
 
 def stop_after_text(pipe: Any, texts: TextCalls) -> None:
     """Have a pipeline's call end at the first thing that comes after its text."""
+    from torch import nn
+
     for name in _AFTER_TEXT:
         _guard(pipe, name, texts)
     for part in pipe.components.values():
-        for name in ("set_timesteps", "encode", "forward") if part is not None else ():
-            if name == "set_timesteps" or _is_no_text_encoder(pipe, part):
-                _guard(part, name, texts)
+        if isinstance(part, nn.Module):
+            if _is_no_text_encoder(pipe, part):
+                once_there(part, lambda network: _guard_all(network, ("encode", "forward"), texts))
+        elif part is not None:
+            _guard(part, "set_timesteps", texts)
     pipe.check_inputs = lambda *_, **__: None
 
 
@@ -135,6 +137,11 @@ def _is_no_text_encoder(pipe: Any, part: Any) -> bool:
         name.startswith(("vae", "unet", "transformer", "controlnet", "prior", "image_encoder", "connectors"))
         for name in named
     )
+
+
+def _guard_all(owner: Any, names: tuple[str, ...], texts: TextCalls) -> None:
+    for name in names:
+        _guard(owner, name, texts)
 
 
 def _guard(owner: Any, name: str, texts: TextCalls) -> None:
@@ -155,11 +162,10 @@ def _guard(owner: Any, name: str, texts: TextCalls) -> None:
 def stop_at_decoder(decoder: Any) -> None:
     """Have a decoder end the call with what it was about to get."""
 
-    @functools.wraps(decoder.decode)
     def stop(*args: Any, **kwargs: Any) -> Any:
         raise Cut(*args, **kwargs)
 
-    decoder.decode = stop
+    _decode_by(decoder, stop)
 
 
 def stop_at_sound(decoder: Any, sound: Any) -> list[Cut]:
@@ -172,11 +178,17 @@ def stop_at_sound(decoder: Any, sound: Any) -> list[Cut]:
 
     noted: list[Cut] = []
 
-    @functools.wraps(decoder.decode)
     def note(*args: Any, **kwargs: Any) -> Any:
         noted.append(Cut(*args, **kwargs))
         return (torch.zeros(1, 3, 1, 8, 8),)  # made into pictures that nobody sees
 
-    decoder.decode = note
+    _decode_by(decoder, note)
     stop_at_decoder(sound)
     return noted
+
+
+def _decode_by(decoder: Any, instead: Callable[..., Any]) -> None:
+    def put(network: Any) -> None:
+        network.decode = functools.wraps(network.decode)(instead)
+
+    once_there(decoder, put)

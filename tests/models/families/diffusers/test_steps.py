@@ -29,6 +29,8 @@ PARTS = {
     "StableVideoDiffusionPipeline": [set(), {"unet", "vae", "image_encoder"}, {"vae"}],
     "IFPipeline": [{"text_encoder"}, {"unet"}, set()],
 }
+#: Those whose later calls are looked at in the quick tests.
+KEPT = {"StableDiffusionXLPipeline", "AnimateDiffPipeline", "WanImageToVideoPipeline", "QwenImagePipeline"}
 
 
 @pytest.fixture
@@ -96,6 +98,22 @@ def test_a_call_leaves_no_trace(name: str, tmp_path: Path) -> None:
     torch.manual_seed(4)
     second = graph.run(cache_dir=tmp_path / "two", outputs=["frames"])["frames"].tensor
     assert torch.equal(first, second)
+
+
+@pytest.mark.sample(3)
+@pytest.mark.parametrize(
+    "name", [name if name in KEPT else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def test_a_later_call_in_one_session_gives_what_the_first_would(name: str, tmp_path: Path) -> None:
+    """Its networks and tools are copies of those that the model keeps; another call came before."""
+    case = CASES[name]
+    build(case, tmp_path / "model")
+    words = None if case.text is None else {**case.text, "prompt": "a blue house, far away"}
+    with Session(tmp_path / "one") as session:
+        graph_of(case, tmp_path / "model", text=words, seed=7).run(session=session, outputs=["frames"])
+        later = graph_of(case, tmp_path / "model").run(session=session, outputs=["frames"])["frames"].tensor
+    first = graph_of(case, tmp_path / "model").run(cache_dir=tmp_path / "two", outputs=["frames"])
+    assert torch.equal(later, first["frames"].tensor)
 
 
 def test_a_replaced_part_is_another_model(tmp_path: Path) -> None:
