@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def commits(name: str) -> list[str]:
 
 def test_every_configuration_of_the_family_is_here() -> None:
     names = {path.stem for path in FOLDER.glob("*.yaml") if "family: diffusers" in path.read_text()}
-    assert names - {"pipeline"} == {model for _, model in PAIRS} | set(OTHERS)
+    assert names - {"pipeline", "open_sora2"} == {model for _, model in PAIRS} | set(OTHERS)
 
 
 @pytest.mark.sample(8)
@@ -131,3 +132,15 @@ def test_a_nearest_equivalent_says_that_it_is_one_and_stands_on_a_known_configur
     (base,) = [item for item in yaml.safe_load(text)["defaults"] if item != "_self_"]
     assert f"see {base} for its licence and size" in head
     assert base in {name for _, name in PAIRS} | set(OTHERS)
+
+
+def test_open_sora_takes_its_authors_files(folder: Writer) -> None:
+    given = yaml.safe_load((FOLDER / "open_sora2.yaml").read_text())
+    spec = parse_model("m", given)
+    assert isinstance(spec, DiffusersSpec)
+    known = facts(spec.class_name(offline=True))
+    assert {"image", "last_image"} <= set(ports_of(known))
+    with pytest.raises(FlowsynthError, match=r"models/open_sora2.*no such"):
+        fs.compose("text_to_video", ["model=open_sora2", "upscaler=lanczos"]).run(
+            outputs=["denoise"], cache_dir=Path("c")
+        )

@@ -271,7 +271,9 @@ def test_no_folder_takes_the_place_of_a_shipped_model(
 def test_a_shipped_model_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("shipped:pockets", "shipped:pictures", "shipped:", "shipped:pocket/../pictures"):
-        with pytest.raises(InputError, match=rf"^{name}: no such model; expected shipped:pocket"):
+        with pytest.raises(
+            InputError, match=rf"^{name}: no such model; expected shipped:o\w+, shipped:pocket"
+        ):
             locate(Source(path=name))
     with pytest.raises(InputError, match=r"shipped:pocket/none: no such file or folder"):
         locate(Source(path="shipped:pocket/none"))

@@ -5,6 +5,7 @@
     git clone https://github.com/NVlabs/SPADE
     git clone https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix
     git clone https://github.com/wilson1yan/VideoGPT
+    git clone https://github.com/hpcaitech/Open-Sora && pip install einops
     python -m tests.nets.judged.make FOLDER_OF_THE_CLONES [NETWORK...]
 
 Nothing of theirs is in this repository but the names and shapes of tensors. Widths that they fix are made
@@ -242,8 +243,148 @@ def _judge_videogpt(
     )
 
 
+def _open_sora_modules(clones: Path) -> tuple[Any, Any]:
+    """Their denoiser and VAE; kernels for GPUs are written out, what trains and spreads is left out."""
+    importlib.import_module("diffusers")  # looks for packages that are replaced below
+    importlib.import_module("diffusers.models.attention_processor")
+    packages = (
+        "",
+        ".acceleration",
+        ".models",
+        ".models.mmdit",
+        ".models.hunyuan_vae",
+        ".models.vae",
+        ".utils",
+    )
+    for name in (f"opensora{part}" for part in packages):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = []
+
+    def once(call: Any, *given: Any) -> Any:
+        return call(*given)
+
+    def normed(x: Tensor, scale: Tensor, eps: float, *_: Any) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * scale
+
+    def turned(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        def half(x: Tensor) -> Tensor:
+            return torch.cat((-x[..., x.shape[-1] // 2 :], x[..., : x.shape[-1] // 2]), -1)
+
+        return q * cos[:, None] + half(q) * sin[:, None], k * cos[:, None] + half(k) * sin[:, None]
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        return nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+    kept: Any = types.SimpleNamespace
+    known = kept(MODELS=kept(register_module=lambda *_: lambda made: made))
+    beside: dict[str, dict[str, Any]] = {
+        "opensora.registry": vars(known),
+        "opensora.utils.ckpt": {"load_checkpoint": None},
+        "opensora.acceleration.checkpoint": {"auto_grad_checkpoint": once, "checkpoint": once},
+        "opensora.models.vae.utils": {"ChannelChunkConv3d": nn.Conv3d, "get_conv3d_n_chunks": lambda *_: 1},
+        "liger_kernel": {}, "liger_kernel.ops": {},
+        "liger_kernel.ops.rms_norm": {"LigerRMSNormFunction": kept(apply=normed)},
+        "liger_kernel.ops.rope": {"LigerRopeFunction": kept(apply=turned)},
+        "flash_attn": {"flash_attn_func": attention},
+    }  # fmt: skip
+    for name, found in beside.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(found)
+    compiled, torch.compile = torch.compile, lambda **_: lambda made: made  # type: ignore[assignment]
+    for name in (
+        "mmdit.math",
+        "mmdit.layers",
+        "mmdit.model",
+        "hunyuan_vae.unet_causal_3d_blocks",
+        "hunyuan_vae.vae",
+    ):
+        path = clones / "Open-Sora" / "opensora" / "models" / f"{name.replace('.', '/')}.py"
+        made = types.ModuleType(f"opensora.models.{name}")
+        made.__package__ = made.__name__.rpartition(".")[0]
+        sys.modules[made.__name__] = made
+        exec(compile(path.read_text(), name, "exec"), made.__dict__)
+    torch.compile = compiled
+    return sys.modules["opensora.models.mmdit.model"], sys.modules["opensora.models.hunyuan_vae.vae"]
+
+
+def _sampled(clones: Path, network: Any) -> dict[str, Tensor]:
+    """Their loop over twelve steps, of a text alone and after a first picture."""
+    kinds = types.SimpleNamespace(I2V="i2v", DISTILLED="distill")
+    beside: dict[str, dict[str, Any]] = {
+        "mmengine": {}, "mmengine.config": {"Config": None}, "peft": {"PeftModel": None},
+        "opensora.datasets": {}, "opensora.datasets.aspect": {"get_image_size": None},
+        "opensora.models.text": {}, "opensora.models.text.conditioner": {"HFEmbedder": None},
+        "opensora.utils.inference": {
+            "SamplingMethod": kinds, "collect_references_batch": None, "prepare_inference_condition": None,
+        },
+    }  # fmt: skip
+    for name, found in beside.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(found)
+    vars(sys.modules["opensora.registry"])["build_module"] = None
+    path = clones / "Open-Sora" / "opensora" / "utils" / "sampling.py"
+    text = path.read_text().replace("method: str | SamplingMethod", "method: object")
+    loops: Any = types.ModuleType("opensora.utils.sampling")
+    sys.modules[loops.__name__] = loops
+    exec(compile(text, "sampling", "exec"), loops.__dict__)
+    z, first = torch.randn(1, 4, 2, 4, 4), torch.randn(1, 4, 2, 2)
+    words, whole = torch.randn(2, 5, 12), torch.randn(2, 8)
+    found = {"z": z, "first": first, "words": words, "whole": whole}
+    for kind in ("text", "picture"):
+        masks, held = torch.zeros(1, 1, 2, 4, 4), torch.zeros(1, 4, 2, 4, 4)
+        if kind == "picture":
+            masks[:, :, 0], held[:, :, 0] = 1, first.repeat_interleave(2, -1).repeat_interleave(2, -2)
+        places = torch.cartesian_prod(torch.arange(2), torch.arange(2), torch.arange(2)).float()[None]
+        made = loops.I2VDenoiser().denoise(
+            network, img=loops.pack(z).repeat(3, 1, 1), img_ids=places.repeat(3, 1, 1),
+            txt=words[[0, 1, 1]], txt_ids=torch.zeros(3, 5, 3), y_vec=whole[[0, 1, 1]],
+            timesteps=loops.get_schedule(12, 4, 2), guidance=7.5, guidance_img=3.0, masks=masks,
+            masked_ref=held, sigma_min=1e-5, text_osci=True, image_osci=True,
+            scale_temporal_osci=kind == "picture",
+        )  # fmt: skip
+        found[f"sampled_{kind}"] = loops.unpack(made, 32, 32, 2)
+    return found
+
+
+@torch.no_grad()
+def open_sora(clones: Path) -> None:
+    """Its denoiser with one block of each kind, and its VAE."""
+    denoisers, coders = _open_sora_modules(clones)
+    config = denoisers.MMDiTConfig(
+        from_pretrained="", cache_dir="", in_channels=16, vec_in_dim=8, context_in_dim=12, hidden_size=24,
+        mlp_ratio=4.0, num_heads=2, depth=1, depth_single_blocks=1, axes_dim=[4, 4, 4], theta=10_000,
+        qkv_bias=True, guidance_embed=False, cond_embed=True, fused_qkv=False, use_liger_rope=True,
+    )  # fmt: skip
+    network = denoisers.MMDiTModel(config)
+    network.cond_in.weight.normal_(0, 0.2)
+    rounded(randomised(network))
+    places = torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(2)).float()[None]
+    given = {
+        "img": torch.randn(1, 12, 16), "txt": torch.randn(1, 5, 12), "y_vec": torch.randn(1, 8),
+        "cond": torch.randn(1, 12, 20), "timesteps": torch.tensor([0.7]),
+    }  # fmt: skip
+    made = network(img_ids=places, txt_ids=torch.zeros(1, 5, 3), **given)
+    sizes: dict[str, Any] = {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
+    coder = nn.ModuleDict({
+        "encoder": coders.EncoderCausal3D(3, 4, **sizes), "decoder": coders.DecoderCausal3D(4, 3, **sizes),
+        "quant_conv": nn.Conv3d(8, 8, 1), "post_quant_conv": nn.Conv3d(4, 4, 1),
+    })  # fmt: skip
+    rounded(randomised(coder))
+    clip, latents = torch.randn(1, 3, 5, 16, 16), torch.randn(1, 4, 2, 2, 2)
+    known = {
+        **given, "places": places, "made": made, "clip": clip, "latents": latents,
+        "moments": coder["quant_conv"](coder["encoder"](clip)),
+        "decoded": coder["decoder"](coder["post_quant_conv"](latents)),
+    }  # fmt: skip
+    known |= _sampled(clones, network)
+    state = {f"state.denoiser.{n}": t.half() for n, t in network.state_dict().items()}
+    state |= {f"state.vae.{n}": t.half() for n, t in coder.state_dict().items()}
+    save_file({n: t.contiguous() for n, t in (state | known).items()}, HERE / "open_sora.safetensors")
+
+
 if __name__ == "__main__":
-    chosen = sys.argv[2:] or ["biggan", "stylegan2", "spade", "pix2pix", "videogpt"]
+    chosen = sys.argv[2:] or ["biggan", "stylegan2", "spade", "pix2pix", "videogpt", "open_sora"]
     for made in chosen:
         torch.manual_seed(0)
         globals()[made](*([] if made == "biggan" else [Path(sys.argv[1])]))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ _INNER = re.compile(
     r"device|dtype|num_\w+_per_prompt|do_classifier_free_guidance|lora_scale|.*embeds?\w*|.*_mask|image\w*"
 )
 _PROMPT = re.compile(r"(negative_)?prompt(_\d)?")
+#: Pipelines that the library has no class for.
+_OWN = Path(__file__).parent / "own"
 #: Stands for a default that is no literal.
 COMPUTED = "..."
 
@@ -109,11 +112,27 @@ def _places() -> dict[str, Path]:
     if found is None or not found.submodule_search_locations:
         raise InputError("family diffusers needs the library diffusers: pip install diffusers")
     root = Path(next(iter(found.submodule_search_locations))) / "pipelines"
+    own = (path for path in sorted(_OWN.glob("*.py")) if path.stem != "__init__")
     return {
         match[1]: path
-        for path in sorted(root.rglob("*.py"))
+        for path in (*sorted(root.rglob("*.py")), *own)
         for match in re.finditer(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
+
+
+def pipeline_class(name: str) -> type[Any]:
+    """A pipeline class: the library's, or one that is here."""
+    import diffusers
+
+    own = own_module(name)
+    found: type[Any] = getattr(import_module(own) if own else diffusers, name)
+    return found
+
+
+def own_module(name: str) -> str:
+    """The module of a pipeline class that the library does not have; empty for the library's."""
+    place = _places().get(name)
+    return f"{__package__}.own.{place.stem}" if place and place.parent == _OWN else ""
 
 
 def pipeline_names() -> list[str]:

@@ -24,7 +24,7 @@ from flowsynth.models.families.diffusers.call import (
 )
 from flowsynth.models.families.diffusers.clean import ClipCoder, Grid, put_deflicker
 from flowsynth.models.families.diffusers.clips import DENOISERS, known_layout
-from flowsynth.models.families.diffusers.facts import SOUND, Facts, facts
+from flowsynth.models.families.diffusers.facts import SOUND, Facts, facts, pipeline_class
 from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.lines import Lines
@@ -172,10 +172,7 @@ class DiffusersModel:
 
     @property
     def _class(self) -> type[Any]:
-        import diffusers
-
-        found: type[Any] = getattr(diffusers, self.facts.name)
-        return found
+        return pipeline_class(self.facts.name)
 
     def _pipe(self) -> Any:
         """A pipeline object for one call."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import InputError
 from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
+from flowsynth.models.diffusion.single_file.open_sora import in_flux_names, is_open_sora
 from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
 from flowsynth.models.manager import LOADING
 from flowsynth.models.quiet import quiet
@@ -155,6 +156,8 @@ def in_own_names(
     Raises:
         InputError: they are not those of its class.
     """
+    if cls.__name__ == "FluxTransformer2DModel" and is_open_sora(weights):
+        return in_flux_names(weights)
     own = set(network.state_dict())
     if 2 * len(own & set(weights)) < len(own):  # some names are everybody's
         return _converted(cls, weights, config, file)

@@ -10,13 +10,14 @@ from pydantic import Field
 
 from flowsynth.core.canonical import Json, digest_json
 from flowsynth.core.errors import InputError
+from flowsynth.core.fingerprint import code_fingerprint
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import part_prefixes
 from flowsynth.models.diffusion.ip_adapter.declared import IpAdapter, ip_adapter_identity
 from flowsynth.models.diffusion.lora.declared import Lora, lora_identity
 from flowsynth.models.diffusion.motion import MotionNorm
 from flowsynth.models.diffusion.single_file.known import Checkpoint, checkpoint_of
-from flowsynth.models.families.diffusers.facts import library_versions
+from flowsynth.models.families.diffusers.facts import library_versions, own_module
 from flowsynth.models.families.diffusers.index import part_classes, read_index
 from flowsynth.models.families.diffusers.part import FilePart, FolderPart, ImpliedPart, Part
 from flowsynth.models.families.diffusers.quantized import GGUF, library_version
@@ -172,6 +173,9 @@ class DiffusersSpec(ModelSpec):
             "pipeline": self.pipeline,
             "libraries": dict(library_versions()),
         }
+        chosen = self.pipeline or ("" if self.source.hub else self.class_name(offline=True))
+        if module := own_module(chosen):
+            known["class"] = code_fingerprint(f"{module}:{chosen}")
         if self.loras and (not parts or {"text", "denoiser"} & {*parts}):
             known["loras"] = self.lora_identity(memo)
         if self.ip_adapters and (not parts or "denoiser" in parts):
