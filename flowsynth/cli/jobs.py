@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowsynth.cli.sinks import require_sink
 from flowsynth.cli.watch import watching
 from flowsynth.core.collector import collector_paused
 
@@ -84,6 +85,7 @@ def output_folder(settings: Settings, graph: str) -> Iterator[Path]:
     """
     from flowsynth.api.outputs import require_folder
 
+    require_sink(settings.record)
     if settings.output_dir is not None:
         folder = settings.output_dir.absolute()
         require_folder(folder)

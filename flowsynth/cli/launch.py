@@ -70,7 +70,7 @@ def _launch(asked: Asked, args: argparse.Namespace) -> int:
             _launched(asked, hydra, table, args)(jobs)
         finally:
             table.close()
-    return finish(table.record, base, args.json, settings.report)
+    return finish(table.record, base, args.json, settings)
 
 
 def _search(asked: Asked, args: argparse.Namespace) -> int:
@@ -107,7 +107,7 @@ def _search(asked: Asked, args: argparse.Namespace) -> int:
             table.close()
     for text in objective.told(table.record):
         print(text, file=sys.stderr)
-    return finish(table.record, base, args.json, settings.report)
+    return finish(table.record, base, args.json, settings)
 
 
 def earlier(folder: Path) -> list[JobRecord]:

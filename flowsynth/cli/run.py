@@ -9,6 +9,7 @@ from flowsynth.cli.hydra_options import add_hydra_options, apply_hydra_options
 from flowsynth.cli.jobs import open_session, outcome, output_folder, request, run_one
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.report import add_report
+from flowsynth.cli.sinks.told import tell_of_run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,6 +56,7 @@ def execute(args: argparse.Namespace) -> int:
     else:
         for line in outcome(run):
             print(line)
+    tell_of_run(settings.record, run, folder)
     if run.summary.status == "failed":
         from flowsynth.api import RunFailedError
 

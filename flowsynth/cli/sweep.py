@@ -40,4 +40,4 @@ def run_sweep(args: argparse.Namespace) -> int:
         finally:
             table.close()
         settled(sessions)
-    return finish(table.record, base, args.json, settings.report)
+    return finish(table.record, base, args.json, settings)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsynth.cli.jobs import outcome, shown
+from flowsynth.cli.sinks.told import tell_of_jobs
 from flowsynth.cli.watch import watching
 from flowsynth.core.errors import RunError
 
 if TYPE_CHECKING:
     from flowsynth.api import Run
+    from flowsynth.config import Settings
     from flowsynth.core.record import JobRecord, SweepRecord
     from flowsynth.sweeps.batches import Sessions
     from flowsynth.sweeps.perform import Sweep
@@ -80,14 +82,14 @@ def _is_file(folder: Path, value: object) -> bool:
     return isinstance(value, str) and (folder / value).exists()
 
 
-def finish(record: SweepRecord, base: Path, as_json: bool, report: bool = False) -> int:
+def finish(record: SweepRecord, base: Path, as_json: bool, settings: Settings) -> int:
     """Say what became of a sweep.
 
     Args:
         record: its table.
         base: its folder.
         as_json: print the table, not where it lies.
-        report: write its page.
+        settings: whether to write its page, and who else is told of it.
 
     Returns:
         0 if all went well.
@@ -95,7 +97,7 @@ def finish(record: SweepRecord, base: Path, as_json: bool, report: bool = False)
     Raises:
         RunError: some jobs failed; says which.
     """
-    if report:
+    if settings.report:
         from flowsynth.cli.report import add_report
 
         add_report(base, None)
@@ -105,6 +107,7 @@ def finish(record: SweepRecord, base: Path, as_json: bool, report: bool = False)
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         print(shown(base / "sweep.json"))
+    tell_of_jobs(settings.record, record, base)
     if failed:
         raise RunError(f"{len(failed)} of {len(record.jobs)} jobs failed: {', '.join(failed)}")
     return 0

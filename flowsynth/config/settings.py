@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,6 +55,13 @@ class PlacementSettings(_Part):
     rules: tuple[Rule, ...] = ()
 
 
+class RecordSettings(_Part):
+    """A tracker of experiments that is told of runs, beside ``run.json``."""
+
+    sink: Literal["trackio"] | None = None
+    project: str | None = None
+
+
 class Settings(_Part):
     """Everything about a run that is no part of a key."""
 
@@ -68,6 +75,7 @@ class Settings(_Part):
     workers: Workers | None = None
     previews: bool = True
     report: bool = False
+    record: RecordSettings = Field(default_factory=RecordSettings)
     ray: RaySettings = Field(default_factory=RaySettings)
     placement: PlacementSettings = Field(default_factory=PlacementSettings)
 
@@ -98,7 +106,7 @@ def parse_settings(config: dict[str, Any]) -> Settings:
         GraphError: one fault a wrong value.
     """
     given = {name: config[name] for name in Settings.model_fields if config.get(name) is not None}
-    for part in ("cache", "ray"):
+    for part in ("cache", "ray", "record"):
         if isinstance(given.get(part), dict):
             given[part] = {key: value for key, value in given[part].items() if value is not None}
     try:
@@ -115,13 +123,17 @@ def _require_read(given: dict[str, Any], settings: Settings) -> None:
     Raises:
         GraphError: one is.
     """
+    faults = []
     if settings.executor != "ray" and isinstance(given.get("ray"), dict):
         faults = [
             Fault(f"ray.{name}", "only read with executor=ray", "that, or nothing", repr(value))
             for name, value in given["ray"].items()
         ]
-        if faults:
-            raise GraphError(faults, "settings")
+    if settings.record.sink is None and settings.record.project is not None:
+        expected, project = "that, or nothing", repr(settings.record.project)
+        faults.append(Fault("record.project", "only read with record.sink=NAME", expected, project))
+    if faults:
+        raise GraphError(faults, "settings")
 
 
 def cache_folder(given: str | None) -> Path:

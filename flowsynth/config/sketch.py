@@ -10,7 +10,9 @@ from flowsynth.config.folders import MAIN, search_path
 from flowsynth.core.errors import FlowsynthError
 from flowsynth.core.yaml_text import read_yaml
 
-_GRAPH = "graph"
+_GRAPH, _SETTINGS = "graph", "settings"
+#: Packages of a file that is merged where the one that names it is.
+_HERE = ("", "_here_")
 #: Files that bring one another along.
 _MAX_FILES = 60
 
@@ -50,29 +52,43 @@ class _Sketch:
         experiment = self._read(f"experiment/{self._given.get('experiment', '')}")
         said = {key: name for item in experiment.pop("defaults", []) for key, name in _pairs(item)}
         graph = self._given.get(_GRAPH) or said.get(f"override /{_GRAPH}") or str(chosen.get(_GRAPH))
-        data = self._read(f"{_GRAPH}/{graph}")
-        of_graph = {key: name for item in data.get("defaults", []) for key, name in _pairs(item)}
+        files = list(self._graph(graph))
+        of_graph = {
+            key: name for data in files for item in data.get("defaults", []) for key, name in _pairs(item)
+        }
         for group in chosen.keys() - {_GRAPH, "experiment"}:
             override = said.get(f"override /{group}") or of_graph.get(f"override /{group}@_global_.{group}")
             name = self._given.get(group) or override or chosen[group]
             self._add(f"{group}/{name}", (group,))
-        self._merge((), data.pop("settings", None))
+        for data in files:
+            self._merge((), data.get(_SETTINGS))
         self._merge((), experiment)
-        self._insert(data, f"{_GRAPH}/{graph}", (_GRAPH,))
+        self._add(f"{_GRAPH}/{graph}", (_GRAPH,))
         for key, value in self._given.items():
             if "." in key or key not in chosen:
                 self._merge(tuple(key.split(".")), value)
         return self._tree
+
+    def _graph(self, name: str) -> Iterator[dict[str, Any]]:
+        """The file of a graph, after those of the graphs that it is made of."""
+        data = self._read(f"{_GRAPH}/{name}")
+        for item in data.get("defaults") or []:
+            inner, _, package = item.partition("@") if isinstance(item, str) else ("/", "", "")
+            if inner != "_self_" and package in _HERE and "/" not in inner:
+                yield from self._graph(inner)
+        yield data
 
     def _add(self, name: str, path: tuple[str, ...]) -> None:
         """Merge a file and what it brings along."""
         self._insert(self._read(name), name, path)
 
     def _insert(self, data: dict[str, Any], name: str, path: tuple[str, ...]) -> None:
+        if path == (_GRAPH,):
+            data.pop(_SETTINGS, None)  # they stand at the top
         for item in data.pop("defaults", None) or []:
             if isinstance(item, str) and item != "_self_":
                 inner, _, package = item.partition("@")
-                below = tuple(package.split(".")) if package else ()
+                below = () if package in _HERE else tuple(package.split("."))
                 self._add(f"{name.rpartition('/')[0]}/{inner}", (*path, *below))
         self._merge(path, data)
 

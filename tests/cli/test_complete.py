@@ -133,14 +133,14 @@ t() {
     _flowsynth
     printf '[%s]' "${COMPREPLY[@]}"; echo
 }
-t "flowsynth r"; t "flowsynth run graph=too"; t 'flowsynth run input.video=my\\ c'; t "flowsynth run --c"
+t "flowsynth ru"; t "flowsynth run graph=too"; t 'flowsynth run input.video=my\\ c'; t "flowsynth run --c"
 """
 
 
 def test_bash_itself(shell_env: dict[str, str]) -> None:
     done = subprocess.run(["bash", "-c", BASH], env=shell_env, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "[reproduce][run]", "[toon][toon_edit]", r"[my\ clip.mp4]", "[--cfg][--config-name]"
+        "[run]", "[toon][toon_edit]", r"[my\ clip.mp4]", "[--cfg][--config-name]"
     ]  # fmt: skip
 
 
