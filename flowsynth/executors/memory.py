@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Peak:
     """Most memory in use from when it was made: what torch has of a CUDA device; else what this process has.
 
     Of the process it is what the system has seen at most, if that has grown meanwhile, or what it has at the
-    end: both cost microseconds.
+    end. Asking costs as much as a small task does: of one that is over at once the last answer is told.
 
     Args:
         device: the logical device that computes.
@@ -41,7 +43,8 @@ class Peak:
 
             with suppress(RuntimeError):  # nothing was ever put there
                 torch.cuda.reset_peak_memory_stats(self._cuda)
-        self._before = 0 if self._cuda else peak_rss()
+        self._begun = time.perf_counter()
+        self._before = 0 if self._cuda else _lately(peak_rss)
 
     def nbytes(self) -> int:
         """The bytes so far."""
@@ -49,8 +52,25 @@ class Peak:
             import torch
 
             return int(torch.cuda.max_memory_allocated(self._cuda))
+        if time.perf_counter() - self._begun < _BRIEF:
+            return _lately(resident)
         now = peak_rss()
         return now if now > self._before else resident()
+
+
+#: Seconds in which nothing large is made.
+_BRIEF = 0.005
+_answers: dict[Callable[[], int], tuple[float, int]] = {}
+
+
+def _lately(ask: Callable[[], int]) -> int:
+    """What was answered a moment ago, or is now."""
+    now = time.perf_counter()
+    at, answer = _answers.get(ask, (float("-inf"), 0))
+    if now - at >= _BRIEF:
+        answer = ask()
+        _answers[ask] = now, answer
+    return answer
 
 
 def peak_rss() -> int:
