@@ -36,7 +36,8 @@ def test_everything_shipped_says_what_it_is() -> None:
     for kind in ("graphs", "experiments", "models", "inputs"):
         assert not [entry.name for entry in entries(kind) if not entry.summary]
     models = {entry.name: entry.summary for entry in entries("models")}
-    assert [name for name, text in models.items() if "Licence:" not in text] == ["pipeline"]
+    assert models["pocket"].endswith("Licence: Apache-2.0.")
+    assert models["sdxl"].endswith("Licence: CreativeML Open RAIL++-M.")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_everything_shipped_says_what_it_is() -> None:
 def test_a_list_is_a_line_each(cli: Cli, own: Path, kind: str, line: str) -> None:
     code, out, err = cli("list", kind)
     assert (code, err) == (0, "")
-    assert line in out.splitlines()
+    assert " ".join(line.split()) in [" ".join(text.split()) for text in out.splitlines()]
     rows = json.loads(cli("list", kind, "--json")[1])
     assert [row["name"] for row in rows] == [text.split()[0] for text in out.splitlines()]
 
@@ -71,7 +72,7 @@ def test_a_broken_file_is_listed_all_the_same(cli: Cli, own: Path) -> None:
     (own / "graphs" / "folded.yaml").write_text("# What it does.\ndescription: >\n  long\n")
     out = cli("list", "graphs")[1]
     assert "broken " in out
-    assert "folded             What it does.  (graphs/folded.yaml)" in out
+    assert "folded What it does. (graphs/folded.yaml)" in " ".join(out.split())
 
 
 def test_a_list_is_quick() -> None:
