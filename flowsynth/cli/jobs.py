@@ -6,12 +6,12 @@ import argparse
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsynth.cli.sinks import require_sink
-from flowsynth.cli.watch import watching
+from flowsynth.cli.watch import served, watching
 from flowsynth.core.collector import collector_paused
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run_one(
         RequestError: a file, a model or an output that does not exist.
     """
     graph.request = graph.request.model_copy(update={"command": ["flowsynth", *args.argv]})
-    with watching(args.quiet) as observer:
+    with watching(args.quiet) as shown, served(shown) if args.watch else nullcontext(shown) as observer:
         return graph.run(
             outputs=args.outputs,
             output_dir=folder,

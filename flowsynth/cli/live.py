@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from flowsynth.cli.progress import Row, Tracker, finished_text, started_text
+from flowsynth.cli.progress import finished_text, started_text
 from flowsynth.cli.terminal import visible
 from flowsynth.core.events import NodeOutline
 from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import RunRecord
+from flowsynth.core.tracking import Row, Tracker
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -107,7 +108,13 @@ class LiveTable(Tracker):
     def _title(self) -> str:
         over = sum(row.state not in ("waiting", "running") for row in self.rows.values())
         elapsed = seconds_text(time.monotonic() - self.began)
-        return f"{visible(self.graph)}  {over}/{len(self.rows)} nodes  {elapsed}"
+        left, saved = self.left(), self.saved()
+        parts = [f"{visible(self.graph)}  {over}/{len(self.rows)} nodes  {elapsed}"]
+        if left is not None and left >= 1:
+            parts.append(f"about {seconds_text(left)} left")
+        if saved >= 0.05:
+            parts.append(f"hits saved {seconds_text(saved)}")
+        return "  ".join(parts)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -133,7 +140,5 @@ def progress_text(row: Row) -> str:
     steps = f"step {row.step}/{row.steps}" if row.steps else ""
     if row.state != "running" or not (row.total or row.steps):
         return chunks
-    part = row.step / row.steps if row.steps else 0.0
-    share = min((row.done + part) / max(row.total or 1, 1), 1.0)
-    full = round(share * BAR)
+    full = round((row.share if row.total else row.step / row.steps) * BAR)
     return " ".join(filter(None, ["━" * full + "╌" * (BAR - full), chunks, steps]))

@@ -1,98 +1,19 @@
-"""What is known of a run while it goes, and the lines that say it where there is no terminal."""
+"""The lines that tell of a run while it goes where there is no terminal."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
-from flowsynth.core.events import NodeOutline, Observer
+from flowsynth.core.events import NodeOutline
 from flowsynth.core.readable import seconds_text
 from flowsynth.core.record import RunRecord
 from flowsynth.core.status import NodeStatus, TaskStatus
+from flowsynth.core.tracking import Tracker
 
 #: Seconds between two lines about the same long task, without a terminal.
 LINE_SECONDS = 10.0
-
-
-@dataclass(slots=True)
-class Row:
-    """What is known of a node while the run goes.
-
-    Attributes:
-        outline: what the plan said.
-        state: waiting, running, or what became of it.
-        device: where it runs.
-        done: tasks that are over.
-        total: tasks in all, None while that is not known.
-        step: steps of the task under way.
-        steps: steps that it has in all, 0 if it does not say.
-        seconds: compute so far, known when it is over.
-        since: when it began.
-        text: its error, or the last thing it said.
-    """
-
-    outline: NodeOutline
-    state: str = "waiting"
-    device: str = ""
-    done: int = 0
-    total: int | None = None
-    step: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    since: float = 0.0
-    text: str = ""
-
-
-class Tracker(Observer):
-    """Keeps a row a node; what shows them derives from it. Safe for threads."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.rows: dict[str, Row] = {}
-        self.graph = ""
-        self.began = time.monotonic()
-
-    def run_started(self, graph: str, nodes: Sequence[NodeOutline]) -> None:
-        """Make the rows."""
-        with self.lock:
-            self.graph, self.began = graph, time.monotonic()
-            self.rows = {node.name: Row(node, device=node.device, total=node.tasks) for node in nodes}
-
-    def node_started(self, node: str, device: str) -> None:
-        """Note when and where it began."""
-        with self.lock:
-            row = self.rows[node]
-            row.state, row.device, row.since = "running", device, time.monotonic()
-
-    def node_progress(self, node: str, step: int, total: int) -> None:
-        """Note the step."""
-        with self.lock:
-            self.rows[node].step, self.rows[node].steps = step, total
-
-    def task_finished(self, node: str, status: TaskStatus, done: int, total: int | None) -> None:
-        """Note how many tasks are over, however they ended."""
-        del status
-        with self.lock:
-            row = self.rows[node]
-            row.done, row.total, row.step, row.steps = done, total, 0, 0
-
-    def node_finished(self, node: str, status: NodeStatus, seconds: float, error: str = "") -> None:
-        """Note what became of it."""
-        with self.lock:
-            row = self.rows[node]
-            row.state, row.seconds, row.text = status, seconds, error or row.text
-
-    def note(self, node: str, text: str) -> None:
-        """Note what it said last."""
-        with self.lock:
-            if node in self.rows:
-                self.rows[node].text = text
-
-    def close(self) -> None:
-        """Leave the terminal as it was found."""
 
 
 class PlainLines(Tracker):
@@ -160,10 +81,16 @@ class PlainLines(Tracker):
 
 def started_text(graph: str, nodes: Sequence[NodeOutline]) -> str:
     """The plan in one line."""
-    hits = sum(node.status == "hit" for node in nodes)
-    if hits == len(nodes):
-        return f"{graph}: all {hits} nodes from the cache"
-    return f"{graph}: {len(nodes)} nodes, {hits} from the cache"
+    hits = [node for node in nodes if node.status == "hit"]
+    saved = saved_text(sum(node.seconds or 0.0 for node in hits))
+    if len(hits) == len(nodes):
+        return f"{graph}: all {len(hits)} nodes from the cache{saved}"
+    return f"{graph}: {len(nodes)} nodes, {len(hits)} from the cache{saved}"
+
+
+def saved_text(seconds: float) -> str:
+    """What hits saved, where that is worth a word."""
+    return f" (saved {seconds_text(seconds)})" if seconds >= 0.05 else ""
 
 
 def finished_text(record: RunRecord) -> str:
@@ -173,4 +100,5 @@ def finished_text(record: RunRecord) -> str:
         counts[node.status] += 1
     words = {"computed": "computed", "hit": "from the cache", "failed": "failed", "skipped": "skipped"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
-    return f"{record.status} in {seconds_text(record.seconds)}: {', '.join(parts) or 'nothing to do'}"
+    told = ", ".join(parts) or "nothing to do"
+    return f"{record.status} in {seconds_text(record.seconds)}: {told}{saved_text(record.saved)}"

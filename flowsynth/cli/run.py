@@ -10,6 +10,7 @@ from flowsynth.cli.jobs import open_session, outcome, output_folder, request, ru
 from flowsynth.cli.options import add_multirun, add_overrides, command_parser, require_multirun
 from flowsynth.cli.report import add_report
 from flowsynth.cli.sinks.told import tell_of_run
+from flowsynth.core.errors import RequestError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,6 +23,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_multirun(made)
     add_hydra_options(made)
+    made.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve a page that shows the run while it goes, for this machine's browsers only",
+    )
     made.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     made.add_argument(
         "--outputs", metavar="NODE", nargs="+", help="deliver these nodes instead of the graph's outputs"
@@ -40,6 +46,8 @@ def execute(args: argparse.Namespace) -> int:
 
         return show_config(args) if args.cfg is not None else show_info(args)
     if args.multirun:
+        if args.watch:
+            raise RequestError("--watch: not used by a sweep; expected a single run")
         from flowsynth.cli.sweep import run_sweep
 
         return run_sweep(args)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import _thread
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from flowsynth.cli.progress import PlainLines, Tracker
+from flowsynth.cli.progress import PlainLines
 from flowsynth.cli.terminal import bare
-from flowsynth.core.events import Observer
+from flowsynth.core.events import Both, Observer
+from flowsynth.core.tracking import Tracker
 
 #: Asks the libraries below for their errors only: their chatter would break the table, and -q.
 _QUIET = {
@@ -18,6 +22,42 @@ _QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have an interrupt act: shells start programs in the background so that they ignore it."""
+    before = signal.getsignal(signal.SIGINT)
+    ignored = before is signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def served(shown: Observer, stream: TextIO | None = None) -> Iterator[Observer]:
+    """An observer that also serves a live page until the block ends; its address goes to a stream.
+
+    Args:
+        shown: hears everything too.
+        stream: stderr if None.
+    """
+    from flowsynth.report.live import LiveRun
+    from flowsynth.report.server import serving
+
+    live = LiveRun()
+
+    def stop() -> None:
+        if live.status == "running":
+            _thread.interrupt_main()  # as Ctrl-C does: what is finished is kept
+
+    with _interruptible(), serving(live, stop) as address:
+        print(f"watch: {address}", file=stream or sys.stderr, flush=True)
+        yield Both(shown, live)
 
 
 @contextmanager

@@ -70,6 +70,7 @@ class RunContext:
         work_dir: folder for files that live no longer than the run.
         offline: never touch the network.
         on_progress: called with (step, total) by long operators.
+        on_look: called with a latent space and what gives latents of it so far, T x C x h x w, if looked at.
         cancelled: set when the run is asked to stop.
         kept: keeps parts of the work while it goes on; None where nothing is kept.
         portions: what to take at once of what changes a result by rounding at most: tiles, frames, windows.
@@ -85,6 +86,7 @@ class RunContext:
     work_dir: Path | None = None
     offline: bool = False
     on_progress: Callable[[int, int], None] | None = None
+    on_look: Callable[[str, Callable[[], Any]], None] | None = None
     cancelled: threading.Event | None = None
     kept: Kept | None = None
     portions: Portions = field(default_factory=Portions)
@@ -99,6 +101,11 @@ class RunContext:
         self.check_cancelled()
         if self.on_progress is not None:
             self.on_progress(step, total)
+
+    def look(self, space: str, latents: Callable[[], Any]) -> None:
+        """Let whoever watches see latents that are not done; nothing is computed where nobody does."""
+        if self.on_look is not None:
+            self.on_look(space, latents)
 
     def check_cancelled(self) -> None:
         """Raise `CancelledError` if the run was asked to stop."""

@@ -11,7 +11,7 @@ from flowsynth.core.collector import collector_paused
 from flowsynth.core.errors import RunError, listing
 from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.options import RunOptions
-from flowsynth.core.refs import objects_of
+from flowsynth.core.refs import Trace, objects_of
 from flowsynth.core.streams import StreamInfo, Whole
 from flowsynth.executors.expand import Expander
 from flowsynth.executors.forecast import probe_key, probe_row, traced_probe
@@ -111,9 +111,15 @@ class Engine:
         return found
 
     def _outline(self, plan: Plan, runs: dict[str, StepRun]) -> None:
+        took = self._took(plan)
         outline = [
             NodeOutline(
-                s.name, type(s.operator).op, s.status, s.device, 1 if isinstance(s.kind, Whole) else None
+                s.name,
+                type(s.operator).op,
+                s.status,
+                s.device,
+                1 if isinstance(s.kind, Whole) else None,
+                took.get(s.name),
             )
             for s in plan.steps.values()
         ]
@@ -123,6 +129,14 @@ class Engine:
                 for note in run.notes:
                     self.observer.note(run.name, note)
                 self.observer.node_finished(run.name, "hit", 0.0)
+
+    def _took(self, plan: Plan) -> dict[str, float]:
+        """Seconds that nodes took when they were last computed, under this key or another."""
+        found = {step.name: step.seconds for step in plan.steps.values() if step.seconds is not None}
+        keys = {name: key for name, key in plan.last_keys.items() if name not in found and name in plan.steps}
+        rows = self.cache.lookup_many(list(keys.values())) if keys else {}
+        traces = {name: Trace.from_bytes(rows[key]) for name, key in keys.items() if key in rows}
+        return found | {name: trace.seconds for name, trace in traces.items() if trace is not None}
 
     def _tell_settled(self, before: dict[str, StepRun]) -> None:
         """Say the end of steps that are hits by now and whose end the pass before did not come to."""

@@ -204,6 +204,7 @@ class Workplace:
         context.span, context.state = order.span, state
         context.cancelled = self.cancelled
         context.on_progress = lambda step, total: self.observer.node_progress(order.node, step, total)
+        context.on_look = lambda space, get: self.observer.node_latents(order.node, space, get)
         context.check_cancelled()
         return context
 

@@ -41,6 +41,10 @@ def _ignore_note(_text: str) -> None:
     return None
 
 
+def _ignore_look(_latents: Callable[[], torch.Tensor]) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What a verb tells and asks while it works.
@@ -51,6 +55,7 @@ class Hooks:
         note: tells the user something, once.
         kept: where parts of the work are kept while it goes on, if anywhere.
         portions: what to take at once of what changes a result by rounding at most.
+        look: called after a step with what gives the latents so far, T x C x h x w.
     """
 
     progress: Callable[[int, int], None] = _ignore_progress
@@ -58,6 +63,7 @@ class Hooks:
     note: Callable[[str], None] = _ignore_note
     kept: Kept | None = None
     portions: Portions = field(default_factory=Portions)
+    look: Callable[[Callable[[], torch.Tensor]], None] = _ignore_look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
+from typing import Any
 
 from flowsynth.core.events import NodeOutline, Observer
 from flowsynth.core.record import RunRecord
@@ -70,6 +71,10 @@ class Deliverer(Observer):
     def node_progress(self, node: str, step: int, total: int) -> None:
         """Pass it on."""
         self._shown.node_progress(node, step, total)
+
+    def node_latents(self, node: str, space: str, latents: Callable[[], Any]) -> None:
+        """Pass it on."""
+        self._shown.node_latents(node, space, latents)
 
     def task_finished(self, node: str, status: TaskStatus, done: int, total: int | None) -> None:
         """Pass it on."""

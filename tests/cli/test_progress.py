@@ -7,11 +7,12 @@ from typing import TextIO
 import pytest
 
 from flowsynth.cli.live import LiveTable, progress_text
-from flowsynth.cli.progress import PlainLines, Row, finished_text
+from flowsynth.cli.progress import PlainLines, finished_text
 from flowsynth.cli.watch import watching
 from flowsynth.core.events import NodeOutline
 from flowsynth.core.readable import bytes_text, seconds_text
 from flowsynth.core.record import NodeRecord, RunRecord
+from flowsynth.core.tracking import Row, Tracker
 
 NODES = [
     NodeOutline("clip", "read_video", "hit"),
@@ -167,3 +168,19 @@ def test_numbers_in_words() -> None:
 
 def test_a_run_of_nothing_says_so() -> None:
     assert finished_text(RunRecord(status="done", graph={}, nodes={})) == "done in 0.00s: nothing to do"
+
+
+def test_what_is_left_and_what_hits_saved_is_told() -> None:
+    tracker = Tracker()
+    nodes = [NodeOutline("a", "x", "hit", "", 1, 5.0), NodeOutline("b", "x", "run", "cpu", 4, 8.0)]
+    tracker.run_started("g", [*nodes, NodeOutline("c", "x", "run", "cpu", 1, None)])
+    tracker.node_finished("a", "hit", 0.0)
+    assert tracker.left() is None, "nobody knows about c"
+    tracker.node_finished("c", "computed", 1.0)
+    assert tracker.left() == 8.0
+    tracker.node_started("b", "cpu")
+    tracker.task_finished("b", "computed", 1, 4)
+    assert tracker.left() == 6.0
+    assert tracker.saved() == 5.0
+    saved = RunRecord(status="done", graph={}, nodes={}, seconds=1, saved=75)
+    assert finished_text(saved) == "done in 1.0s: nothing to do (saved 1m15s)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
@@ -251,7 +252,8 @@ class Denoise(Operator):
             for i, clip in enumerate(asked.pictures.get("control", ()))
         ]
         smoothing = self._deflicker(ctx, latents, guide, factor) if self.deflicker else None
-        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept, ctx.portions)
+        look = partial(ctx.look, latents.space)
+        hooks = Hooks(ctx.progress, ctx.check_cancelled, ctx.note, ctx.kept, ctx.portions, look)
         made = loaded.denoise(replace(asked, controls=readers, deflicker=smoothing, hooks=hooks))
         return made.with_data(made.tensor.to(latents.tensor.device).contiguous())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowsynth.core.errors import RequestError
@@ -151,6 +152,7 @@ class _Run:
                 latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
             if kept is not None:
                 latents = self._layout(kept.put_back(self._frames_first(latents), self.steps, i))
+            self.hooks.look(partial(self._frames_first, latents))
             self.hooks.progress(i + 1, steps)
         self.passes.done()
         return self.steps.handed_on(self._frames_first(latents))
