@@ -55,7 +55,7 @@ class Hooks:
         note: tells the user something, once.
         kept: where parts of the work are kept while it goes on, if anywhere.
         portions: what to take at once of what changes a result by rounding at most.
-        look: called after a step with what gives the latents so far, T x C x h x w.
+        look: called at a step with what gives the latents that it leads to, T x C x h x w, if asked at once.
     """
 
     progress: Callable[[int, int], None] = _ignore_progress

@@ -146,16 +146,20 @@ class _Run:
             noise = self._predict(latents, t, i, steps)
             if self.inputs.clean_edit is not None and i in self.inputs.clean_edit.steps:
                 noise = self._with_clean_edited(self.inputs.clean_edit, noise, latents, t, i)
+            self.hooks.look(partial(self._seen, noise, latents, i))
             if self.steps.cut_short(i):
                 latents = self.steps.clean(noise, latents, i)
             else:
                 latents = self.scheduler.step(noise, t, latents, **extra, return_dict=False)[0]
             if kept is not None:
                 latents = self._layout(kept.put_back(self._frames_first(latents), self.steps, i))
-            self.hooks.look(partial(self._frames_first, latents))
             self.hooks.progress(i + 1, steps)
         self.passes.done()
         return self.steps.handed_on(self._frames_first(latents))
+
+    def _seen(self, noise: torch.Tensor, latents: torch.Tensor, step: int) -> torch.Tensor:
+        """What the prediction says is behind the noise, for whoever looks: T x C x h x w."""
+        return self._frames_first(self.steps.clean(noise, latents, step))
 
     def _prediction(self) -> Prediction:
         window = min(self.numbers.window, self.frames)
