@@ -2,7 +2,7 @@
 
 Run::
 
-    python benchmarks/cuts.py [--out benchmarks/results/cuts.md]
+    python benchmarks/cuts.py [--out benchmarks/results/cuts.md] [--only-ghosts] [--by fastblend]
 
 The film is Big Buck Bunny (CC BY 3.0, Blender Foundation), whole, 1280x720, a member of moviepy's source
 archive on PyPI: downloaded by pip, read, never run. Its cuts were found by jumps of colour, each looked at
@@ -290,19 +290,9 @@ def scenes(seen: dict[int, Tensor], chosen: Sequence[int]) -> list[Scene]:
     ]
 
 
-def main() -> None:
-    """Measure, print, and write the report if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--pairs", type=int, default=120, help="inside shots, at each distance")
-    parser.add_argument("--cuts", type=int, default=25, help="of the film, to render across")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "flowsynth_bench")
-    args = parser.parse_args()
-    args.folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+def judged(seen: dict[int, Tensor], pairs: dict[str, list[tuple[int, int]]]) -> list[str]:
+    """Judge the detector: pairs of frames held out, and those of the film."""
     lines = [
-        "# Cuts",
-        "",
         "A fault is a cut that is missed, or two frames of one shot that are taken for two.",
         "",
         "| | pairs | are | number | faults | CPU ms a pair |",
@@ -313,15 +303,33 @@ def main() -> None:
     for name in CLIP_CUTS:
         lines += [row("held out", f"{name}, {n} apart", of_clip(name, n), cut=False) for n in (1, 3, 6)]
     lines.append(row("held out", "scrolling text and pictures", scrolls(), cut=False))
-    pairs = wanted_pairs(args.pairs)
-    chosen = rendered_cuts(args.cuts)
-    around = {cut + 1 + i for cut in chosen for i in range(-HALF, HALF)}
-    seen = frames(film(args.folder), around | {i for group in pairs.values() for pair in group for i in pair})
     for name, group in pairs.items():
         found = [(seen[a], seen[b]) for a, b in group]
         lines.append(row("tuned on", f"film, {name}", found, cut=name == "cut"))
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Measure, print, and write the report if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--pairs", type=int, default=120, help="inside shots, at each distance")
+    parser.add_argument("--cuts", type=int, default=25, help="of the film, to render across")
+    parser.add_argument("--only-ghosts", action="store_true", help="judge no pairs of frames")
+    parser.add_argument("--by", default="", help="part of the names of those whose ghosts are counted")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "flowsynth_bench")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    lines = ["# Cuts", ""]
+    pairs = {} if args.only_ghosts else wanted_pairs(args.pairs)
+    chosen = rendered_cuts(args.cuts)
+    around = {cut + 1 + i for cut in chosen for i in range(-HALF, HALF)}
+    seen = frames(film(args.folder), around | {i for group in pairs.values() for pair in group for i in pair})
+    if pairs:
+        lines += judged(seen, pairs)
     found = pans([(name, picture(name)) for name in PICTURES])
-    lines += ["", "## Ghosts", "", *rows(scenes(seen, chosen), found)]
+    lines += ["## Ghosts", "", *rows(scenes(seen, chosen), found, args.by)]
     publish([*lines, "", machine("torch"), "- `python benchmarks/cuts.py`"], args.out)
 
 

@@ -2,7 +2,7 @@
 
 Run::
 
-    python benchmarks/picture.py [--out benchmarks/results/picture.md] [--frames 4] [--only bikes,coffee]
+    python benchmarks/picture.py [--out benchmarks/results/picture.md] [--frames 8] [--only bikes,coffee]
         [--sheets FOLDER] [--graph toon]
 
 Tuned on (`--set tuned`): Big Buck Bunny's clip, scikit-image's astronaut and chelsea. Held out, by name:
@@ -79,6 +79,8 @@ PICTURES = {
     "flower": "sklearn:sklearn/datasets/images/flower.jpg",
     "grain": "sklearn:sklearn/datasets/images/flower.jpg",
 }
+LIMIT = 1.1  # of flicker, to the source's or the steady drawing's
+LEAST = 0.02  # thousandths: a two hundredth of a level, less is no flicker
 TUNED = ("bbb", "astronaut", "chelsea")
 COLUMNS = (
     *(
@@ -93,7 +95,8 @@ COLUMNS = (
         "guide's",
         "ink",
     ),
-    *("flicker", "guide's", "source's", "steady drawing's", "peak", "source's", "CPU s"),
+    *("flicker", "guide's", "source's", "steady drawing's", "to source", "to steady", "met by"),
+    *("peak", "source's", "CPU s"),
 )
 
 
@@ -226,13 +229,22 @@ def peak(clip: Frames, shown: Frames) -> float:
     return float(255 * np.quantile(torch.cat(changes).numpy(), 0.99))
 
 
-def figures(name: str, clips: Mapping[str, Frames], args: argparse.Namespace) -> list[float]:
+def met(flicker: float, of_source: float, of_steady: float) -> list[float | str]:
+    """Ratios of a result's flicker, and by which of them it is at most `LIMIT`."""
+    to_source, to_steady = flicker / max(of_source, LEAST), flicker / max(of_steady, LEAST)
+    by = "source" if to_source <= LIMIT else "steady" if to_steady <= LIMIT else "**neither**"
+    return [to_source, to_steady, by]
+
+
+def figures(name: str, clips: Mapping[str, Frames], args: argparse.Namespace) -> list[float | str]:
     """The figures of a row, but for the time."""
     result, guide, shown = clips["result"], clips["guide"], clips["source"]
     r, g = result.to_float(), guide.to_float()
     flat = (local_contrast(luma(g), 3.0) < 0.006).float()
     distance = (lab(r) - lab(g)).square().sum(1, keepdim=True).sqrt()
     to_source, of_guide = measured(result, shown), measured(guide, shown)
+    flickers = [1000 * x["flicker"] for x in (to_source, of_guide, to_source["reference"])]
+    flickers.append(steady(name, shown, args))
     return [
         float(distance.mean()),
         float((distance * flat).sum() / flat.sum().clamp(min=1)),
@@ -243,10 +255,8 @@ def figures(name: str, clips: Mapping[str, Frames], args: argparse.Namespace) ->
         to_source["lpips"],
         of_guide["lpips"],
         float(100 * (luma(g) - luma(r)).clamp(min=0).mean()),
-        1000 * to_source["flicker"],
-        1000 * of_guide["flicker"],
-        1000 * to_source["reference"]["flicker"],
-        steady(name, shown, args),
+        *flickers,
+        *met(flickers[0], *flickers[2:]),
         peak(result, shown),
         peak(shown, shown),
     ]
@@ -257,8 +267,10 @@ def measured(clip: Frames, reference: Frames) -> dict[str, Any]:
     return Measure(lpips=True).run(RunContext(), frames=clip, reference=reference).values
 
 
-def written(value: float) -> str:
+def written(value: float | str) -> str:
     """A figure of a row."""
+    if isinstance(value, str):
+        return value
     return "" if math.isnan(value) else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
@@ -273,7 +285,7 @@ def main() -> None:
     """Measure, print, and write the report if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--frames", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--set", choices=("tuned", "held-out"), default="held-out")
     parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--graph", default="toon")

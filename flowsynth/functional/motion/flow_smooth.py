@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from flowsynth.functional.motion.optical_flow import occlusion, resize_flow, warp
 from flowsynth.functional.motion.smooth import neighbours
+from flowsynth.functional.motion.steady import plane_size
 from flowsynth.functional.picture.blur import gaussian_blur
 from flowsynth.values.frames import as_float
 
-__all__ = ["Estimate", "along_motion"]
+__all__ = ["Estimate", "Motion", "along_motion"]
 
 #: Flow between batches of frames, `(N, C, H, W)` twice to `(N, 2, H, W)`.
 Estimate = Callable[[Tensor, Tensor], Tensor]
@@ -24,9 +25,7 @@ _TOLERANCE = 0.05
 _NEAR = 6.0  # spread of the neighbourhood whose change of brightness is no sign of a wrong flow, pixels
 
 
-def along_motion(
-    frames: Tensor, guide: Tensor, start: int, stop: int, *, radius: int, estimate: Estimate, side: int = 0
-) -> Tensor:
+def along_motion(frames: Tensor, start: int, stop: int, *, radius: int, motion: Motion) -> Tensor:
     """Average each frame with its neighbours, warped onto it, where they are not occluded.
 
     out_t = (x_t + sum_j v_j warp(x_j, f_tj)) / (1 + sum_j v_j), with the flow f_tj of the guide from frame t
@@ -36,18 +35,15 @@ def along_motion(
 
     Args:
         frames: `(L, C, H, W)`, uint8 or floating point in [0, 1], the halo included.
-        guide: `(L, 3, H, W)`, frames with the same motion.
         start: first frame to give back, an index into `frames`.
         stop: end of the frames to give back.
         radius: neighbours on either side.
-        estimate: of flow.
-        side: longer side in pixels at which flow is estimated where frames are larger; 0 is their own size.
+        motion: of a guide as long as `frames`.
 
     Returns:
         `(stop - start, C, H, W)` float32.
     """
     out = torch.empty((stop - start, *frames.shape[1:]), dtype=torch.float32, device=frames.device)
-    motion = _Motion(guide, estimate, side)
     for row, target in enumerate(range(start, stop)):
         total = as_float(frames[target : target + 1])
         weight = torch.ones_like(total[:, :1])
@@ -60,22 +56,23 @@ def along_motion(
     return out
 
 
-class _Motion:
+class Motion:
     """Motion between frames of a guide, each pair estimated once: both ways, for both its frames.
 
     Args:
-        guide: `(L, 3, H, W)`.
+        guide: `(L, 3, H, W)`, frames with the same motion as those that are smoothed.
         estimate: of flow.
-        side: as for `along_motion`.
+        side: longer side in pixels at which flow is estimated where frames are larger; 0 is their own size.
     """
 
-    def __init__(self, guide: Tensor, estimate: Estimate, side: int) -> None:
+    def __init__(self, guide: Tensor, estimate: Estimate, side: int = 0) -> None:
         self._guide, self._estimate = guide, estimate
         height, width = guide.shape[-2:]
         scale = side / max(height, width) if side else 1.0
         self._whole = height, width
         self._size = (max(1, round(height * scale)), max(1, round(width * scale))) if scale < 1 else None
         self._kept: dict[tuple[int, int], Tensor] = {}
+        self._planes: dict[int, tuple[Tensor, Tensor]] = {}
 
     def between(self, own: int, other: int) -> tuple[Tensor, Tensor]:
         """Return the flow from one frame to another, `(1, 2, H, W)`, and how far to trust it, 0 to 1."""
@@ -87,6 +84,12 @@ class _Motion:
         enlarged = F.interpolate(visible, size=self._whole, mode="bilinear", align_corners=False)
         return resize_flow(there, self._whole), enlarged
 
+    def onward(self, first: int) -> tuple[Tensor, Tensor]:
+        """Return the flows from a frame to the next one and back on the small plane of `steadied`."""
+        if first not in self._planes:
+            self._both(first, first + 1)
+        return self._planes[first]
+
     def _both(self, own: int, other: int) -> tuple[Tensor, Tensor]:
         """Return the flows from one frame to the other and back; a pair's first frame asks first."""
         if (other, own) in self._kept:
@@ -97,6 +100,9 @@ class _Motion:
         if own < other and len(self._kept) < _MOST_PAIRS:
             self._kept[own, other] = both
         there, back = both.split(1)
+        if abs(own - other) == 1 and min(own, other) not in self._planes:
+            small = [resize_flow(flow, plane_size(*self._whole)) for flow in (there, back)]
+            self._planes[min(own, other)] = (small[0], small[1]) if own < other else (small[1], small[0])
         return there, back
 
     def _frame(self, index: int) -> Tensor:

@@ -55,10 +55,20 @@ def ink(tone: Tensor, flat: Tensor, pen: Pen, scale: float = 1.0) -> Tensor:
     sigma = max(0.6, pen.fine * math.sqrt(short_side(tone) / 1080)) * scale
     gx, gy = sobel(flat)
     sure = smoothstep(enlarged((gx.square() + gy.square()).sqrt(), tone), 0.012, 0.04)
-    crisp = pen.gains[0] * (difference(tone, sigma) - pen.offsets[0] - pen.doubt * (1 - sure))
+    crisp = _ramp(difference(tone, sigma) - pen.offsets[0] - pen.doubt * (1 - sure), pen.gains[0])
     plane = reduced(flat, _PLANE)
     sigma = max(0.7, 1.35 * math.sqrt(short_side(plane) / _PLANE)) * scale
     tangent = orientation(plane, 2 * sigma).tangent
     long = smooth_along(difference(plane, sigma), tangent, 2 * sigma, step=max(1.0, sigma / 1.5))
-    long = pen.gains[1] * (enlarged(long, tone) - pen.offsets[1])
+    long = _ramp(enlarged(long, tone) - pen.offsets[1], pen.gains[1])
     return torch.tanh(torch.maximum(crisp, long).clamp(min=0))
+
+
+def _ramp(dip: Tensor, gain: float) -> Tensor:
+    """Go from paper to ink, by `gain`, but over no less than about a pixel.
+
+    A steeper border would fall on whole pixels: it would alias, and as much of a line would be ink as lies
+    well to the grid of pixels, another part in every frame of a pan.
+    """
+    across, down = sobel(dip)
+    return dip * gain / (1 + gain**2 * (across.square() + down.square())).sqrt()

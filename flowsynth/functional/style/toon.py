@@ -75,7 +75,7 @@ def _stepped(tone: Tensor, flat: Tensor, levels: int) -> Tensor:
     gx, gy = sobel(smooth)
     slope = enlarged((gx.square() + gy.square()).sqrt(), tone)
     contour = torch.lerp(enlarged(smooth, tone), tone, smoothstep(slope, 0.02, 0.06))
-    width = (1.6 * (levels - 1) * slope * short_side(plane) / short_side(tone)).clamp(0.12, 1)
+    width = (1.6 * (levels - 1) * slope * short_side(plane) / short_side(tone)).clamp(0.3, 1)
     scaled = contour.clamp(0, 1) * (levels - 1)
     below = scaled.floor().clamp(max=levels - 2)
     ramp = smoothstep((scaled - below - 0.5) / width, -0.5, 0.5)

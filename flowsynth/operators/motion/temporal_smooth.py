@@ -64,7 +64,9 @@ class TemporalSmooth(Operator):
       the others twice the radius. `tracking` follows motion of many pixels a frame better.
     - ``flow``: the mean of the neighbours within `radius`, each warped onto the frame along the optical flow
       of the `guide`, where it shows the same thing (the flow back agrees, and so does the guide itself).
-      Cheaper than fastblend at a radius of 1 to 4, a little softer, and only as good as the flow.
+      Cheaper than fastblend at a radius of 1 to 4, a little softer, and only as good as the flow. `steady`
+      evens out, over many more frames and at hardly any cost, by how much whole areas are lighter, darker or
+      of another colour than in the guide: what a drawing flickers by most. What the guide does stays.
 
     Averaging softens grain, texture and what few frames show. So fastblend and flow change only what is
     coarser than `detail`: x + blur(y - x). Where fine lines themselves flicker, set it to 0.
@@ -116,6 +118,12 @@ class TemporalSmooth(Operator):
     tracking: bool = Field(default=False, description=f"fastblend: {TRACKING_TEXT}")
     seed: int = Field(default=0, ge=0, description=f"fastblend: {SEED_TEXT}")
 
+    steady: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="flow: neighbours on either side over which broad tones and colours are evened out",
+    )
     detail: float = Field(
         default=2.0,
         ge=0,
@@ -136,14 +144,21 @@ class TemporalSmooth(Operator):
         if self.method == "exponential":
             return Scan()
         # The blocks of fastblend's tree lie at fixed places of the clip: its geometry holds where a chunk is.
-        return Resample() if self._in_tree else Window(self.radius, self.radius)
+        return Resample() if self._in_tree else Window(self._reach, self._reach)
+
+    @property
+    def _reach(self) -> int:
+        """How many frames on either side are looked at."""
+        return max(self.radius, self.steady if self.method == "flow" else 0)
 
     @property
     def _in_tree(self) -> bool:
         return self.method == "fastblend" and self.mode == "fast"
 
     def check(self, inputs: Mapping[str, Any]) -> list[Fault]:
-        """Refuse a guide that would not be looked at."""
+        """Refuse a guide that would not be looked at, and a steadiness that nothing would bring."""
+        if self.steady and self.method != "flow":
+            return [Fault("params.steady", "not looked at", "method flow, or 0", f"method {self.method}")]
         if "guide" in inputs and self.method not in _GUIDED:
             expected = "method fastblend or flow, or no guide"
             return [Fault("inputs.guide", "not looked at", expected, f"method {self.method}")]
@@ -163,7 +178,7 @@ class TemporalSmooth(Operator):
         if len(set(lengths.values())) > 1:
             raise RequestError(f"temporal_smooth: frames and guide must be equally long, given {lengths}")
         total, period = lengths["frames"], phase_period(self.radius)
-        first, last = max(0, start - self.radius), min(total, stop + self.radius)
+        first, last = max(0, start - self._reach), min(total, stop + self._reach)
         geometry = [start - first, stop - first, first % period, (total - last) % period]
         return Reads(dict.fromkeys(inputs, (first, last)), list(geometry))
 
@@ -172,7 +187,7 @@ class TemporalSmooth(Operator):
         from flowsynth.values.frames import as_float
 
         ctx.check_cancelled()
-        if self.radius == 0 and self.method != "exponential":
+        if self._reach == 0 and self.method != "exponential":
             return _asked(ctx, frames)
         data = frames.tensor.to(ctx.device)
         start = ctx.span.lead if ctx.span else 0
@@ -221,8 +236,9 @@ class TemporalSmooth(Operator):
 
         if self.method not in _GUIDED:
             return self._window(as_float(part.data), *part.wanted)
-        guided = self._fastblend if self.method == "fastblend" else self._along_flow
-        return self._with_own_detail(part.data[slice(*part.wanted)], guided(ctx, part))
+        if self.method == "flow":
+            return self._along_flow(ctx, part)
+        return self._with_own_detail(part.data[slice(*part.wanted)], self._fastblend(ctx, part))
 
     def _with_own_detail(self, own: Tensor, smoothed: Tensor) -> Tensor:
         """Take only the coarse part of what smoothing changed: x + blur(y - x)."""
@@ -245,17 +261,19 @@ class TemporalSmooth(Operator):
         )
 
     def _along_flow(self, ctx: RunContext, part: _Part) -> Tensor:
-        from flowsynth.functional.motion.flow_smooth import along_motion
+        from flowsynth.functional.motion.flow_smooth import Motion, along_motion
+        from flowsynth.functional.motion.steady import steadied
         from flowsynth.values.frames import as_rgb
 
-        estimate = load_estimator(ctx, self.estimator)
-        return along_motion(
-            part.data,
-            as_rgb(part.guide),
-            *part.wanted,
-            radius=self.radius,
-            estimate=estimate,
-            side=self.motion_side,
+        guide = as_rgb(part.guide)
+        motion = Motion(guide, load_estimator(ctx, self.estimator), self.motion_side)
+        smoothed = along_motion(part.data, *part.wanted, radius=self.radius, motion=motion)
+        own = self._with_own_detail(part.data[slice(*part.wanted)], smoothed)
+        if not self.steady:
+            return own
+        toward = part.data if part.guide is part.data else guide
+        return steadied(part.data, toward, own, *part.wanted, radius=self.steady, pair=motion.onward).clamp(
+            0, 1
         )
 
     def _window(self, data: Tensor, start: int, stop: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flowsynth.core.context import RunContext
 from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.operators.size._super import in_tiles
+from flowsynth.operators.timing._pan import motion_over_pans, pan
 from flowsynth.values import Frames
 from flowsynth.values.frames import as_dtype, as_float, as_rgb
 
@@ -102,7 +103,9 @@ def _between(
     with torch.inference_mode():
         a, b = (network.needs.filled(as_float(frame)) for frame in (first, second))
         moment = torch.tensor([float(w) for w in weights], device=a.device).view(-1, 1, 1, 1)
-        motion = network.motion(as_rgb(a), as_rgb(b), moment, each)
+        pans = [pan(*map(as_float, pair)) for pair in zip(first.split(1), second.split(1), strict=True)]
+        both = as_rgb(a), as_rgb(b)
+        motion = motion_over_pans(network, both, moment, pans, (height, width), each)
         ahead, behind = warp_both(a, b, motion)
         made = torch.lerp(behind, ahead, motion.mask)
         if settings.refine:

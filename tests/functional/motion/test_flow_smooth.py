@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowsynth.functional.motion import flow_smooth
-from flowsynth.functional.motion.flow_smooth import along_motion
+from flowsynth.functional.motion.flow_smooth import Motion, along_motion
 from flowsynth.functional.motion.optical_flow import classical_flow
 
 
@@ -28,7 +28,7 @@ def test_a_pair_s_motion_is_estimated_once(radius: int, side: int, monkeypatch: 
 
     def smoothed() -> Tensor:
         asked.clear()
-        return along_motion(frames, frames, 0, 6, radius=radius, estimate=estimate, side=side)
+        return along_motion(frames, 0, 6, radius=radius, motion=Motion(frames, estimate, side))
 
     kept = smoothed()
     pairs = sum(min(radius, 5 - i) for i in range(6))
@@ -48,7 +48,7 @@ def test_a_flow_that_leads_astray_is_not_trusted() -> None:
         flow[..., 40:] = 0
         return flow
 
-    averaged = along_motion(frames, frames, 0, 1, radius=1, estimate=partly)[0]
+    averaged = along_motion(frames, 0, 1, radius=1, motion=Motion(frames, partly))[0]
     wrong = (averaged - frames[0])[..., 40:].abs().mean()
     assert wrong < 0.8 * (frames[1] - frames[0])[..., 40:].abs().mean() / 2
 
@@ -59,5 +59,5 @@ def test_flicker_is_no_sign_of_a_wrong_flow() -> None:
 
     one = clip(1)
     frames = torch.cat([one, one * 0.8 + 0.1])
-    mixed = along_motion(frames, frames, 0, 1, radius=1, estimate=still)
+    mixed = along_motion(frames, 0, 1, radius=1, motion=Motion(frames, still))
     assert (mixed[0] - frames.mean(0)).abs().mean() < 0.1 * (frames[1] - frames[0]).abs().mean()

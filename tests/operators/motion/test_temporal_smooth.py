@@ -183,3 +183,22 @@ def test_motion_may_be_estimated_on_smaller_frames() -> None:
     same = TemporalSmooth(radius=1, motion_side=128).run(RunContext(), frames=clip).to_float()
     assert torch.equal(whole, same)
     assert 0 < (whole - small).abs().mean() < 0.01
+
+
+def test_broad_flicker_is_evened_out_beyond_the_radius() -> None:
+    noise = torch.rand(1, 3, 12, 28, generator=torch.Generator().manual_seed(1))
+    wide = torch.nn.functional.interpolate(noise, size=(48, 112), mode="bicubic").clamp(0.1, 0.8)
+    guide = torch.cat([wide[..., i : i + 96] for i in range(9)])
+    beat = 0.04 * torch.tensor([1.0, 1, -1, -1, 1, 1, -1, -1, 1]).view(-1, 1, 1, 1)
+    clips = {"frames": Frames(guide + beat, 24), "guide": Frames(guide, 24)}
+
+    def flicker(radius: int, steady: int) -> float:
+        smooth = TemporalSmooth(radius=radius, steady=steady, motion_side=0)
+        change = smooth.run(RunContext(), **clips).to_float() - guide
+        return float(change.mean((1, 2, 3)).diff().abs().mean())
+
+    none, near, far = flicker(0, 0), flicker(1, 0), flicker(0, 4)
+    assert far < 0.6 * near < 0.6 * none, (none, near, far)
+    assert TemporalSmooth(radius=1, steady=4).stream() == Window(4, 4)
+    (fault,) = TemporalSmooth(method="gaussian", steady=4).check({})
+    assert str(fault) == "params.steady: not looked at; expected method flow, or 0; given method gaussian"
