@@ -66,7 +66,7 @@ def load_pretrained(
         content = [file_hash(path, memo) for path in (*weights, files["config"])]
 
     def load() -> Any:
-        model = _pretrained(loader, what, files["config"].parent, dtype)
+        model = read_pretrained(loader, what, files["config"].parent, dtype)
         watch.check()
         return model.to(manager.device).eval().requires_grad_(False)
 
@@ -76,7 +76,18 @@ def load_pretrained(
     return manager.part(digest_json([loader, [*content], str(dtype)]), load, nbytes)
 
 
-def _pretrained(loader: str, what: str, folder: Path, dtype: Any) -> Any:
+def read_pretrained(loader: str, what: str, folder: Path, dtype: Any) -> Any:
+    """Return the network of a folder, on the CPU.
+
+    Args:
+        loader: transformers' class that loads it.
+        what: a model that it loads does, for messages.
+        folder: in transformers' layout.
+        dtype: of its weights.
+
+    Raises:
+        InputError: damaged files, or those of another kind of model.
+    """
     import transformers
 
     with quiet():

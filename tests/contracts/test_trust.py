@@ -37,6 +37,7 @@ from tests import streams
 from tests.contracts.changing import CASES
 from tests.contracts.changing_models import MODELS
 from tests.contracts.test_operators import EXAMPLES
+from tests.models.families.janus.tiny import save_janus
 from tests.nets.judged import judged
 from tests.tiny import tiny_sd
 
@@ -368,11 +369,26 @@ def _videogpt_specs() -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def _januses() -> Path:
+    """Folders of two models with other weights."""
+    folder = Path(tempfile.mkdtemp(prefix="januses-"))
+    for seed in (0, 1):
+        save_janus(folder / str(seed), seed)
+    return folder
+
+
+def _janus_specs() -> list[dict[str, Any]]:
+    base = {"family": "janus", "source": str(_januses() / "0"), "dtype": "float32"}
+    return [base, {**base, "source": str(_januses() / "1")}, {**base, "dtype": "bfloat16"}]
+
+
 #: Family -> a spec, and others that load something else. A family that is not here fails the test below.
 FAMILIES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "sd": _sd_specs,
     "diffusers": _diffusers_specs,
     "gan": _gan_specs,
+    "janus": _janus_specs,
     "videogpt": _videogpt_specs,
 }
 

@@ -1,0 +1,1 @@
+"""Family ``janus``: pictures drawn token by token (DeepSeek's Janus and Janus-Pro)."""
