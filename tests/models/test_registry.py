@@ -30,11 +30,11 @@ def colours(package: str) -> dict[str, str]:
 
 
 def test_the_shipped_families_are_the_folders() -> None:
-    assert shipped_families() == {"diffusers", "gan", "sd", "videogpt"}
+    assert shipped_families() == {"diffusers", "gan", "janus", "sd", "videogpt"}
     assert set(family_names()) == shipped_families()
     assert set(families_with("denoise")) == {"diffusers", "sd"}
     with pytest.raises(
-        RequestError, match="unknown model family 'ds'; expected one of diffusers, gan, sd, v"
+        RequestError, match="unknown model family 'ds'; expected one of diffusers, gan, janus, sd, v"
     ):
         family("ds")
 
@@ -45,7 +45,7 @@ def test_the_recipe_s_family_works_from_another_package(
     place = {"colours": "paint_family.family:Colours"}
     install(tmp_path / "site", "paint_family", colours("paint_family"), place, monkeypatch)
     (tmp_path / "palette.json").write_text('{"teal": [0, 0.5, 0.5]}')
-    assert family_names() == ["colours", "diffusers", "gan", "sd", "videogpt"]
+    assert family_names() == ["colours", "diffusers", "gan", "janus", "sd", "videogpt"]
     graph = fs.Graph.from_yaml(f"""
 models: {{base: {{family: colours, source: "{tmp_path}"}}}}
 nodes:

@@ -219,7 +219,7 @@ def test_a_hub_model_is_identified_without_being_here() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"family": "sdd", "source": "x"}, "unknown family; expected diffusers, gan, sd, videogpt"),
+        ({"family": "sdd", "source": "x"}, "unknown family; expected diffusers, gan, janus, sd, videogpt"),
         ({"source": "x"}, r"models.base.family: missing"),
         ({"family": "sd"}, r"models.base.source: missing"),
         ({"family": "sd", "source": "x", "lora": []}, r"models.base.lora: unknown key.*did you mean 'loras'"),
