@@ -140,11 +140,13 @@ def _surroundings(use: Use, arch: Arch) -> tuple[dict[str, Json], list[str]]:
     if use.vae is not None and not use.vae.whole:
         named.append(use.vae.file.name)
     instead = f" in the place of {', '.join(named)}" if named else ""
-    if arch.conf:
-        conf = _shipped(arch.conf)
+    conf = _shipped(arch.conf) if arch.conf else {}
+    source = conf.get("source")
+    if isinstance(source, dict) and source.get("revision") != "???":
         notes = [f"text encoders, VAE and scheduler of conf/model/{arch.conf}.yaml{instead}"]
         return {name: value for name, value in conf.items() if name not in _ELSEWHERE}, notes
-    folder = f"${{models_folder}}/diffusers/{arch.folder}"
+    hub = str(source.get("hub")).rpartition("/")[2] if isinstance(source, dict) else arch.folder
+    folder = f"${{models_folder}}/diffusers/{hub}"
     notes = [f"source: a folder in diffusers' layout, for text encoders, VAE and scheduler{instead}"]
     return {"dtype": "bfloat16", "source": {"path": folder}}, notes
 

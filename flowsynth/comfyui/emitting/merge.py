@@ -44,8 +44,8 @@ def _joined(one: Use, two: Use) -> Use | None:
     for name in ("net", "clip", "vae", "second"):
         if None not in (getattr(one, name), getattr(two, name)) and getattr(one, name) != getattr(two, name):
             return None
-    if one.pipeline != two.pipeline and ((one.pipeline and two.pipeline) or two.net is not None):
-        return None
+    if one.pipeline != two.pipeline:
+        return None  # of different families, or classes
     if one.pipeline and one.controls != two.controls and two.controls:
         return None
     made = replace(

@@ -99,9 +99,6 @@ ARCHITECTURES: dict[str, Arch] = {
         Arch("auraflow", pipelines=_pipes("AuraFlow"), folder="AuraFlow-v0.3"),
         Arch("hidream", pipelines={"text": "HiDreamImagePipeline"}, folder="HiDream-I1-Full"),
         Arch("hunyuan_dit", pipelines=_pipes("HunyuanDiT"), conf="hunyuan_dit", flow=False),
-        Arch(
-            "hunyuan_image", pipelines={"text": "HunyuanImagePipeline"}, folder="HunyuanImage-2.1-Diffusers"
-        ),
         Arch("lumina2", pipelines=_pipes("Lumina2"), folder="Lumina-Image-2.0"),
         Arch(
             "qwen_image",
@@ -233,6 +230,7 @@ _SIGNS = {
 _UNSERVED = {
     "cascade": "Stable Cascade runs as two pipelines of diffusers, which no single denoise stands for",
     "zero123": "Stable Zero123 has no pipeline in diffusers",
+    "hunyuan_image": "HunyuanImage is guided by an object of its own in diffusers, which takes no scale",
     "omnigen": "OmniGen2 has no pipeline in diffusers 0.42",
 }
 

@@ -112,7 +112,7 @@ def combine(site: Site) -> Outputs:
     params: dict[str, Json] = {"codec": codec, "container": container}
     crf = site.value("crf")
     if isinstance(crf, int) and codec in ("h264", "h265", "av1", "vp9"):
-        params["crf"] = crf
+        params["crf"] = min(crf, 51 if codec in ("h264", "h265") else 63)
     return _written(site, picture, site.number("frame_rate", 8), sound.edge if sound else "", params)
 
 

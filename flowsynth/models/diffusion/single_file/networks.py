@@ -65,6 +65,27 @@ def unet_config(own: Shapes, sample_size: int) -> Config | None:
     }
 
 
+def controlnet_config(own: Shapes) -> Config | None:
+    """The configuration of a ``ControlNetModel``; None if it is no such net.
+
+    Args:
+        own: its tensors, in the names of the original ControlNet (arXiv 2302.05543).
+    """
+    hints = [own.get(f"input_hint_block.{step}.weight") for step in range(0, 64, 4)]
+    config = unet_config({**own, "out.2.weight": (4,)}, 64)
+    if hints[0] is None or config is None:
+        return None
+    taken = ("in_channels", "block_out_channels", "layers_per_block", "cross_attention_dim")
+    more = ("use_linear_projection", "transformer_layers_per_block", "down_block_types")
+    return {
+        "_class_name": "ControlNetModel",
+        **{name: config[name] for name in (*taken, *more)},
+        "attention_head_dim": heads_by_width(config) if config["use_linear_projection"] else 8,
+        "conditioning_channels": hints[0][1],
+        "conditioning_embedding_out_channels": [shape[0] for shape in hints if shape is not None],
+    }
+
+
 def heads_by_width(config: Mapping[str, Any]) -> list[int]:
     """Heads of each block of a UNet whose heads are 64 wide."""
     return [max(width // _HEAD, 1) for width in config["block_out_channels"]]

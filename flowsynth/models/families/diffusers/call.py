@@ -43,6 +43,32 @@ def call_arguments(known: Facts, request: DenoiseRequest) -> dict[str, Any]:
     }
 
 
+def started(known: Facts, request: DenoiseRequest, decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """The picture to start from where latents of another denoising stand for one.
+
+    Args:
+        known: the class.
+        request: with latents as a decoder was about to get them.
+        decoder: its configuration.
+
+    Raises:
+        RequestError: the class starts from noise alone, or scales its latents in another way.
+    """
+    latents = request.latents
+    if latents.empty or latents.decoder is None or request.pictures.get("image"):
+        return {}
+    if not {"image", "strength"} <= known.arguments.keys():
+        raise RequestError(
+            f"denoise: {known.name} starts from noise; expected empty latents, or a class that starts from"
+            " pictures, such as StableDiffusionXLImg2ImgPipeline"
+        )
+    if decoder.get("latents_mean") or not isinstance(scale := decoder.get("scaling_factor"), (int, float)):
+        raise RequestError(
+            f"denoise: {known.name} takes no latents of another denoising; give it the picture"
+        )
+    return {"image": (latents.tensor - float(decoder.get("shift_factor") or 0)) * scale}
+
+
 def _control_arguments(known: Facts, request: DenoiseRequest) -> dict[str, Any]:
     settings = request.settings
     if not request.pictures.get("control"):

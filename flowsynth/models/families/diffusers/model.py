@@ -20,12 +20,13 @@ from flowsynth.models.families.diffusers.call import (
     pictures_asked,
     recorded_texts,
     reschedule,
+    started,
     words_of,
 )
 from flowsynth.models.families.diffusers.clean import ClipCoder, Grid, put_deflicker
 from flowsynth.models.families.diffusers.clips import DENOISERS, known_layout
 from flowsynth.models.families.diffusers.facts import SOUND, Facts, facts, pipeline_class
-from flowsynth.models.families.diffusers.formats import PIXELS, latent_format
+from flowsynth.models.families.diffusers.formats import PIXELS, decoder_config, latent_format
 from flowsynth.models.families.diffusers.index import part_classes
 from flowsynth.models.families.diffusers.lines import Lines
 from flowsynth.models.families.diffusers.moving import ADAPTER, is_moving, moving_loader
@@ -231,13 +232,14 @@ class DiffusersModel:
         passes = Passes(None if self.spec.step_cache else request.hooks.kept)  # blocks that it skips remember
         keep_passes(pipe, passes, self._together(pipe, request))
         self._over_time(pipe, request)
+        arguments = call_arguments(known, request) | self._started(known, request)
         noted: list[Cut] = []
         if known.sounds:
             noted = stop_at_sound(getattr(pipe, known.decoder), getattr(pipe, SOUND))
         elif not known.space_is_pixels:
             stop_at_decoder(getattr(pipe, known.decoder))
         with _own_randomness(generator.initial_seed()), _cut() as cut:
-            given = pipe(**call_arguments(known, request), generator=generator, output_type="np")
+            given = pipe(**arguments, generator=generator, output_type="np")
         passes.done()
         if not cut:
             return pixel_latents(given, request.latents)
@@ -245,6 +247,13 @@ class DiffusersModel:
         if noted:
             return cut_latents(noted[0], request.latents, form.space, cut[0].args[0])
         return cut_latents(cut[0], request.latents, form.space)
+
+    def _started(self, known: Facts, request: DenoiseRequest) -> dict[str, Any]:
+        """What latents of another denoising stand for."""
+        if request.latents.empty or known.space_is_pixels:
+            return {}
+        config = decoder_config(self.spec, known, offline=self._store.offline)[1]
+        return started(known, request, config)
 
     def decode_sound(self, latents: Latents) -> Audio:
         """The sound of a clip, by the pipeline's decoder and its vocoder."""

@@ -10,9 +10,14 @@ from typing import Any
 from flowsynth.core.errors import FlowsynthError, InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.single_file.known import checkpoint_of
+from flowsynth.models.diffusion.single_file.networks import below, controlnet_config, vae_config
+from flowsynth.models.diffusion.single_file.others import looks_like
 from flowsynth.models.families.sd.spec import SdSpec
 from flowsynth.models.locate import locate
+from flowsynth.models.weights import tensor_shapes
 
+#: Factor on the latents of Stable Diffusion 1.x and 2.x.
+_VAE_SCALE = 0.18215
 #: Folders of a pipeline that are read; a safety checker or feature extractor is not.
 COMPONENTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -32,7 +37,7 @@ def component_config(spec: SdSpec, name: str, *, offline: bool = False) -> dict[
     """
     source = component_source(spec, name)
     folder = config_dir(source, name) if source.file else locate(source, offline=offline)
-    config = described(locate(source))[name] if folder is None else read_config(folder)
+    config = file_config(locate(source), name) if folder is None else read_config(folder)
     if (
         name == "scheduler"
         and folder is None
@@ -58,6 +63,30 @@ def described(file: Path) -> Mapping[str, dict[str, Any]]:
             f" model=pipeline model.source={file} on the command line"
         )
     return found.configs
+
+
+def file_config(file: Path, kind: str) -> dict[str, Any]:
+    """The configuration of a component in a single file: of a whole checkpoint, or of that part alone.
+
+    Raises:
+        InputError: a file that does not show what it is, or that this family does not run.
+    """
+    if kind not in ("vae", "controlnet"):
+        return described(file)[kind]
+    shapes = tensor_shapes(file) if file.suffix == ".safetensors" else {}
+    plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
+    if kind == "controlnet":
+        found = controlnet_config(below(plain, "control_model.") or plain)
+    elif any(name.startswith("model.diffusion_model.") for name in plain):
+        return described(file)[kind]
+    else:
+        found = vae_config(below(plain, "first_stage_model.") or plain, _VAE_SCALE, 512)
+    if found is None:
+        raise InputError(
+            f"{file}: a single file needs config: a local diffusers folder that describes the {kind}, where"
+            f" its tensors do not; {looks_like(file, shapes)}"
+        )
+    return found
 
 
 def config_dir(source: Source, name: str) -> Path | None:

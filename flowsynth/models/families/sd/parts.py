@@ -9,7 +9,7 @@ from flowsynth.core.errors import InputError
 from flowsynth.fetch.source import Source
 from flowsynth.models.diffusion.checkpoint import fill, part_of, part_prefixes
 from flowsynth.models.diffusion.single_file.vocabulary import clip_tokenizer
-from flowsynth.models.families.sd.components import config_dir, described, read_config
+from flowsynth.models.families.sd.components import config_dir, described, file_config, read_config
 from flowsynth.models.families.sd.motion import motion_config
 from flowsynth.models.locate import locate
 from flowsynth.models.quiet import quiet
@@ -150,10 +150,8 @@ def _from_single_file(kind: str, file: Path, source: Source, dtype: torch.dtype)
     config = None if folder is None else read_config(folder)
     if kind == "motion":
         config = motion_config(weights, config, file)
-    elif config is None and kind == "controlnet":
-        raise InputError(f"{file}: a single file needs config: a local diffusers folder that describes it")
     elif config is None:
-        config = described(file)[kind]
+        config = file_config(file, kind)
     own = part_of(weights, kind)
     if any(name.startswith(_OPEN_CLIP) for name in weights) and kind == "text_encoder":
         # OpenCLIP's last layer is in the file, but Stable Diffusion 2.x was trained on the one before it.
