@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.comfyui import flows_models as models
 from tests.comfyui import flows_sd as sd
 from tests.comfyui.build import Api
 
@@ -45,6 +46,19 @@ RUN: dict[str, tuple[Callable[[], Api], list[tuple[int, int, int]]]] = {
     "joined_pictures": (sd.joined_pictures, [(2, 64, 64)]),
     "mask_shown": (sd.mask_shown, [(1, 64, 64)]),
     "texts_from_nodes": (sd.texts_from_nodes, [(1, 40, 32)]),
+    "xl": (models.xl(), [(1, 32, 32)]),
+    "xl_batch": (models.xl(2), [(2, 32, 32)]),
+    "xl_two_texts": (models.xl_two_texts, [(1, 32, 32)]),
+    "xl_refined": (models.xl_refined, [(1, 32, 32)]),
+    "xl_hires": (models.xl_hires, [(1, 48, 48)]),
+    "xl_from_picture": (models.xl_from_picture, [(1, 64, 64)]),
+    "xl_zeroed": (models.xl_zeroed, [(1, 32, 32)]),
+    "vae": (sd.with_vae, [(1, 32, 32)]),
+    "controlnet": (sd.controlled("ControlNetApply"), [(1, 64, 64)]),
+    "controlnet_advanced": (
+        sd.controlled("ControlNetApplyAdvanced", start_percent=0.2, end_percent=0.7),
+        [(1, 64, 64)],
+    ),
     "webp": (
         sd.as_clip("SaveAnimatedWEBP", fps=6.0, lossless=True, quality=90, method="default"),
         [(4, 32, 32)],
@@ -69,10 +83,24 @@ READ: dict[str, Callable[[], Api]] = {
     "lora": sd.with_lora(),
     "lora_strengths": sd.with_lora(0.8, 0.4),
     "lora_model_only": sd.with_lora(1.0, 0.0),
-    "vae": sd.with_vae,
-    "controlnet": sd.controlled("ControlNetApply"),
-    "controlnet_advanced": sd.controlled("ControlNetApplyAdvanced", start_percent=0.2, end_percent=0.7),
     "concat": sd.conditioned("ConditioningConcat"),
+    "xl_inpainted": models.xl_inpainted,
+    "ip_adapter": models.by_picture(preset=False),
+    "ip_adapter_preset": models.by_picture(preset=True),
+    "flux": models.flux(apart=False),
+    "flux_apart": models.flux(apart=True),
+    "kontext": models.kontext,
+    "sd3": models.stable_3,
+    "qwen_image": models.one_file("qwen_image_fp8.safetensors", "qwen_image", "EmptySD3LatentImage"),
+    "z_image": models.one_file("z_image_turbo.safetensors", "lumina2", "EmptySD3LatentImage", cfg=1.0),
+    "auraflow": models.one_file("aura_flow_0.3.safetensors", "auraflow", "EmptyLatentImage"),
+    "wan": models.filmed("wan2.1_t2v_1.3B.safetensors", "wan"),
+    "wan_from_picture": models.filmed("wan2.1_i2v_480p_14B.safetensors", "wan", image=True),
+    "wan_two_experts": models.two_experts,
+    "svd": models.moving_picture,
+    "animatediff": models.animated,
+    "upscale_model": models.enlarged,
+    "film": models.cut_film,
     "area_shares": sd.conditioned(
         "ConditioningSetAreaPercentage", x=0.5, y=0.0, width=0.5, height=1.0, strength=1.0
     ),

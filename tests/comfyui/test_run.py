@@ -36,7 +36,7 @@ def clip_size(file: Path) -> tuple[int, int, int]:
 
 
 @pytest.mark.sample(5)
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
 @pytest.mark.parametrize("name", RUN)
 def test_a_run_gives_what_comfyui_would(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make, expected = RUN[name]

@@ -37,10 +37,16 @@ def call_arguments(known: Facts, request: DenoiseRequest) -> dict[str, Any]:
     return {
         **{name: value for name, value in given.items() if name in known.arguments},
         **_control_arguments(known, request),
-        **{name: value for name, value in settings.options.items() if name not in OWN},
+        **{name: _as_told(known, name, value) for name, value in settings.options.items() if name not in OWN},
         **(words if isinstance(words, dict) else {}),
         **picture_arguments(known, request.pictures),
     }
+
+
+def _as_told(known: Facts, name: str, value: Any) -> Any:
+    """An option as the class takes it: sizes are tuples there, which are added to others."""
+    told = known.annotations.get(name, "").lower()
+    return tuple(value) if isinstance(value, list) and "tuple" in told else value
 
 
 def started(known: Facts, request: DenoiseRequest, decoder: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae = {name.removeprefix(stem): t * 2 for name, t in tensors.items() if name.startswith(stem)}
     save_file(vae, root / "vae.safetensors")
     save_file({f"{stem}{name}": t for name, t in vae.items()}, root / "vae_behind_a_prefix.safetensors")
+    save_file(control_tensors(), root / "control.safetensors")
+    return root
+
+
+def control_tensors() -> dict[str, torch.Tensor]:
+    """A ControlNet's tensors in the original names."""
     net = control()
     modules = [name.rpartition(".")[0] for name in net.state_dict()]
     named = {}
@@ -30,8 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         module, _, leaf = name.rpartition(".")
         theirs = _control_name(module, modules) or original_name(module, modules)
         named[f"control_model.{theirs}.{leaf}"] = tensor.contiguous()
-    save_file(named, root / "control.safetensors")
-    return root
+    return named
 
 
 def control() -> torch.nn.Module:
