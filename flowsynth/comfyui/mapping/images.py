@@ -170,6 +170,14 @@ def annotated(detector: str, *, low: str = "", high: str = "", unit: float = 1.0
     return run
 
 
+def posed(site: Site) -> Outputs:
+    """Bodies as the skeletons that OpenPose draws."""
+    picture = site.need("image", Picture)
+    site.note("bodies are found by BlazePose, drawn as OpenPose does; faces and hands are left out")
+    edge = site.add("annotate", {"frames": picture.edge}, {"detector": "pose"})
+    return (replace(picture, edge=edge),)
+
+
 def size_of(site: Site) -> Outputs:
     """Width, height and number, where they are known before a run."""
     picture = site.need("image", Picture)
@@ -202,6 +210,10 @@ TABLE: Table = {
     ),
     "HEDPreprocessor": node(annotated("hed"), "safe resolution"),
     "TilePreprocessor": node(annotated("tile"), "pyrUp_iters resolution"),
+    "OpenposePreprocessor": node(posed, "detect_hand detect_body detect_face resolution"),
+    "DWPreprocessor": node(
+        posed, "detect_hand detect_body detect_face resolution bbox_detector pose_estimator"
+    ),
     "GetImageSize": node(size_of),
     "PrepImageForClipVision": node(first("image"), "interpolation crop_position sharpening"),
     "FluxKontextImageScale": node(first("image")),

@@ -151,6 +151,9 @@ TABLE: Table = {
         load_helper,
         _LOAD,
     ),
+    "ADE_AnimateDiffCombine": node(
+        combine, "frame_rate loop_count save_image filename_prefix format pingpong", sink="save"
+    ),
     "VHS_VideoCombine": node(
         combine, "frame_rate loop_count filename_prefix format pingpong save_output", sink="save"
     ),
