@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("flowsynth.cli.report", "write a page that shows a run or a sweep, for a browser"),
     "show": ("flowsynth.cli.show", "show the provenance inside an output file"),
     "reproduce": ("flowsynth.cli.reproduce", "make an output file again and compare the bytes"),
+    "export": ("flowsynth.cli.exporting", "write a graph as another program's workflow (ComfyUI)"),
     "import": ("flowsynth.cli.importing", "write another program's workflow (ComfyUI) as a graph"),
     "schema": ("flowsynth.cli.schema", "print the JSON Schema of graphs, stages or experiments, for editors"),
     "completion": ("flowsynth.cli.completion", "print what makes bash, zsh or fish complete these commands"),

@@ -159,7 +159,7 @@ def strength_of(steps: int, denoise: float) -> tuple[int, float | None]:
     if denoise >= 0.9999:
         return steps, None
     total = max(int(steps / denoise), 1)
-    return total, min((steps + 0.5) / total, 1.0)
+    return total, None if total <= steps else (steps + 0.5) / total
 
 
 def guidance_of(cfg: float) -> float:

@@ -1,0 +1,1 @@
+"""Graphs as ComfyUI's workflows: the way back, where every node has its counterpart."""
