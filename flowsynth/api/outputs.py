@@ -149,6 +149,16 @@ def _clear_rest(folder: Path, names: Sequence[str]) -> None:
             path.unlink()
 
 
+def series_of(first: Path) -> list[Path]:
+    """The files that were written with a numbered one, in order, it among them; it alone without a number."""
+    part = _NUMBERED.fullmatch(first.name)
+    if part is None:
+        return [first]
+    like = part[1], len(part[2]), part[3]
+    found = [(path, _NUMBERED.fullmatch(path.name)) for path in sorted(first.parent.iterdir())]
+    return [path for path, own in found if own and (own[1], len(own[2]), own[3]) == like]
+
+
 def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:
     from flowsynth.media.pictures import encode_picture
     from flowsynth.values.frames import as_dtype, as_float

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowsynth.api.outputs import series_of
 from flowsynth.core.record import NodeRecord, RunRecord
 from flowsynth.core.refs import Trace
 from flowsynth.report.facts import asked, model_rows
 from flowsynth.report.figure import graph_view, sources_of, ticks, timeline
-from flowsynth.report.media import Shelf
+from flowsynth.report.media import Shelf, shown_as
 from flowsynth.report.pages import Media, NodeView, RunPage
 from flowsynth.report.strips import Strips
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: Nodes that are shown with all that is known of them; of the others a row of the table says most.
 MOST_SHOWN = 300
 _LONGEST = 4000
+#: Pictures of a set that are shown; all of them lie in its folder.
+_MOST_PICTURES = 16
 _STATES = ("computed", "hit", "failed", "skipped")
 
 
@@ -52,7 +55,7 @@ def run_page(record: RunRecord, folder: Path, cache: Cache | None, shelf: Shelf)
         seconds=record.seconds,
         saved=record.saved or sum(node.saved for node in nodes),
         started=record.started,
-        commands=commands(record.request.command, record.request.overrides, media, folder),
+        commands=commands(record.request.command, record.request.overrides, record.outputs, folder),
         media=media,
         nodes=nodes,
         shown=shown,
@@ -74,14 +77,24 @@ def outputs_of(outputs: Mapping[str, Any], folder: Path, shelf: Shelf) -> list[M
     """What a run gave, as it is shown: files that are still there, and values."""
     found: list[Media] = []
     for name, value in outputs.items():
-        path = folder / value if isinstance(value, str) else None
-        if path is not None and _is_inside(path, folder):
-            found.append(shelf.file(name, path))
+        files = files_of(value, folder)
+        if files:
+            found.extend(shelf.file(name, path) for path in files)
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             found.append(Media(name, "value", text=text[:_LONGEST]))
     order = ("video", "image", "audio", "file", "value")
     return sorted(found, key=lambda media: order.index(media.kind))
+
+
+def files_of(value: object, folder: Path) -> list[Path]:
+    """The files of an output that are still there: a set of pictures is recorded as its first."""
+    first = folder / value if isinstance(value, str) else None
+    if first is None or not _is_inside(first, folder):
+        return []
+    if first.parent == folder or shown_as(first) != "image":
+        return [first]
+    return [path for path in series_of(first)[:_MOST_PICTURES] if _is_inside(path, folder)]
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
@@ -93,16 +106,16 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def commands(
-    command: list[str], overrides: list[str], media: list[Media], folder: Path
+    command: list[str], overrides: list[str], outputs: Mapping[str, Any], folder: Path
 ) -> list[tuple[str, str]]:
     """(what it does, a line for a shell)."""
     found = [("Run it again", shlex.join(command))] if command else []
     if not command and overrides:
         found.append(("Run it again", shlex.join(["flowsynth", "run", *overrides])))
-    file = next((one.file for one in media if one.file), "")
-    if file:
+    files = [path for value in outputs.values() for path in files_of(value, folder)]
+    if files:
         found.append(
-            ("Make the output again and compare", shlex.join(["flowsynth", "reproduce", str(folder / file)]))
+            ("Make the output again and compare", shlex.join(["flowsynth", "reproduce", str(files[0])]))
         )
     return [*found, ("This page", shlex.join(["flowsynth", "report", str(folder)]))]
 

@@ -33,6 +33,12 @@ _TYPES: Mapping[str, tuple[Kind, str]] = {
     ".opus": ("audio", "audio/ogg"),
     ".m4a": ("audio", "audio/mp4"),
 }
+_UNKNOWN: tuple[Kind, str] = ("file", "application/octet-stream")
+
+
+def shown_as(path: Path) -> Kind:
+    """How a file is shown, by its suffix."""
+    return _TYPES.get(path.suffix.lower(), _UNKNOWN)[0]
 
 
 @dataclass(slots=True)
@@ -55,7 +61,7 @@ class Shelf:
 
     def file(self, name: str, path: Path) -> Media:
         """A file, however it can be shown."""
-        kind, mime = _TYPES.get(path.suffix.lower(), ("file", "application/octet-stream"))
+        kind, mime = _TYPES.get(path.suffix.lower(), _UNKNOWN)
         size = path.stat().st_size
         if path not in self._known:
             self._known[path] = self._address(path, mime, size, inline=kind != "file")

@@ -47,7 +47,7 @@ def sweep_page(record: SweepRecord, folder: Path, shelf: Shelf) -> SweepPage:
         counts={status: counts[status] for status in ("done", "failed") if counts[status]},
         seconds=max((row.seconds for row in record.jobs), default=0.0),
         compute=sum(row.compute for row in record.jobs),
-        commands=commands(first.request.command if first else [], [], [], folder),
+        commands=commands(first.request.command if first else [], [], {}, folder),
         csv=csv_text(record),
         left_out=[f"{shelf.linked} files are too large to be in the page, and linked"]
         if shelf.linked

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 import flowsynth
+import flowsynth as fs
 from flowsynth.cache import Cache
 from flowsynth.core.errors import RequestError
 from flowsynth.core.record import RunRecord
 from flowsynth.report.media import Shelf
 from flowsynth.report.write import NAME, page_of, write_report
-from tests.report.making import EVIL, Page, large_record, scene_graph
+from tests.report.making import EVIL, Page, Scene, large_record, scene_graph
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,19 @@ def test_pictures_are_made_of_what_the_cache_holds(tmp_path: Path) -> None:
     assert not any("data-strip" in image for image in gone.all("img"))
     assert "have no picture left" in gone.text
     assert "the cache of this run is not here" in Page(write_report(tmp_path / "run", None)).text
+
+
+def test_every_picture_of_a_set_is_shown_and_the_first_can_be_made_again(tmp_path: Path) -> None:
+    graph = fs.Graph("set")
+    scene = graph.add("scene", Scene(count=3))
+    graph.add("pictures", "save_images", frames=scene)
+    graph.run(outputs=["pictures"], cache_dir=tmp_path / "cache", output_dir=tmp_path / "out")
+    (tmp_path / "out" / "pictures" / "mine.png").write_bytes(b"somebody else's")
+    page = Page(write_report(tmp_path / "out", None))
+    assert len([one for one in page.all("img") if not one.get("data-strip")]) == 3
+    (line,) = re.findall(r"flowsynth reproduce (\S+)", page.text)
+    assert Path(line) == tmp_path / "out" / "pictures" / "000000.png"
+    assert Path(line).is_file()
 
 
 @pytest.mark.parametrize("target", ["page.html", "far/page.html", "page.zip"])
