@@ -138,7 +138,7 @@ PLACES = {
     "a graph of gigabytes": ("truncate -s 3G graphs/x.yaml", ["plan", "graph=x"], "at most 16777216 bytes"),
     "a file as graphs": ("rm -r graphs; touch graphs", ["plan", "graph=small"], "unknown graph"),
     "a folder as a model": ("mkdir -p conf/model/x.yaml", ["plan", "model=x"], "unknown model"),
-    "a damaged record": ("echo '{' > run.json", ["show", "run.json"], "an output of flowsynth"),
+    "a damaged record": ("echo '{' > run.json", ["show", "run.json"], "expected run.json or sweep.json"),
     "a file as output folder": ("touch o", ["run", "graph=small", "output_dir=o/p"], "o is a file"),
     "a name too long": ("true", ["run", "graph=small", "cache.dir=" + "a" * 300], "File name too long"),
     "a folder of the system": ("true", ["run", "graph=small", "output_dir=/proc/x"], "a folder to write to"),
