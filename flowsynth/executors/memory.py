@@ -46,6 +46,14 @@ class Peak:
         self._begun = time.perf_counter()
         self._before = 0 if self._cuda else _lately(peak_rss)
 
+    def settle(self) -> None:
+        """Wait until the device has done what it was asked to: before, no time says what that took."""
+        if self._cuda:
+            import torch
+
+            with suppress(RuntimeError):
+                torch.cuda.synchronize(self._cuda)
+
     def nbytes(self) -> int:
         """The bytes so far."""
         if self._cuda:

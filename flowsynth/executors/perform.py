@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,7 @@ from flowsynth.executors.memory import Peak, is_out_of_memory
 from flowsynth.executors.order import Order, Outcome
 from flowsynth.executors.placed import handed
 from flowsynth.executors.previews import PreviewMaker
-from flowsynth.executors.results import object_names, references, store, stored_object, worth_storing
+from flowsynth.executors.results import encode, object_names, references, store, stored_object, worth_storing
 from flowsynth.executors.shelf import Shelf, Spooled
 from flowsynth.executors.tasks import SEGMENT, STATE, Role
 
@@ -45,10 +46,9 @@ _HALVINGS = 4
 
 
 class Made(NamedTuple):
-    """What an operator gave, by output port: values, their references, and the bytes of what is no JSON."""
+    """What an operator gave, by output port: values, and the bytes of what is no JSON."""
 
     values: dict[str, Any]
-    refs: dict[str, Ref]
     encoded: dict[str, Encoded]
     seconds: float
     peak_bytes: int
@@ -99,15 +99,16 @@ class Workplace:
                 made = self._made_or_again(order, fetched, notes, portions)
             if made is None:
                 return Outcome(missing=tuple(dict.fromkeys(order.objects())))
+            refs = references(order, made.values, made.encoded)  # hashed while the device is another's
         except BaseException as error:
             if self._concerns_the_run(error):
                 raise
             return self._failure(order, error, notes)
         if self.previews is not None:
             self.previews.take(order, made.values)
-        stored, spooled = self._put_away(order, made)
+        stored, spooled = self._put_away(order, made, refs)
         rest = tuple(notes), stored, spooled, portions.less
-        return Outcome(made.refs, made.seconds, *rest, peak_bytes=made.peak_bytes)
+        return Outcome(refs, made.seconds, *rest, peak_bytes=made.peak_bytes)
 
     def begin(self, node: str, device: str) -> None:
         """Say that a node begins, once."""
@@ -177,26 +178,30 @@ class Workplace:
             inputs[port] = models if ports_of(type(order.operator)).inputs[port].many else models[0]
         peak, start = Peak(order.device), time.perf_counter()
         values = call(order, context, inputs)
+        peak.settle()
         seconds = time.perf_counter() - start
-        return Made(values, *references(order, values), seconds, peak.nbytes())
+        return Made(values, encode(order, values), seconds, peak.nbytes())
 
-    def _put_away(self, order: Order, made: Made) -> tuple[bool, bool]:
+    def _put_away(self, order: Order, made: Made, refs: Mapping[str, Ref]) -> tuple[bool, bool]:
         """Put what came out where its readers find it; whether that is the cache, or else files."""
-        names = object_names(made.refs)
+        names = object_names(refs)
         if not names:
             return True, False
-        refs, seconds = made.refs, made.seconds + order.owed
+        seconds = made.seconds + order.owed
         keep = worth_storing(order.keep, refs, seconds)
         kept = [keep and store(self.cache, refs[port], made.encoded[port], seconds) for port in names]
         done = all(kept)
         late = order.late and not done
         ports = {name: port for port, name in names.items()}  # two ports may give one content
-        held = {n: self._spooled(made, port) if late else made.values[port] for n, port in ports.items()}
+        held = {
+            n: self._spooled(refs[port], made.encoded[port]) if late else made.values[port]
+            for n, port in ports.items()
+        }
         self.shelf.put(held, order.device, shared=order.shared, maker=order.node)
         return done, late
 
-    def _spooled(self, made: Made, port: str) -> Spooled:
-        return Spooled(self.cache.spool.write(stored_object(made.refs[port], made.encoded[port])))
+    def _spooled(self, ref: Ref, encoded: Encoded) -> Spooled:
+        return Spooled(self.cache.spool.write(stored_object(ref, encoded)))
 
     def _context(self, order: Order, state: Any, notes: list[str]) -> RunContext:
         context = self.host.context(order.node, order.device)

@@ -32,26 +32,34 @@ OPEN_SECONDS = 0.0005
 BYTES_FOR_A_SECOND = 10e6
 
 
-def references(order: Order, values: Mapping[str, Any]) -> tuple[dict[str, Ref], dict[str, Encoded]]:
-    """The references of what an order gave, and the bytes of those values that are not JSON.
+def encode(order: Order, values: Mapping[str, Any]) -> dict[str, Encoded]:
+    """The bytes, on the host, of what an order gave and is no JSON, by output port.
 
     Raises:
         RunError: a value is not what its port promises.
     """
     ports = ports_of(type(order.operator)).outputs
-    refs: dict[str, Ref] = {}
     encoded: dict[str, Encoded] = {}
     for port, value in values.items():
         if port not in (STATE, SEGMENT):
             _check(order, ports[port], value)
             if order.role is Role.CHUNK and order.span is not None:
                 _check_count(order, port, order.span, value)
-        if not hasattr(value, "codec_name"):
-            refs[port] = _json_ref(order, port, value)
-            continue
-        encoded[port] = value.encode()
-        refs[port] = _reference(value, encoded[port])
-    return refs, encoded
+        if hasattr(value, "codec_name"):
+            encoded[port] = value.encode()
+    return encoded
+
+
+def references(order: Order, values: Mapping[str, Any], encoded: Mapping[str, Encoded]) -> dict[str, Ref]:
+    """The references of what an order gave, by output port: this is where its bytes are hashed.
+
+    Raises:
+        RunError: a value is not JSON that its port promises.
+    """
+    return {
+        port: _reference(value, encoded[port]) if port in encoded else _json_ref(order, port, value)
+        for port, value in values.items()
+    }
 
 
 def _json_ref(order: Order, port: str, value: Any) -> JsonRef:

@@ -92,12 +92,36 @@ def as_dtype(data: torch.Tensor, dtype: str) -> torch.Tensor:
     Raises:
         ValueError: the data holds a NaN, which no picture can show.
     """
-    import torch
+    looked = NanCheck()
+    made = looked.as_dtype(data, dtype)
+    looked.end()
+    return made
 
-    if torch.isnan(data).any():
-        raise ValueError("frames hold NaN")
-    data = data.clamp(0, 1)
-    return data.mul(255).round_().to(torch.uint8) if dtype == "uint8" else data.to(getattr(torch, dtype))
+
+class NanCheck:
+    """`as_dtype` for many pictures one after the other: the device is waited for once, at the end."""
+
+    def __init__(self) -> None:
+        self._found: list[torch.Tensor] = []
+
+    def as_dtype(self, data: torch.Tensor, dtype: str) -> torch.Tensor:
+        """As the function of this name, but for the check, which waits for `end`."""
+        import torch
+
+        self._found.append(torch.isnan(data).any())
+        data = data.clamp(0, 1)
+        return data.mul(255).round_().to(torch.uint8) if dtype == "uint8" else data.to(getattr(torch, dtype))
+
+    def end(self) -> None:
+        """Raise if a picture held a NaN.
+
+        Raises:
+            ValueError: one did.
+        """
+        import torch
+
+        if self._found and torch.stack(self._found).any():
+            raise ValueError("frames hold NaN")
 
 
 @register_value

@@ -143,15 +143,21 @@ def test_two_devices_are_nearly_twice_as_fast(
     assert span(orders) / both >= least
 
 
+@pytest.mark.parametrize(("room", "name"), [(Cache, "put_object"), (perform, "references")])
 def test_one_computes_at_a_device_while_another_puts_away(
-    two: None, orders: list[tuple[str, str, float, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    room: object,
+    name: str,
+    two: None,
+    orders: list[tuple[str, str, float, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A disk as slow as the device: together they take little more than one of them."""
-    real = Cache.put_object
+    """A disk, or hashing, as slow as the device: together they take little more than one of them."""
+    real = getattr(room, name)
 
-    def slow(self: Cache, *args: object, **given: object) -> int | None:
+    def slow(*args: object) -> object:
         time.sleep(0.1)
-        return real(self, *args, **given)  # type: ignore[arg-type]
+        return real(*args)
 
     g, clip = stream(tmp_path)
     g.add("slow", Sleeps(seconds=0.1), frames=clip, device="sim:0", cache="always")
@@ -159,7 +165,7 @@ def test_one_computes_at_a_device_while_another_puts_away(
     orders.clear()
     other, clip = stream(tmp_path)
     other.add("slow", Sleeps(seconds=0.1, number=1), frames=clip, device="sim:0", cache="always")
-    monkeypatch.setattr(Cache, "put_object", slow)
+    monkeypatch.setattr(room, name, slow)
     begun = time.monotonic()
     run(other, tmp_path / "cache")
     assert time.monotonic() - begun < 12 * 0.1 + 0.9, "one after the other is 2.4 s"

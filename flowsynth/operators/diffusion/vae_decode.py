@@ -16,7 +16,7 @@ from flowsynth.models.protocol import DecodesLatents
 from flowsynth.models.requests import DecodeSettings
 from flowsynth.operators.diffusion._models import in_portions, model_faults, model_stream, require_space
 from flowsynth.values import Frames, Latents
-from flowsynth.values.frames import as_dtype
+from flowsynth.values.frames import NanCheck
 
 
 class VaeDecode(Operator):
@@ -75,17 +75,19 @@ class VaeDecode(Operator):
         if not isinstance(loaded, DecodesLatents):
             raise model.broken(self.op)
         require_space(latents, form.space, self.op)
+        if not latents.tensor.isfinite().all():
+            raise RunError(
+                f"{ctx.node or self.op}: the latents hold NaN or infinity (dtype {latents.tensor.dtype});"
+                " a model in float16 may overflow: try dtype: float32 or bfloat16"
+            )
+        looked = NanCheck()
         parts, done, rests = [], 0, ctx.portions.resting(latents.tensor.device)
         for chunk in latents.chunks(settings.batch_size if form.by_frame else latents.num_frames):
             ctx.progress(done, latents.num_frames)
-            if not chunk.isfinite().all():
-                raise RunError(
-                    f"{ctx.node or self.op}: the latents hold NaN or infinity (dtype {chunk.dtype});"
-                    " a model in float16 may overflow: try dtype: float32 or bfloat16"
-                )
             pixels = loaded.decode_latents(latents.with_data(chunk), settings)
             height, width = latents.height or pixels.shape[-2], latents.width or pixels.shape[-1]
-            made = as_dtype(pixels[..., :height, :width], self.dtype)
+            made = looked.as_dtype(pixels[..., :height, :width], self.dtype)
             parts.append(made.to(rests))
             done += chunk.shape[0]
+        looked.end()
         return Frames(torch.cat(parts), latents.fps)

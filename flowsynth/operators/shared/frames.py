@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowsynth.core.context import RunContext
 from flowsynth.values import Frames
-from flowsynth.values.frames import as_dtype, as_float
+from flowsynth.values.frames import NanCheck, as_float
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,11 +33,13 @@ def map_frames(
     import torch
 
     dtype, total, out = dtype_name(frames), frames.num_frames, []
+    looked = NanCheck()
     batch, rests = ctx.portions.of(batch), ctx.portions.resting(frames.parts[0].device)
     for step, frame in enumerate(frames.chunks(batch)):
         ctx.progress(step * batch, total)
         rendered = render(as_float(frame.to(ctx.device)))
-        out.append(as_dtype(rendered, dtype).to(rests))
+        out.append(looked.as_dtype(rendered, dtype).to(rests))
+    looked.end()
     data = torch.cat(out) if out else frames.tensor
     return replace(frames, data=data, kind=frames.kind if kind is None else kind)
 

@@ -12,7 +12,7 @@ from flowsynth.core.canonical import Json
 from flowsynth.core.context import RunContext
 from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.values import Frames
-from flowsynth.values.frames import as_dtype, as_float, as_rgb
+from flowsynth.values.frames import NanCheck, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,13 +74,15 @@ def enlarge_clip(
 
     network = load_network(ctx, CLIP_UPSCALING, weights, precision)
     made: list[Tensor] = []
+    looked = NanCheck()
     rests = ctx.portions.resting(frames.parts[0].device)
     total = sum(block.keep_stop - block.keep_start for block in found)
     for block in found:
         for large, own in _enlarged(ctx, frames, network, block, tile):
             ctx.progress(len(made), total)
             frame = finished(large, own, size, fidelity)
-            made.append(as_dtype(frame, dtype_name(frames)).to(rests))
+            made.append(looked.as_dtype(frame, dtype_name(frames)).to(rests))
+    looked.end()
     empty = torch.empty(0, frames.frame_shape[0], *size, dtype=frames.parts[0].dtype)
     return frames.with_data(torch.cat(made) if made else empty)
 

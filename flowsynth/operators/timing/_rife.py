@@ -12,7 +12,7 @@ from flowsynth.operators.shared.frames import dtype_name
 from flowsynth.operators.size._super import in_tiles
 from flowsynth.operators.timing._pan import motion_over_pans, pan
 from flowsynth.values import Frames
-from flowsynth.values.frames import as_dtype, as_float, as_rgb
+from flowsynth.values.frames import NanCheck, as_float, as_rgb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ def frames_between(
             asked.append(i)
         else:
             out[i] = source[moment.frame]
-    batch = ctx.portions.of(settings.batch)
+    looked, batch = NanCheck(), ctx.portions.of(settings.batch)
     for start in range(0, len(asked), batch):
         ctx.progress(start, len(asked))
         rows = asked[start : start + batch]
@@ -69,9 +69,10 @@ def frames_between(
             torch.stack([source[m.frame + later] for m in wanted]).to(ctx.device) for later in (0, 1)
         )
         made, apart = _between(ctx, first, second, [m.weight for m in wanted], settings)
-        shown = as_dtype(made, dtype_name(frames)).to(source.device)
+        shown = looked.as_dtype(made, dtype_name(frames)).to(source.device)
         for i, row, frame, cut in zip(rows, wanted, shown, apart, strict=True):
             out[i] = source[row.frame + (2 * row.weight >= 1)] if cut else frame
+    looked.end()
     return out
 
 
