@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _SIDE = 160  # longer side at which the displacement is looked for, pixels
 _LEAST = 12.0  # of a displacement, in pixels of the frames: less is found by the network
 _CLOSER = 0.5  # how much closer to one another it must bring the frames
+_FOUND = 0.9  # share of a frame with a motion near the pan, from which on the network has found it
+_NEAR = 2.0  # pixels, and this share of the way, that count as near: the pan is measured on small frames
+_NEAR_SHARE = 0.15
 
 
 def pan(first: Tensor, second: Tensor) -> tuple[int, int]:
@@ -55,7 +58,7 @@ def motion_over_pans(
     size: tuple[int, int],
     each: Apply,
 ) -> Motion:
-    """Estimate motion as `IFNet.motion`; where a pan is known, of the frames moved over each other by it.
+    """Estimate motion as `IFNet.motion`; where it misses a known pan, of frames moved over each other.
 
     Args:
         network: that estimates.
@@ -79,6 +82,9 @@ def motion_over_pans(
         back = [-round(float(at) * way) for way in (right, down)]
         whole = first.new_tensor([*back, right + back[0], down + back[1]]).view(1, 4, 1, 1)
         shift = whole.expand(-1, -1, *a.shape[-2:])
+        alone = network.motion(a, b, at, each)
+        if _has_found(alone.flow, shift):
+            return alone
         moved = backward_warp(a, shift[:, :2]), backward_warp(b, shift[:, 2:])
         # What one frame doesn't show is lent by the other: nothing moves there.
         shown = _inside(shift, size)
@@ -94,6 +100,12 @@ def motion_over_pans(
         rest = network.motion(first[still], second[still], moment[still], each)
         rows |= {i: Motion(*(part[j : j + 1] for part in rest)) for j, i in enumerate(still)}
     return Motion(*(torch.cat(parts) for parts in zip(*(rows[i] for i in sorted(rows)), strict=True)))
+
+
+def _has_found(flow: Tensor, shift: Tensor) -> bool:
+    """Whether a motion (1, 4, H, W) is that of the pan nearly everywhere: it is then finer than the pan."""
+    off = (flow - shift).abs().amax(1)
+    return bool((off <= _NEAR + _NEAR_SHARE * shift.abs().amax()).float().mean() >= _FOUND)
 
 
 def _inside(flow: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
