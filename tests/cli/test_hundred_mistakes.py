@@ -112,7 +112,7 @@ GRAPHS = [
 #: (the command line after the program's name, path, expected, given)
 LINES: list[tuple[list[str], str, str, str]] = [
     (["run", "graph=small", "by"], "graph", "quotes around all of it: 'graph=small by'", "'by'"),
-    (["run", "graph="], "graph", "one of dream, dream_video", "''"),
+    (["run", "graph="], "graph", "dream, dream_video", "''"),
     (["run", "graph=small.yml"], "graph", "? 'small'", "'small.yml'"),
     (["run", "graph=SMALL"], "graph", "one of", "'SMALL'"),
     (["run", "graph=small", "by=x"], "nodes.first.params.by", "a valid integer", "'x'"),

@@ -47,7 +47,7 @@ LINES: list[tuple[list[str], str, str, str]] = [
     ([*RUN, "by=${by}"], "by", "a value", "${by}"),
     ([*RUN, "by=${first}"], "by", "one of by, cache", "${first}"),
     ([*RUN, "by=${oc.env:HOME}"], "by", "FLOWSYNTH_SECRET_ENV=HOME", "${oc.env:HOME}"),
-    ([*RUN, "graph=null"], "graph", "one of dream,", "'null'"),
+    ([*RUN, "graph=null"], "graph", "expected one of", "'null'"),
     ([*RUN, "~graph"], "graph", "graph=NAME", "None"),
     ([*RUN, "graph.nodes=null"], "nodes", "name: {op: ...}", "nothing"),
     ([*RUN, "graph.nodes.first.params.bye=3"], "nodes.first.params.bye", "? 'by'", "'bye'"),

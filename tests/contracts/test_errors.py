@@ -33,6 +33,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "RunFailedError": (),
     "Cut": (1, "two"),
     "WorkflowFileError": ("a.json", "nothing"),
+    "NoCounterpartError": ("params.seed", "no node draws one", "a number"),
 }
 
 

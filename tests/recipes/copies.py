@@ -13,7 +13,7 @@ from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 #: What a copy shares with the checkout: recipes change none of it.
-_SHARED = ("conf", "graphs", "tests", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+_SHARED = ("benchmarks", "conf", "graphs", "tests", "pyproject.toml", "README.md", "CONTRIBUTING.md")
 
 
 def recipe(heading: str) -> dict[str, str]:

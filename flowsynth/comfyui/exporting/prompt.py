@@ -17,8 +17,12 @@ class NoCounterpartError(Exception):
     """Something of a graph has no node of ComfyUI's that is it; path within the node and why."""
 
     def __init__(self, path: str, message: str, expected: str = "") -> None:
-        super().__init__(message)
+        super().__init__(path, message, expected)
         self.path, self.message, self.expected = path, message, expected
+
+    def __str__(self) -> str:
+        """Why."""
+        return self.message
 
     def fault(self, node: str) -> Fault:
         """As all faults are told."""

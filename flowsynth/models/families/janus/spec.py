@@ -57,7 +57,9 @@ class JanusSpec(ModelSpec):
 class JanusOptions(Options):
     """How tokens are drawn."""
 
-    guidance_scale: float = Field(5.0, ge=1, description="classifier-free guidance on each token, off at 1")
-    temperature: float = Field(1.0, gt=0, le=10, description="of the draw; less is surer")
-    top_k: int = Field(0, ge=0, description="likeliest tokens that a draw chooses from; 0 takes all")
-    top_p: float = Field(1.0, gt=0, le=1, description="probability that these sum up to")
+    guidance_scale: float = Field(
+        default=5.0, ge=1, description="classifier-free guidance on each token, off at 1"
+    )
+    temperature: float = Field(default=1.0, gt=0, le=10, description="of the draw; less is surer")
+    top_k: int = Field(default=0, ge=0, description="likeliest tokens that a draw chooses from; 0 takes all")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="probability that these sum up to")
