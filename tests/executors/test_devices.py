@@ -152,11 +152,13 @@ def test_one_computes_at_a_device_while_another_puts_away(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A disk, or hashing, as slow as the device: together they take little more than one of them."""
-    real = getattr(room, name)
+    """A disk, or hashing, as slow as the device: most of it happens while the device works."""
+    real, away = getattr(room, name), []
 
     def slow(*args: object) -> object:
+        begun = time.monotonic()
         time.sleep(0.1)
+        away.append((begun, time.monotonic()))
         return real(*args)
 
     g, clip = stream(tmp_path)
@@ -166,12 +168,12 @@ def test_one_computes_at_a_device_while_another_puts_away(
     other, clip = stream(tmp_path)
     other.add("slow", Sleeps(seconds=0.1, number=1), frames=clip, device="sim:0", cache="always")
     monkeypatch.setattr(room, name, slow)
-    begun = time.monotonic()
     run(other, tmp_path / "cache")
-    assert time.monotonic() - begun < 12 * 0.1 + 0.9, "one after the other is 2.4 s"
     ordered = sorted((order for order in orders if order[1] == "sim:0"), key=lambda order: order[2])
     for (_, _, _, ended), (_, _, began, _) in pairwise(ordered):
         assert began >= ended, "the device does one thing at a time"
+    beside = [one for one in away if any(began < one[1] and ended > one[0] for *_, began, ended in ordered)]
+    assert len(beside) >= 6, f"{len(beside)} of {len(away)} while the device worked"
 
 
 SIX = [DeviceSpec(f"cuda:{i}", 24 << 30, "sm_90") for i in range(2)] + [

@@ -52,18 +52,14 @@ class BucketPlace:
         address: ``s3://BUCKET/FOLDER`` or ``gs://BUCKET/FOLDER``.
 
     Raises:
-        RequestError: obstore is not installed, or the environment holds settings that it cannot use.
+        RequestError: the environment holds settings that it cannot use.
     """
 
     def __init__(self, address: str) -> None:
         scheme = address.partition("://")[0]
-        try:
-            import obstore
-            from obstore.store import GCSStore, S3Store
-        except ImportError:
-            raise RequestError(
-                f"cache.remote: {scheme}:// goes by obstore: pip install 'flowsynth-engine[remote]'"
-            ) from None
+        import obstore
+        from obstore.store import GCSStore, S3Store
+
         self._api: Any = obstore
         make: Callable[..., Any] = (S3Store if scheme == "s3" else GCSStore).from_url
         options = _client_options(scheme)

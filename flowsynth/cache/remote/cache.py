@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from flowsynth.cache.container import Rows, StoredObject
@@ -23,6 +24,7 @@ from flowsynth.cache.remote.tier import Remote, unusable
 from flowsynth.cache.remote.together import together
 from flowsynth.cache.store import Cache
 from flowsynth.core.canonical import digest_text
+from flowsynth.core.errors import RequestError
 
 #: How long the end of a run waits before it says so.
 PATIENCE_SECONDS = 1.0
@@ -222,10 +224,28 @@ def open_shared(
 def _place(address: str, read_only: bool) -> Place:
     scheme, _, rest = address.partition("://")
     if scheme != "file":
-        from flowsynth.cache.remote.bucket import BucketPlace
-
-        return BucketPlace(address)
+        return _bucket(scheme, address)
     try:
         return FolderPlace(Path(rest), make=not read_only)
     except PlaceError as error:
         raise unusable(address, error) from None
+
+
+def _bucket(scheme: str, address: str) -> Place:
+    """A bucket by obstore, else by fsspec's client for it.
+
+    Raises:
+        RequestError: neither is installed.
+    """
+    from flowsynth.cache.remote.filesystem import CLIENTS, FilesystemPlace
+
+    if find_spec("obstore"):
+        from flowsynth.cache.remote.bucket import BucketPlace
+
+        return BucketPlace(address)
+    if find_spec(CLIENTS[scheme]):
+        return FilesystemPlace(address)
+    raise RequestError(
+        f"cache.remote: {scheme}:// goes by obstore: pip install 'flowsynth-engine[remote]';"
+        f" or by fsspec, where {CLIENTS[scheme]} is installed"
+    )

@@ -70,5 +70,6 @@ def test_offline_leaves_the_network_alone(tmp_path: Path) -> None:
 
 def test_without_obstore_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(RequestError, match=r"pip install 'flowsynth-engine\[remote\]'"):
         run(tmp_path, "first", ADDRESS)
