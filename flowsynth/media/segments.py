@@ -93,10 +93,12 @@ def _encode(
 def write_packets(container: OutputContainer, packets: list[Packet[VideoStream]], place: int) -> int:
     """Writes packets of which the first is the so-manieth in decoding order; gives the next one's place.
 
-    To clips that are shorter than its B-frames' delay x265 gives decoding times out of unset memory (4.2).
+    To clips that are shorter than its B-frames' delay x265 gives decoding times out of unset memory (4.2),
+    mostly far off, at times a small number after the frame is shown.
     """
     for packet in packets:
-        if packet.dts is None or abs(packet.dts - place) > _MOST_DELAY:
+        late = packet.dts is not None and packet.pts is not None and packet.dts > packet.pts
+        if packet.dts is None or late or abs(packet.dts - place) > _MOST_DELAY:
             packet.dts = place - _MOST_DELAY
         container.mux(packet)
         place += 1

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from flowsynth.media.mux import mux
 from flowsynth.media.probe import probe
 from flowsynth.media.provenance import embed
 from flowsynth.media.reader import VideoReader
-from flowsynth.media.segments import encode_segment
+from flowsynth.media.segments import encode_segment, write_packets
 from tests.media.conftest import picture
 
 STORED = [(codec, suffix) for codec, spec in CODECS.items() if spec.segmented for suffix in spec.suffixes]
@@ -96,3 +98,15 @@ print("whole")
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+@pytest.mark.parametrize("decoded", [1, 7, -4639362925121765376, None])
+def test_a_decoding_time_out_of_unset_memory_is_not_written(tmp_path: Path, decoded: int | None) -> None:
+    with av.open(str(tmp_path / "x.nut"), "w", format="nut") as container:
+        stream = container.add_stream("libx265", rate=12, options={"x265-params": "log-level=none"})
+        stream.width, stream.height = 64, 48
+        packets: list[Any] = [*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)]
+        packet = packets[0]
+        packet.pts, packet.dts = 0, decoded
+        assert write_packets(container, [packet], 0) == 1
+        assert packet.dts <= 0
