@@ -139,24 +139,26 @@ def _file_set(value: Any, stem: str, folder: Path, provenance: str) -> str:
     return f"{stem}/{names[0]}" if names else stem
 
 
+def _series(name: str) -> tuple[str, int, str] | None:
+    """What a numbered file has in common with the others of its series; None for a name without a number."""
+    part = _NUMBERED.fullmatch(name)
+    return None if part is None else (part[1], len(part[2]), part[3])
+
+
 def _clear_rest(folder: Path, names: Sequence[str]) -> None:
     """Take away the pictures of a longer series that was written here before: they are none of this one."""
-    parts = [_NUMBERED.fullmatch(name) for name in names]
-    series = {(part[1], len(part[2]), part[3]) for part in parts if part is not None}
+    series = {_series(name) for name in names} - {None}
     for path in sorted(folder.iterdir()) if series and folder.is_dir() else ():
-        part = _NUMBERED.fullmatch(path.name)
-        if part and (part[1], len(part[2]), part[3]) in series and path.name not in names and path.is_file():
+        if _series(path.name) in series and path.name not in names and path.is_file():
             path.unlink()
 
 
 def series_of(first: Path) -> list[Path]:
     """The files that were written with a numbered one, in order, it among them; it alone without a number."""
-    part = _NUMBERED.fullmatch(first.name)
-    if part is None:
+    like = _series(first.name)
+    if like is None:
         return [first]
-    like = part[1], len(part[2]), part[3]
-    found = [(path, _NUMBERED.fullmatch(path.name)) for path in sorted(first.parent.iterdir())]
-    return [path for path, own in found if own and (own[1], len(own[2]), own[3]) == like]
+    return [path for path in sorted(first.parent.iterdir()) if _series(path.name) == like]
 
 
 def _frames(value: Any, stem: str, folder: Path, provenance: str) -> str:

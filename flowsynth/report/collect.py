@@ -49,9 +49,7 @@ def run_page(record: RunRecord, folder: Path, cache: Cache | None, shelf: Shelf)
         title=str(record.graph.get("name") or "run"),
         status=record.status,
         facts=asked(record.nodes, record.models),
-        counts={
-            status: counts[status] for status in ("computed", "hit", "failed", "skipped") if counts[status]
-        },
+        counts={status: counts[status] for status in _STATES if counts[status]},
         seconds=record.seconds,
         saved=record.saved or sum(node.saved for node in nodes),
         started=record.started,

@@ -15,7 +15,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from flowsynth.cache.remote.place import PART, DeniedError, GoneError, Got
+from flowsynth.cache.remote.place import (
+    NO_CREDENTIALS,
+    PART,
+    REFUSALS,
+    DeniedError,
+    GoneError,
+    Got,
+    settings_refused,
+)
 from flowsynth.core.errors import RequestError
 
 #: How long a server may be silent. Parts of what is put are 5 MB, so that slow lines get there.
@@ -32,17 +40,7 @@ _ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL",),
 }
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]+(/[\w./~-]*)?")
-_NO_CREDENTIALS = "no credentials in the environment"
-_REFUSALS = frozenset(
-    {
-        "NoSuchBucket",
-        "InvalidBucketName",
-        "ExpiredToken",
-        "InvalidToken",
-        "PermanentRedirect",
-        _NO_CREDENTIALS,
-    }
-)
+_REFUSALS = REFUSALS | {"PermanentRedirect", NO_CREDENTIALS}
 
 
 class BucketPlace:
@@ -66,11 +64,7 @@ class BucketPlace:
         try:
             self._store = make(address, client_options=options, retry_config=_retries())
         except Exception as error:  # obstore's own, or ValueError
-            reason = type(error).__name__
-            raise RequestError(
-                f"cache.remote: {address}: the environment's settings of it cannot be used ({reason}); "
-                "expected credentials and endpoint as the vendor's own programs take them"
-            ) from None
+            raise settings_refused(address, error) from None
 
     def get(self, name: str) -> Got | None:
         """What lies under a name, or None."""
@@ -147,7 +141,7 @@ def _reason(error: BaseException) -> str:
     """Why, in a few words that hold no address and no part of a request."""
     text = str(error)
     if "169.254.169.254" in text or "metadata.google" in text:  # where machines of a cloud ask who they are
-        return _NO_CREDENTIALS
+        return NO_CREDENTIALS
     if found := _CODE.search(text) or _STATUS.search(text):
         return found[1]
     silent = any(sign in text for sign in ("error sending request", "timed out", "HTTP error"))

@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flowsynth.cache.remote.place import PART, DeniedError, GoneError, Got
-from flowsynth.core.errors import RequestError
+from flowsynth.cache.remote.place import (
+    NO_CREDENTIALS,
+    PART,
+    REFUSALS,
+    DeniedError,
+    GoneError,
+    Got,
+    settings_refused,
+)
 
 #: Scheme -> the package with fsspec's client.
 CLIENTS = {"s3": "s3fs", "gs": "gcsfs"}
-_REFUSALS = ("NoCredentialsError", "NoSuchBucket", "InvalidBucketName", "ExpiredToken", "InvalidToken")
+_REFUSALS = REFUSALS | {"NoCredentialsError"}
 
 
 class FilesystemPlace:
@@ -37,11 +44,7 @@ class FilesystemPlace:
                 address, use_listings_cache=False, skip_instance_cache=True
             )
         except Exception as error:
-            raise RequestError(
-                f"cache.remote: {address}: the environment's settings of it cannot be used"
-                f" ({type(error).__name__}); expected credentials and endpoint as the vendor's own programs"
-                " take them"
-            ) from None
+            raise settings_refused(address, error) from None
         self._there = False
 
     def get(self, name: str) -> Got | None:
@@ -127,4 +130,4 @@ def _code(error: BaseException | None) -> str:
 
 
 def _told_as(name: str) -> str:
-    return "no credentials in the environment" if name == "NoCredentialsError" else name
+    return NO_CREDENTIALS if name == "NoCredentialsError" else name

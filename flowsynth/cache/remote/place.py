@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from flowsynth.core.errors import RunError
+from flowsynth.core.errors import RequestError, RunError
 
 #: Bytes a time: of a larger one the parts are written before the next is read.
 PART = 8 << 20
 #: Lies in a place that is a cache of ours.
 MARK = "flowsynth-cache"
+#: What is said where a store was not told who asks.
+NO_CREDENTIALS = "no credentials in the environment"
+#: Reasons of object stores for which nothing there can be used, as S3 names them.
+REFUSALS = frozenset({"NoSuchBucket", "InvalidBucketName", "ExpiredToken", "InvalidToken"})
 _OBJECT = re.compile(r"[0-9a-f]{40}")
 _ROW = re.compile(r"(graph:)?[0-9a-f]{40}")
 
@@ -58,6 +62,14 @@ class GoneError(PlaceError):
 
 class DeniedError(PlaceError):
     """It refuses: wrong credentials, no such bucket, no right to write."""
+
+
+def settings_refused(address: str, error: Exception) -> RequestError:
+    """What is said where a store's client cannot use what the environment holds; no word of that itself."""
+    return RequestError(
+        f"cache.remote: {address}: the environment's settings of it cannot be used ({type(error).__name__});"
+        " expected credentials and endpoint as the vendor's own programs take them"
+    )
 
 
 def object_name(key: str) -> str | None:

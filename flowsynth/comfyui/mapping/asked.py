@@ -1,10 +1,10 @@
-"""The numbers of a sampler's call."""
+"""The numbers of a sampler's call, and what it gives."""
 
 from __future__ import annotations
 
 from flowsynth.comfyui.mapping.errors import CannotMapError
 from flowsynth.comfyui.mapping.samplers import strength_of
-from flowsynth.comfyui.mapping.values import Asked
+from flowsynth.comfyui.mapping.values import Asked, Edge, Room, Use
 
 #: Seeds end here.
 _SEEDS = 1 << 64
@@ -39,3 +39,10 @@ def seed_of(asked: Asked) -> int:
     if not 0 <= asked.seed < _SEEDS:
         raise CannotMapError(f"seed: expected 0 to 2^64 - 1, given {asked.seed}")
     return asked.seed
+
+
+def drawn(room: Room, made: Edge, use: Use, noisy: bool) -> Room:
+    """Latents that a sampler made: of the size and number of those that it was given."""
+    return Room(
+        room.width, room.height, room.count, room.frames, edge=made, kind=use.arch, noisy=noisy, use=use
+    )

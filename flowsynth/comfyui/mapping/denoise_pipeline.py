@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from flowsynth.comfyui.mapping.architectures import Arch, is_editing
-from flowsynth.comfyui.mapping.asked import schedule_of, seed_of
+from flowsynth.comfyui.mapping.asked import drawn, schedule_of, seed_of
 from flowsynth.comfyui.mapping.errors import CannotMapError
 from flowsynth.comfyui.mapping.noise import share_of_steps
 from flowsynth.comfyui.mapping.samplers import guidance_of, method
@@ -50,16 +50,7 @@ def drawn_by_pipeline(site: Site, asked: Asked, room: Room, arch: Arch) -> Room:
     inputs["latents"] = _latents(site, room, call, inputs)
     params |= _control_params(asked, arch)
     made = site.add("denoise", {"model": use, **inputs}, params)
-    return Room(
-        room.width,
-        room.height,
-        room.count,
-        room.frames,
-        edge=made,
-        kind=arch.name,
-        noisy=asked.leftover,
-        use=use,
-    )
+    return drawn(room, made, use, asked.leftover)
 
 
 def _words(cond: Cond) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowsynth.comfyui.mapping.architectures import Arch
-from flowsynth.comfyui.mapping.asked import schedule_of, seed_of
+from flowsynth.comfyui.mapping.asked import drawn, schedule_of, seed_of
 from flowsynth.comfyui.mapping.errors import CannotMapError
 from flowsynth.comfyui.mapping.latents import latents_edge
 from flowsynth.comfyui.mapping.noise import share_of_steps
@@ -32,16 +32,7 @@ def drawn_by_sd(site: Site, asked: Asked, room: Room, arch: Arch) -> Room:
         },
         params,
     )
-    return Room(
-        room.width,
-        room.height,
-        room.count,
-        room.frames,
-        edge=made,
-        kind=arch.name,
-        noisy=asked.leftover,
-        use=use,
-    )
+    return drawn(room, made, use, asked.leftover)
 
 
 def steering_of(asked: Asked) -> list[Steering]:
